@@ -1,0 +1,165 @@
+"""Formats: what the bits of a stored block mean.
+
+>>> from hwmodels.formats import parse
+>>> parse("int8@64x64")
+Format(name='int8@64x64')
+>>> import numpy as np
+>>> encoded = parse("int8@1x4").encode(np.array([[1.0, -0.5, 0.25, 0.1]], np.float32))
+>>> encoded.codes.tolist(), encoded.shared.tolist()
+([[64, -32, 16, 6]], [[-6]])
+>>> encoded.payload_bits, encoded.metadata_bits, encoded.nbytes
+(32, 8, 5)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwmodels.formats.block import Block, parse_block, starts
+from hwmodels.formats.packing import pack, packed_bytes
+from hwmodels.formats.shift import dequantise, quantise
+
+EXPONENT_BITS = 8
+ELEMENTS = {"int4": 4, "int8": 8, "int16": 16}
+
+__all__ = ["ELEMENTS", "EXPONENT_BITS", "Block", "Encoded", "Format", "parse", "parse_block"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A stored block: an integer element and a block shape, or plain ``fp32``.
+
+    Attributes
+    ----------
+    name : str
+        In the grammar ``<element>@<block>``, or ``fp32``.
+    element : str
+    bits : int
+        Width of an element.
+    block : Block
+    """
+
+    name: str
+    element: str = field(repr=False)
+    bits: int = field(repr=False)
+    block: Block = field(repr=False)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether this is ``fp32``, which has no blocks."""
+        return self.element == "fp32"
+
+    def encode(self, x: NDArray[Any], depth_axis: int = -1) -> Encoded:
+        """Encode an array.
+
+        Parameters
+        ----------
+        x : array of float, shape (..., lines, depth)
+            Finite values; a vector is one line. Leading axes never share a block.
+        depth_axis : int
+            The axis that the consumer reduces: -1 or -2, the other is the lines.
+
+        Returns
+        -------
+        Encoded
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite, or `depth_axis` is not one of the last two.
+        """
+        values = np.asarray(x, np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{self.name}: NaN or Inf cannot be encoded; give finite values")
+        if depth_axis not in (-1, -2):
+            raise ValueError(f"depth_axis: {depth_axis}: give -1 or -2")
+        matrix = values.reshape((1,) * (2 - values.ndim) + values.shape)
+        if self.is_float:
+            codes = matrix.astype(np.float32)
+            empty = np.zeros((*matrix.shape[:-2], 0, 0), np.int16)
+            return Encoded(self, values.shape, depth_axis, codes, empty, 0, 0)
+        rows, columns = self.starts(matrix.shape[-2], matrix.shape[-1], depth_axis)
+        q = quantise(matrix, rows, columns, self.bits)
+        return Encoded(self, values.shape, depth_axis, q.codes, q.exponents, q.clamped, q.saturated)
+
+    def starts(self, rows: int, columns: int, depth_axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where blocks start on the rows and the columns of a matrix."""
+        across, along = self.block.lines, self.block.depth
+        if depth_axis == -2:
+            across, along = along, across
+        return starts(rows, across), starts(columns, along)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An encoded array.
+
+    Attributes
+    ----------
+    format : Format
+    shape : tuple of int
+        Shape of the array that was encoded.
+    depth_axis : int
+    codes : int16 (float32 for ``fp32``), shape (..., rows, columns)
+    shared : int16, shape (..., row blocks, column blocks)
+        The shared exponents; -128 is a block of zeros.
+    clamped, saturated : int
+        Exponents and codes that had to be brought into range.
+    """
+
+    format: Format
+    shape: tuple[int, ...]
+    depth_axis: int
+    codes: NDArray[Any]
+    shared: NDArray[np.int16]
+    clamped: int
+    saturated: int
+
+    @property
+    def payload_bits(self) -> int:
+        """Bits of all codes."""
+        return int(self.codes.size) * self.format.bits
+
+    @property
+    def metadata_bits(self) -> int:
+        """Bits of all shared exponents."""
+        return int(self.shared.size) * EXPONENT_BITS
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the packed array: codes and exponents in sections of their own."""
+        return packed_bytes(self.codes.size, self.format.bits) + int(self.shared.size)
+
+    def pack(self) -> tuple[bytes, bytes]:
+        """The two packed sections: codes and shared exponents."""
+        if self.format.is_float:
+            return self.codes.astype("<f4").tobytes(), b""
+        return pack(self.codes, self.format.bits), pack(self.shared, 8)
+
+    def decode(self) -> NDArray[np.float32]:
+        """The values as float32, in the original shape."""
+        if self.format.is_float:
+            return self.codes.astype(np.float32).reshape(self.shape)
+        rows, columns = self.format.starts(self.codes.shape[-2], self.codes.shape[-1], self.depth_axis)
+        return dequantise(self.codes, self.shared, rows, columns).astype(np.float32).reshape(self.shape)
+
+
+def parse(name: str) -> Format:
+    """The format of a name such as ``int8@64x64``, ``int4@1x32``, ``int16@tensor`` or ``fp32``.
+
+    Raises
+    ------
+    ValueError
+        If the name is not in the grammar; the message says what would be right.
+    """
+    if name == "fp32":
+        return Format(name, "fp32", 32, Block(None, None, "tensor"))
+    element, at, block = name.partition("@")
+    if element not in ELEMENTS or not at:
+        known = ", ".join(f"{e}@<block>" for e in ELEMENTS)
+        raise ValueError(f"{name}: a format is one of {known}, or fp32")
+    return Format(name, element, ELEMENTS[element], parse_block(block))

@@ -1,0 +1,70 @@
+"""Compiling: the units' own ops become callable from compiled loops, and the loops are cached.
+
+Numba's cache does not notice a changed helper in another file, so the cache folder is keyed by a
+hash of all hwmodels sources and the Numba version. Ranges are asserted in the plain reading only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, TypeVar, cast
+
+import numba
+import platformdirs
+from numba.extending import overload, register_jitable
+
+from hwmodels.units import accumulator, aligner, elementwise, lut, mac_array, norm, ops, requantizer, softmax
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels lie: ``$BLOCKSIM_CACHE`` or the user's cache, keyed by the sources."""
+    root = os.environ.get("BLOCKSIM_CACHE") or platformdirs.user_cache_dir("blocksim", appauthor=False)
+    digest = hashlib.sha256(numba.__version__.encode())
+    package = Path(__file__).resolve().parent.parent
+    for source in sorted(package.rglob("*.py")):
+        digest.update(source.relative_to(package).as_posix().encode())
+        digest.update(source.read_bytes())
+    return Path(root) / digest.hexdigest()[:16]
+
+
+_CACHE = str(cache_folder())
+
+
+def kernel(function: F) -> F:
+    """Compile a loop on first use, without the interpreter's lock, cached across processes."""
+    config: Any = numba.config
+    before = config.CACHE_DIR  # read only while a function is decorated, so put back after
+    config.CACHE_DIR = _CACHE
+    try:
+        return cast("F", numba.njit(cache=True, nogil=True)(function))
+    finally:
+        config.CACHE_DIR = before
+
+
+def _identity_of_fits(name: str) -> None:
+    @overload(getattr(ops, name), inline="always")
+    def unchecked(x: int, bits: int) -> Callable[[int, int], int]:
+        return lambda x, bits: x
+
+
+def _register(module: ModuleType, skip: tuple[str, ...] = ()) -> None:
+    """Make a unit's ops callable from kernels: every function that takes plain integers."""
+    for name, f in vars(module).items():
+        if isinstance(f, FunctionType) and f.__module__ == module.__name__ and name not in skip:
+            annotations = inspect.get_annotations(f)
+            if not {"config", "operands", "return"} & {k for k, v in annotations.items() if "Config" in v}:
+                register_jitable(f)
+
+
+for _name in ("fits", "fits_unsigned"):
+    _identity_of_fits(_name)
+_register(ops, skip=("fits", "fits_unsigned"))
+for _module in (aligner, accumulator, requantizer, lut, softmax, norm, elementwise, mac_array):
+    _register(_module)

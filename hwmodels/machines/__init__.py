@@ -1,0 +1,274 @@
+"""Named accelerators: YAML files checked field by field, and the unit configurations they stand for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hwmodels.units import tables
+from hwmodels.units.accumulator import AccumulatorConfig
+from hwmodels.units.aligner import AlignerConfig
+from hwmodels.units.dma import DmaConfig
+from hwmodels.units.elementwise import ElementwiseConfig
+from hwmodels.units.lut import LutConfig
+from hwmodels.units.mac_array import MacArrayConfig
+from hwmodels.units.norm import ROOT_FRACTION, NormConfig
+from hwmodels.units.ops import ROUNDINGS
+from hwmodels.units.requantizer import RequantizerConfig
+from hwmodels.units.softmax import FRACTION, SoftmaxConfig
+
+FOLDER = Path(__file__).parent
+
+
+class Part(BaseModel):
+    """Base of every section: unknown fields and silent conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Array(Part):
+    """The MAC array: rows along the reduction, columns along the outputs."""
+
+    rows: int = Field(ge=1, le=1024)
+    columns: Literal[64]  # the width of a weight panel
+    dataflow: Literal["ws"]
+    overlap: Literal["none", "weights"]
+
+
+class Aligner(Part):
+    """The aligners of a column, see `hwmodels.units.aligner`."""
+
+    per_column: int = Field(ge=1, le=64)
+    max_shift: int = Field(ge=1, le=62)
+    guard_bits: int = Field(ge=-8, le=16)
+    rounding: Literal["floor", "half_up", "rne"]
+    normalise: Literal["bound"]
+
+
+class Accumulator(Part):
+    """The accumulator memory, see `hwmodels.units.accumulator`."""
+
+    bits: int = Field(ge=16, le=48)
+    overflow: Literal["saturate", "wrap"]
+    rows: int = Field(ge=1, le=65536)
+    banks: int = Field(ge=1, le=16)
+    latency: int = Field(ge=1, le=64)
+
+
+class Requantizer(Part):
+    """The requantizer, see `hwmodels.units.requantizer`."""
+
+    lanes: int = Field(ge=1, le=4096)
+    passes: Literal["merged", "separate"]
+    latency: int = Field(ge=0, le=64)
+
+
+class Vector(Part):
+    """What the vector units share: lanes, and a double buffer of wide sums."""
+
+    lanes: int = Field(ge=1, le=4096)
+    buffer_kib: int = Field(ge=1, le=65536)
+    latency: int = Field(ge=0, le=64)
+
+
+def _power_of_two(n: int) -> bool:
+    return n & (n - 1) == 0
+
+
+class Lut(Part):
+    """The LUT unit: segments over [-span, span], fixed point with `fraction` fraction bits."""
+
+    segments: int = Field(ge=2, le=65536)
+    span: int = Field(ge=1, le=64)
+    fraction: int = Field(ge=4, le=20)
+    word_bits: int = Field(ge=16, le=32)
+    latency: int = Field(ge=0, le=64)
+
+    @model_validator(mode="after")
+    def _covers(self) -> Lut:
+        if not (_power_of_two(self.segments) and _power_of_two(self.span)):
+            raise ValueError("segments and span must be powers of two")
+        if self.segments > 2 * self.span << self.fraction:
+            raise ValueError("a segment must be at least one step of 2**-fraction wide")
+        if self.span << self.fraction >= 1 << (self.word_bits - 1):
+            raise ValueError("span does not fit word_bits with this fraction")
+        return self
+
+
+class Softmax(Part):
+    """The softmax unit, see `hwmodels.units.softmax`."""
+
+    guard_bits: int = Field(ge=0, le=8)
+    exp2_segments: int = Field(ge=2, le=65536)
+    reciprocal_segments: int = Field(ge=2, le=65536)
+    latency: int = Field(ge=0, le=64)
+
+    @model_validator(mode="after")
+    def _powers(self) -> Softmax:
+        if not (_power_of_two(self.exp2_segments) and _power_of_two(self.reciprocal_segments)):
+            raise ValueError("segments must be powers of two")
+        return self
+
+
+class Norm(Part):
+    """The norm unit, see `hwmodels.units.norm`."""
+
+    root_segments: int = Field(ge=3, le=98304)
+    newton_steps: int = Field(ge=0, le=3)
+    latency: int = Field(ge=0, le=64)
+
+    @model_validator(mode="after")
+    def _three_octave_parts(self) -> Norm:
+        if self.root_segments % 3 or not _power_of_two(self.root_segments // 3):
+            raise ValueError("root_segments must be 3 times a power of two")
+        return self
+
+
+class Memory(Part):
+    """An SRAM of equal banks; energy per access follows the capacity of one bank."""
+
+    kib: int = Field(ge=1, le=1 << 20)
+    banks: int = Field(ge=1, le=1024)
+
+    @property
+    def nbytes(self) -> int:
+        """Capacity in bytes."""
+        return self.kib * 1024
+
+    @property
+    def bank_kib(self) -> float:
+        """Capacity of one bank in KiB."""
+        return self.kib / self.banks
+
+
+class Sram(Part):
+    """The two SRAMs."""
+
+    weights: Memory
+    activations: Memory
+
+
+class Dram(Part):
+    """The DRAM behind the DMA engine."""
+
+    type: Literal["ddr", "hbm2", "gddr6"]
+    bytes_per_cycle: int = Field(ge=1, le=65536)
+    latency: int = Field(ge=0, le=100000)
+    burst: int = Field(ge=1, le=4096)
+
+
+class Machine(Part):
+    """One accelerator, as its YAML file describes it.
+
+    >>> from hwmodels.machines import load
+    >>> load("bct64").array.rows
+    64
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ignored_types=(cached_property,))
+
+    name: str
+    clock_ghz: float = Field(gt=0, le=100)
+    costs: str
+    array: Array
+    aligner: Aligner
+    accumulator: Accumulator
+    requantizer: Requantizer
+    vector: Vector
+    lut: Lut
+    softmax: Softmax
+    norm: Norm
+    sram: Sram
+    dram: Dram
+
+    @cached_property
+    def array_config(self) -> MacArrayConfig:
+        """The MAC array with its aligners and accumulators."""
+        a = self.aligner
+        return MacArrayConfig(
+            rows=self.array.rows,
+            columns=self.array.columns,
+            overlap=self.array.overlap == "weights",
+            aligners=a.per_column,
+            aligner=AlignerConfig(a.guard_bits, a.max_shift, ROUNDINGS[a.rounding]),
+            accumulator=AccumulatorConfig(
+                self.accumulator.bits,
+                self.accumulator.overflow == "saturate",
+                self.accumulator.rows,
+                self.accumulator.banks,
+                self.accumulator.latency,
+            ),
+        )
+
+    @cached_property
+    def requantizer_config(self) -> RequantizerConfig:
+        """The requantizer."""
+        r = self.requantizer
+        return RequantizerConfig(r.lanes, r.passes == "merged", r.latency)
+
+    @cached_property
+    def softmax_config(self) -> SoftmaxConfig:
+        """The softmax unit with its tables."""
+        s = self.softmax
+        return SoftmaxConfig(
+            self.vector.lanes,
+            s.guard_bits,
+            tables.exp2_negative(s.exp2_segments, FRACTION),
+            tables.reciprocal(s.reciprocal_segments, FRACTION),
+            s.latency,
+        )
+
+    @cached_property
+    def norm_config(self) -> NormConfig:
+        """The norm unit with its table."""
+        n = self.norm
+        root = tables.reciprocal_root(n.root_segments, ROOT_FRACTION)
+        return NormConfig(self.vector.lanes, root, n.newton_steps, n.latency)
+
+    @cached_property
+    def elementwise_config(self) -> ElementwiseConfig:
+        """The element-wise unit; its aligners are as the array's, with guard bits."""
+        a = self.aligner
+        guard = max(a.guard_bits, 0)
+        return ElementwiseConfig(
+            self.vector.lanes, guard, a.max_shift, ROUNDINGS[a.rounding], self.vector.latency
+        )
+
+    @cached_property
+    def dma_config(self) -> DmaConfig:
+        """The DMA engine."""
+        return DmaConfig(self.dram.bytes_per_cycle, self.dram.latency, self.dram.burst)
+
+    def lut_config(self, function: str) -> LutConfig:
+        """The LUT unit with the table of `function` loaded."""
+        u = self.lut
+        table = tables.FUNCTIONS[function](u.segments, u.span, u.fraction)
+        step = (2 * u.span << u.fraction) // u.segments
+        return LutConfig(self.vector.lanes, u.word_bits, u.fraction, step.bit_length() - 1, table, u.latency)
+
+
+def names() -> list[str]:
+    """The machines that are shipped."""
+    return sorted(p.stem for p in FOLDER.glob("*.yaml"))
+
+
+def load(name_or_path: str | Path) -> Machine:
+    """A shipped machine by name, or any machine from a YAML file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is neither; the message lists the shipped names.
+    pydantic.ValidationError, yaml.YAMLError
+        If the file does not describe a machine.
+    """
+    path = FOLDER / f"{name_or_path}.yaml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        raise FileNotFoundError(f"give one of {', '.join(names())}, or the path of a YAML file")
+    return Machine.model_validate(yaml.safe_load(path.read_text()))
