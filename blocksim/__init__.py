@@ -1,0 +1,1 @@
+"""The simulator that a user imports."""

@@ -1,0 +1,191 @@
+"""The canonical form: one sample, static shapes, large weights apart, fused patterns undone or made.
+
+onnxruntime's optimiser folds shape chains and fuses what exporters take apart; the few patterns that
+it leaves are rewritten here. Large initialisers become inputs first, so that they keep their names.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from blocksim.errors import BlocksimError
+
+LARGE = 1024
+"""Initialisers of this many elements or more are weights, not structure."""
+
+NOT_WANTED = ["SkipLayerNormFusion", "BiasGeluFusion", "BiasSoftmaxFusion", "QuickGeluFusion"]
+"""Fusions of onnxruntime that would hide a tensor that the datapath stores."""
+
+MAX_IR = 13
+"""Newest ONNX file version that onnxruntime reads."""
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A canonical graph and the weights taken out of it.
+
+    Attributes
+    ----------
+    model : onnx.ModelProto
+        Weights are graph inputs.
+    weights : dict of str to float32 array
+    inputs : dict of str to tuple
+        Shape and ONNX element type of each real input, its leading axis 1.
+    """
+
+    model: onnx.ModelProto
+    weights: dict[str, NDArray[np.float32]]
+    inputs: dict[str, tuple[tuple[int, ...], int]]
+
+
+def read(path: Path) -> onnx.ModelProto:
+    """Read and check an ONNX file.
+
+    Raises
+    ------
+    BlocksimError
+        If it is missing, is not ONNX, or is truncated.
+    """
+    if not path.is_file():
+        raise BlocksimError(path, "file", "missing", "give the path of an ONNX model")
+    try:
+        model = onnx.load(str(path))
+    except Exception as error:  # protobuf and file errors have no common base
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BlocksimError(path, "file", "not a whole ONNX model", f"export it again ({reason})") from None
+    if not model.graph.node or not model.opset_import:
+        raise BlocksimError(path, "file", "not a whole ONNX model", "it holds no operators; export it again")
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BlocksimError(path, "graph", "invalid", f"export it again ({reason})") from None
+    return model
+
+
+def canonicalise(model: onnx.ModelProto, path: Path, bind: dict[str, int]) -> Canonical:
+    """Bring a model to canonical form.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    path : Path
+        Its file, for messages.
+    bind : dict of str to int
+        Sizes of free dimensions other than the batch.
+
+    Raises
+    ------
+    BlocksimError
+        If a dimension stays free, a weight is NaN or Inf, or onnxruntime refuses the graph.
+    """
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    model.ir_version = min(model.ir_version, MAX_IR)
+    weights = _take_weights(model, path)
+    inputs, free = _bind(model, path, bind, set(weights))
+    optimised = _optimise(model, path, free)
+    _rewrite(optimised)
+    return Canonical(optimised, weights, inputs)
+
+
+def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.float32]]:
+    weights = {}
+    for initialiser in list(model.graph.initializer):
+        array = onnx.numpy_helper.to_array(initialiser)
+        if not np.issubdtype(array.dtype, np.floating):
+            continue
+        large = array.size >= LARGE
+        finite = bool(np.isfinite(array).all())
+        is_mask = not np.isnan(array).any() and not np.isposinf(array).any() and np.unique(array).size <= 2
+        if not finite and not is_mask:
+            bad = "NaN" if np.isnan(array).any() else "Inf"
+            raise BlocksimError(path, initialiser.name, bad, "weights must be finite; export it again")
+        if large:
+            weights[initialiser.name] = array.astype(np.float32)
+            model.graph.initializer.remove(initialiser)
+            model.graph.input.append(
+                onnx.helper.make_tensor_value_info(initialiser.name, initialiser.data_type, array.shape)
+            )
+    return weights
+
+
+def _bind(
+    model: onnx.ModelProto, path: Path, bind: dict[str, int], weights: set[str]
+) -> tuple[dict[str, tuple[tuple[int, ...], int]], dict[str, int]]:
+    """Real inputs of one sample, and a size for every named free dimension."""
+    free: dict[str, int] = {}
+    inputs = {}
+    real = [i for i in model.graph.input if i.name not in weights]
+    for value in real:
+        shape = []
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if dim.HasField("dim_value"):
+                size = dim.dim_value
+            elif axis == 0:
+                size = 1
+            elif dim.dim_param in bind:
+                size = bind[dim.dim_param]
+            else:
+                name = dim.dim_param or f"axis {axis}"
+                raise BlocksimError(path, value.name, f"dimension {name} is free", f"give --bind {name}=SIZE")
+            if axis == 0 and size != 1:
+                raise BlocksimError(
+                    path, value.name, f"leading axis is {size}", "export it with a free batch axis, or with 1"
+                )
+            if dim.dim_param:
+                free[dim.dim_param] = size
+            shape.append(size)
+        inputs[value.name] = (tuple(shape), value.type.tensor_type.elem_type)
+    unknown = sorted(set(bind) - set(free))
+    if unknown:
+        known = ", ".join(sorted(free)) or "none"
+        raise BlocksimError(path, "--bind", unknown[0], f"no input has this dimension; free ones: {known}")
+    return inputs, free
+
+
+def _optimise(model: onnx.ModelProto, path: Path, free: dict[str, int]) -> onnx.ModelProto:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.log_severity_level = 4
+    for name, size in free.items():
+        options.add_free_dimension_override_by_name(name, size)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "canonical.onnx"
+        options.optimized_model_filepath = str(target)
+        try:
+            ort.InferenceSession(
+                model.SerializeToString(),
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=NOT_WANTED,
+            )
+        except Exception as error:  # onnxruntime raises classes of its own without a common base
+            reason = str(error).strip().splitlines()[0]
+            raise BlocksimError(path, "graph", "onnxruntime refuses it", reason) from None
+        return onnx.load(str(target))
+
+
+def _rewrite(model: onnx.ModelProto) -> None:
+    """Patterns that the optimiser leaves: the GELU of torch's dynamo exporter."""
+    import onnx_ir
+    from onnxscript.rewriter import pattern, rewrite
+
+    def exact_gelu(op: Any, x: Any) -> Any:
+        return op.Mul(x, op.Mul(0.5, op.Add(op.Erf(op.Div(x, math.sqrt(2.0))), 1.0)))
+
+    def fused_gelu(op: Any, x: Any) -> Any:
+        return op.Gelu(x, _domain="com.microsoft")
+
+    rules = pattern.RewriteRuleSet([pattern.RewriteRule(exact_gelu, fused_gelu)], commute=True)
+    rewritten = onnx_ir.to_proto(rewrite(onnx_ir.from_proto(model), pattern_rewrite_rules=rules))
+    model.CopyFrom(rewritten)

@@ -1,0 +1,250 @@
+"""The typed graph: what one sample of a transformer does, in the operators of the datapath.
+
+Every activation is a matrix of one sample, ``rows x columns``. Heads are stretches of rows or columns
+that an operand walks over in groups; blocks never leave such a stretch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of an ONNX value, as a walk over its tensor's matrix."""
+
+    size: int
+    row_step: int
+    column_step: int
+
+
+Axes = tuple[Axis, ...]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An activation.
+
+    Attributes
+    ----------
+    name : str
+        The operator that produces it, or the graph input.
+    rows, columns : int
+    row_period, column_period : int
+        Stretch of rows and columns that no block leaves (a head).
+    reference : str
+        ONNX value that holds it.
+    axes : tuple of Axis
+        How that value's axes walk over the matrix.
+    scale : float
+        Factor from the reference to this tensor, where a constant was folded into weights.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    row_period: int
+    column_period: int
+    reference: str
+    axes: Axes
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the ONNX value."""
+        return tuple(a.size for a in self.axes)
+
+    def to_matrix(self, value: NDArray[np.floating]) -> Matrix:
+        """The ONNX value as this tensor's matrix, `scale` applied."""
+        rows, columns = self._walk()
+        matrix = np.empty((self.rows, self.columns), np.float32)
+        matrix[rows, columns] = value
+        return matrix * np.float32(self.scale)
+
+    def to_value(self, matrix: NDArray[np.floating]) -> Matrix:
+        """The matrix as the ONNX value, `scale` taken off."""
+        rows, columns = self._walk()
+        return (matrix[rows, columns] / self.scale).astype(np.float32)
+
+    def _walk(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        grid = np.indices(self.shape).reshape(len(self.axes), *self.shape)
+        rows = sum((g * a.row_step for g, a in zip(grid, self.axes, strict=True)), np.zeros(self.shape, int))
+        columns = sum(
+            (g * a.column_step for g, a in zip(grid, self.axes, strict=True)), np.zeros(self.shape, int)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor as one operand of a MATMUL: for group g, a matrix at ``g * (row_step, column_step)``.
+
+    `transposed` says that the reduction runs along the tensor's rows.
+    """
+
+    tensor: str
+    row_step: int = 0
+    column_step: int = 0
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Matmul:
+    """``out[g] = a[g] x b[g]^T + bias``: a is (m, k), b is (n, k) as weights are, for each group."""
+
+    name: str
+    a: Operand
+    b: Operand | None
+    weight: str | None
+    bias: str | None
+    out: Operand
+    groups: int
+    m: int
+    k: int
+    n: int
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """``out = a + b`` or ``a * b``; b is a tensor or a constant, of as many columns."""
+
+    name: str
+    kind: str
+    a: str
+    b: str | None
+    constant: str | None
+    out: str
+
+
+@dataclass(frozen=True)
+class Norm:
+    """LayerNorm (`centred`) or RMSNorm of every row."""
+
+    name: str
+    a: str
+    gamma: str
+    beta: str
+    epsilon: float
+    centred: bool
+    out: str
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Softmax of every row."""
+
+    name: str
+    a: str
+    out: str
+
+
+@dataclass(frozen=True)
+class Lut:
+    """An element-wise function by table."""
+
+    name: str
+    function: str
+    a: str
+    out: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the machine lacks: ONNX nodes that run in fp32 on the host.
+
+    Attributes
+    ----------
+    name : str
+    op_types : tuple of str
+        ONNX operator types.
+    model : bytes
+        A model of exactly these nodes; its inputs are `sources`, its output the tensor's reference.
+    sources : tuple of (str, str)
+        ONNX input name and the tensor or graph input that feeds it.
+    out : str
+    macs : int
+    """
+
+    name: str
+    op_types: tuple[str, ...]
+    model: bytes
+    sources: tuple[tuple[str, str], ...]
+    out: str
+    macs: int
+
+
+Operator = Matmul | Elementwise | Norm | Softmax | Lut | Host
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """A graph input of one sample, its leading axis 1."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One sample of a model.
+
+    Attributes
+    ----------
+    source : str
+        The file it came from.
+    inputs : tuple of GraphInput
+    outputs : tuple of (str, str)
+        ONNX output name and the tensor that holds it.
+    tensors : dict of str to Tensor
+    operators : tuple of Operator
+        In an order in which they can run.
+    constants : dict of str to float32 array
+    canonical : bytes
+        The canonical ONNX graph without large weights, for the fp32 reference.
+    """
+
+    source: str
+    inputs: tuple[GraphInput, ...]
+    outputs: tuple[tuple[str, str], ...]
+    tensors: dict[str, Tensor]
+    operators: tuple[Operator, ...]
+    constants: dict[str, Matrix] = field(repr=False)
+    canonical: bytes = field(repr=False)
+    weights: dict[str, Matrix] = field(repr=False)
+
+    def matmuls(self) -> Iterator[Matmul]:
+        """The products, in order."""
+        return (op for op in self.operators if isinstance(op, Matmul))
+
+    @property
+    def datapath_macs(self) -> int:
+        """Multiply-accumulates of one sample on the datapath."""
+        return sum(op.groups * op.m * op.k * op.n for op in self.matmuls())
+
+    @property
+    def host_macs(self) -> int:
+        """Multiply-accumulates of one sample on the host."""
+        return sum(op.macs for op in self.operators if isinstance(op, Host))
+
+
+def sources_of(op: Operator) -> tuple[str, ...]:
+    """The tensors that an operator reads."""
+    if isinstance(op, Matmul):
+        return (op.a.tensor,) if op.b is None else (op.a.tensor, op.b.tensor)
+    if isinstance(op, Elementwise):
+        return (op.a,) if op.b is None else (op.a, op.b)
+    if isinstance(op, Host):
+        return tuple(source for _, source in op.sources)
+    return (op.a,)
+
+
+def out_of(op: Operator) -> str:
+    """The tensor that an operator writes."""
+    return op.out.tensor if isinstance(op, Matmul) else op.out
