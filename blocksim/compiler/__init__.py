@@ -1,0 +1,170 @@
+"""Precision plan, tiling, memory allocation and instruction emission: a graph becomes a trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from blocksim import _version
+from blocksim.compiler.assign import assign
+from blocksim.compiler.constants import ConstantStore, encode_constants
+from blocksim.compiler.emit import Emitter, wide_bits
+from blocksim.compiler.precision import Precision
+from blocksim.compiler.tiling import tile_matmul, tile_vector
+from blocksim.errors import BlocksimError
+from blocksim.graph.ir import Axes, Elementwise, Graph, Host, Lut, Matmul, Norm, Operand, Operator, Softmax
+from blocksim.trace.file import Trace
+from blocksim.trace.manifest import InputSpec, Manifest, OperandSpec, OpSpec, OutputSpec, TensorSpec
+from hwmodels.machines import Machine
+from hwmodels.units.norm import epsilon_of
+
+__all__ = ["Precision", "compile_graph"]
+
+
+def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: bool = False) -> Trace:
+    """Compile a graph for a machine under a precision plan.
+
+    Parameters
+    ----------
+    graph : Graph
+    machine : Machine
+    precision : Precision
+    strict : bool
+        Refuse a model of which the host computes multiply-accumulates.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    BlocksimError
+        If the plan does not fit the model, or a memory is too small for an operator.
+    """
+    if strict:
+        _refuse_host_macs(graph)
+    specs = assign(graph, precision)
+    store = encode_constants(graph, precision, machine.array.columns)
+    tables = _add_tables(graph, machine, store)
+    for op in graph.operators:
+        if isinstance(op, Host):
+            store.add_bytes(f"{op.name}.model", op.model, "host")
+    operators = tuple(_op_spec(op, graph, machine, specs, tables) for op in graph.operators)
+    emitter = Emitter(machine, specs, store, {t for _, t in graph.outputs})
+    program = emitter.run(operators)
+    manifest = Manifest(
+        blocksim=_version.VERSION,
+        model=Path(graph.source).name,
+        precision=precision.name,
+        formats={role: form.name for role, form in precision.roles.items()},
+        machine=machine,
+        inputs=tuple(InputSpec(name=i.name, shape=i.shape, dtype=i.dtype) for i in graph.inputs),
+        outputs=tuple(
+            OutputSpec(
+                name=name,
+                tensor=tensor,
+                axes=_plain(graph.tensors[tensor].axes),
+                scale=graph.tensors[tensor].scale,
+            )
+            for name, tensor in graph.outputs
+        ),
+        tensors=specs,
+        constants=store.specs,
+        operators=operators,
+        host_axes={
+            tensor: _plain(graph.tensors[tensor].axes)
+            for op in graph.operators
+            if isinstance(op, Host)
+            for tensor in (op.out, *(s for _, s in op.sources if s in graph.tensors))
+        },
+        scales={name: t.scale for name, t in graph.tensors.items() if t.scale != 1.0},
+        dram=dict(emitter.dram),
+        dram_bytes=emitter.dram_end,
+        peak_activation_bytes=emitter.activations.peak,
+        saturated_constants=store.saturated,
+    )
+    return Trace(manifest, program, dict(store.sections))
+
+
+def _refuse_host_macs(graph: Graph) -> None:
+    for op in graph.operators:
+        if isinstance(op, Host) and op.macs:
+            raise BlocksimError(
+                graph.source,
+                op.name,
+                "/".join(op.op_types),
+                f"its {op.macs:,} multiply-accumulates would run on the host; leave --strict off to allow it",
+            )
+
+
+def _add_tables(graph: Graph, machine: Machine, store: ConstantStore) -> dict[str, int]:
+    """Place every table that the graph needs; their addresses in the units' table memory."""
+    contents: dict[str, tuple[int, ...]] = {}
+    for op in graph.operators:
+        if isinstance(op, Softmax):
+            contents["table.exp2"] = machine.softmax_config.exp2
+            contents["table.reciprocal"] = machine.softmax_config.reciprocal
+        elif isinstance(op, Norm):
+            contents["table.root"] = machine.norm_config.root
+        elif isinstance(op, Lut):
+            contents[f"table.{op.function}"] = machine.lut_config(op.function).table
+    addresses, end = {}, 0
+    for name, table in contents.items():
+        store.add_table(name, table)
+        addresses[name] = end
+        end += store.specs[name].size
+    return addresses
+
+
+def _op_spec(
+    op: Operator, graph: Graph, machine: Machine, specs: dict[str, TensorSpec], tables: dict[str, int]
+) -> OpSpec:
+    """An operator as the trace describes it."""
+    if isinstance(op, Host):
+        return OpSpec(
+            name=op.name, kind="host", out=OperandSpec(tensor=op.out), op_types=op.op_types,
+            model=f"{op.name}.model", sources=op.sources, macs=op.macs,
+        )  # fmt: skip
+    if isinstance(op, Matmul):
+        spill = tile_matmul(machine, specs[op.out.tensor], op.m, op.n).spill
+        return OpSpec(
+            name=op.name, kind="matmul", a=_operand(op.a), b=_operand(op.b) if op.b else None,
+            out=_operand(op.out), weight=op.weight, bias=op.bias,
+            groups=op.groups, m=op.m, k=op.k, n=op.n, spill=spill,
+        )  # fmt: skip
+    out, a = OperandSpec(tensor=op.out), OperandSpec(tensor=op.a)
+
+    def spills(kind: str) -> bool:
+        return tile_vector(machine, specs[op.out], -(-wide_bits(machine, kind) // 8)).spill
+
+    if isinstance(op, Norm):
+        columns = graph.tensors[op.a].columns
+        return OpSpec(
+            name=op.name, kind="norm", a=a, out=out, weight=op.gamma, bias=op.beta,
+            epsilon=epsilon_of(op.epsilon, columns), centred=op.centred,
+            tables={"table.root": tables["table.root"]}, spill=spills("norm"),
+        )  # fmt: skip
+    if isinstance(op, Softmax):
+        used = {name: tables[name] for name in ("table.exp2", "table.reciprocal")}
+        return OpSpec(name=op.name, kind="softmax", a=a, out=out, tables=used, spill=spills("softmax"))
+    if isinstance(op, Lut):
+        name = f"table.{op.function}"
+        return OpSpec(
+            name=op.name, kind="lut", a=a, out=out, function=op.function,
+            tables={name: tables[name]}, spill=spills("lut"),
+        )  # fmt: skip
+    assert isinstance(op, Elementwise)
+    return OpSpec(
+        name=op.name, kind="add" if op.kind == "add" else "mul", a=a,
+        b=OperandSpec(tensor=op.b) if op.b else None,
+        out=out, constant=op.constant, spill=spills(op.kind),
+    )  # fmt: skip
+
+
+def _operand(o: Operand) -> OperandSpec:
+    return OperandSpec(
+        tensor=o.tensor, row_step=o.row_step, column_step=o.column_step, transposed=o.transposed
+    )
+
+
+def _plain(axes: Axes) -> tuple[tuple[int, int, int], ...]:
+    return tuple((a.size, a.row_step, a.column_step) for a in axes)

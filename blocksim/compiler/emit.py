@@ -1,0 +1,359 @@
+"""Emission: operators become instructions, addresses and tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from blocksim.compiler.constants import ConstantStore, aligned
+from blocksim.compiler.hazards import HazardTracker, Region
+from blocksim.compiler.memory import FirstFit, Ring
+from blocksim.compiler.tiling import Tiling, tile_matmul, tile_vector
+from blocksim.errors import BlocksimError
+from blocksim.trace.isa import INSTRUCTION, UNIT_OF, Flag, Opcode, Program, Unit
+from blocksim.trace.manifest import ConstantSpec, OperandSpec, OpSpec, TensorSpec
+from hwmodels.machines import Machine
+from hwmodels.units import elementwise, norm
+
+OPCODES = {
+    "softmax": Opcode.SOFTMAX,
+    "norm": Opcode.NORM,
+    "lut": Opcode.LUT,
+    "add": Opcode.ADD,
+    "mul": Opcode.MUL,
+}
+
+
+def wide_bits(machine: Machine, kind: str) -> int:
+    """Width of the sums that an operator hands to the requantizer."""
+    return {
+        "matmul": machine.accumulator.bits,
+        "softmax": 16,
+        "norm": norm.SUM_BITS,
+        "lut": machine.lut.word_bits,
+        "add": elementwise.SUM_BITS,
+        "mul": elementwise.SUM_BITS,
+    }[kind]
+
+
+@dataclass
+class Emitter:
+    """Writes the program of a list of operators.
+
+    Attributes
+    ----------
+    machine : Machine
+    specs : dict of str to TensorSpec
+    store : ConstantStore
+    kept : set of str
+        Graph outputs: stored to DRAM.
+    source : str
+        The machine's name, for messages.
+    """
+
+    machine: Machine
+    specs: dict[str, TensorSpec]
+    store: ConstantStore
+    kept: set[str]
+    dram: dict[str, int] = field(default_factory=dict)
+    dram_end: int = 0
+    records: list[dict[str, object]] = field(default_factory=list)
+    op_id: int = 0
+
+    def __post_init__(self) -> None:
+        self.tracker = HazardTracker()
+        self.activations = FirstFit(self.machine.sram.activations.nbytes)
+        self.weights = Ring(self.machine.sram.weights.nbytes)
+        self.dram_end = aligned(self.store.end)
+        self.retired = [0] * len(Unit)
+        self.tickets: list[tuple[Unit, int]] = []
+        self.in_dram: set[str] = set()
+        self.next_bank = 0
+        self.next_half = 0
+        self.tables: dict[str, int] = {}
+
+    # -- operators ---------------------------------------------------------------------------
+
+    def run(self, operators: Sequence[OpSpec]) -> Program:
+        """The program of all operators, in order."""
+        last_use = {t: i for i, op in enumerate(operators) for t in _reads(op)}
+        uses = {
+            t: [i for i, op in enumerate(operators) if t in _reads(op)]
+            for t in {t for op in operators for t in _reads(op)}
+        }
+        for i, op in enumerate(operators):
+            self.op_id = i
+            if op.kind == "host":
+                self._host(op)
+            else:
+                self._on_datapath(op, i, uses)
+            if op.out.tensor in self.kept:
+                self._store(op.out.tensor)
+            for t in [*_reads(op), op.out.tensor]:
+                if last_use.get(t, -1) <= i:
+                    self.activations.free(t)
+        program = np.zeros(len(self.records), INSTRUCTION)
+        for i, record in enumerate(self.records):
+            for name, value in record.items():
+                program[name][i] = value
+        return program
+
+    def _on_datapath(self, op: OpSpec, position: int, uses: dict[str, list[int]]) -> None:
+        out = self.specs[op.out.tensor]
+        needed = {*_reads(op), out.name}
+        for t in _reads(op):
+            self._resident(op, t, needed, position, uses)
+        self._allocate(op, out.name, out.nbytes, needed, position, uses)
+        wide_bytes = -(-wide_bits(self.machine, op.kind) // 8)
+        if op.kind == "matmul":
+            tiling = tile_matmul(self.machine, out, op.m, op.n)
+        else:
+            tiling = tile_vector(self.machine, out, wide_bytes)
+        if tiling.spill != op.spill:
+            raise AssertionError(f"{op.name}: the manifest and the tiling disagree")
+        if tiling.spill:
+            size = out.rows * out.columns * wide_bytes
+            self._allocate(op, _wide(op), size, {*needed, _wide(op)}, position, uses)
+        if op.kind == "matmul":
+            self._matmul(op, tiling)
+        else:
+            self._vector(op, tiling)
+        self.activations.free(_wide(op))
+
+    def _matmul(self, op: OpSpec, tiling: Tiling) -> None:
+        assert op.a is not None
+        a = self.specs[op.a.tensor]
+        weight = self.store.specs[op.weight] if op.weight else None
+        bias = self.store.specs[op.bias] if op.bias else None
+        for group in range(op.groups):
+            for t, (c0, c1) in enumerate(tiling.tiles):
+                reads, b_address, bias_address = [], 0, 0
+                if weight is not None:
+                    b_address, region = self._load_tile(op, weight, t)
+                    reads.append(region)
+                    if bias is not None:
+                        bias_address, region = self._load_tile(op, bias, t)
+                        reads.append(region)
+                else:
+                    assert op.b is not None
+                    b_address = self._address(op.b.tensor)
+                    b = self.specs[op.b.tensor]
+                    first = group * op.b.row_step
+                    span = (first, first + op.k) if op.b.transposed else (first + c0, first + c1)
+                    reads += self._rows(b, *span)
+                for r0, r1 in tiling.bands:
+                    first = group * op.a.row_step
+                    rows = self._rows(a, first + r0, first + r1)
+                    tile = {"group": group, "row": r0, "rows": r1 - r0, "column": c0, "columns": c1 - c0}
+                    wide = self._wide_region(op, tiling, matmul=True)
+                    self._emit(
+                        Opcode.MATMUL, [*reads, *rows], [wide], flags=self._spilled(tiling),
+                        a=self._address(a.name), b=b_address, c=bias_address, dst=wide.start, **tile,
+                    )  # fmt: skip
+                    if not tiling.spill:
+                        self._requant(op, wide, Flag.NONE, tile)
+            if tiling.spill:
+                tile = {"group": group, "row": 0, "rows": op.m, "column": 0, "columns": op.n}
+                self._requant(op, self._wide_region(op, tiling, matmul=True), Flag.SPILL, tile)
+
+    def _vector(self, op: OpSpec, tiling: Tiling) -> None:
+        assert op.a is not None
+        out, a = self.specs[op.out.tensor], self.specs[op.a.tensor]
+        addresses, constants = {"b": 0, "c": 0}, []
+        if op.b is not None:
+            addresses["b"] = self._address(op.b.tensor)
+        for slot, name in zip(("b", "c"), (op.constant or op.weight, op.bias), strict=True):
+            if name is not None:
+                spec = self.store.specs[name]
+                addresses[slot], region = self._load_constant(op, spec, 0, spec.size)
+                constants.append(region)
+        for name, address in op.tables.items():
+            constants.append(self._load_table(name, address))
+        for r0, r1 in tiling.bands:
+            reads = [*self._rows(a, r0, r1), *constants]
+            if op.b is not None:
+                reads += self._rows(self.specs[op.b.tensor], r0, r1)
+            tile = {"row": r0, "rows": r1 - r0, "columns": out.columns}
+            wide = self._wide_region(op, tiling, matmul=False)
+            self._emit(
+                OPCODES[op.kind], reads, [wide], flags=self._spilled(tiling),
+                a=self._address(a.name), dst=wide.start, **addresses, **tile,
+            )  # fmt: skip
+            if not tiling.spill:
+                self._requant(op, wide, Flag.NONE, tile)
+        if tiling.spill:
+            tile = {"row": 0, "rows": out.rows, "columns": out.columns}
+            self._requant(op, self._wide_region(op, tiling, matmul=False), Flag.SPILL, tile)
+
+    def _requant(self, op: OpSpec, wide: Region, flags: Flag, tile: dict[str, int]) -> None:
+        out = self.specs[op.out.tensor]
+        first = tile.get("group", 0) * op.out.row_step + tile["row"]
+        self._emit(
+            Opcode.REQUANT, [wide], self._rows(out, first, first + tile["rows"]), flags=flags,
+            a=wide.start, dst=self._address(out.name), **tile,
+        )  # fmt: skip
+
+    def _host(self, op: OpSpec) -> None:
+        reads = []
+        for _, source in op.sources:
+            if source in self.specs:
+                self._store(source)
+                reads.append(self._dram_region(source))
+        target = self._dram_region(op.out.tensor)
+        self._emit(Opcode.HOST, reads, [target], dst=target.start)
+        self.in_dram.add(op.out.tensor)
+
+    # -- memory ------------------------------------------------------------------------------
+
+    def _resident(
+        self, op: OpSpec, name: str, needed: set[str], position: int, uses: dict[str, list[int]]
+    ) -> None:
+        """Bring a tensor back from DRAM if it does not lie in SRAM."""
+        if name in self.activations.taken:
+            return
+        spec = self.specs[name]
+        self._allocate(op, name, spec.nbytes, needed, position, uses)
+        source = self._dram_region(name)
+        target = Region("activations", self._address(name), spec.nbytes)
+        self._emit(Opcode.LOAD, [source], [target], a=source.start, dst=target.start, size=spec.nbytes)
+
+    def _allocate(
+        self, op: OpSpec, name: str, nbytes: int, needed: set[str], position: int, uses: dict[str, list[int]]
+    ) -> None:
+        """Find room, sending the tensor that is needed last to DRAM while there is none."""
+        while self.activations.allocate(name, nbytes) is None:
+            others = [t for t in self.activations.taken if t not in needed]
+            if not others:
+                held = sum(size for _, size in self.activations.taken.values())
+                least = -(-(held + nbytes) // 1024)
+                raise BlocksimError(
+                    self.machine.name,
+                    "sram.activations.kib",
+                    self.machine.sram.activations.kib,
+                    f"too small for {op.name}, whose tensors need {least} or more",
+                )
+            victim = max(
+                others, key=lambda t: min((u for u in uses.get(t, []) if u >= position), default=1 << 30)
+            )
+            self._store(victim)
+            self.activations.free(victim)
+
+    def _store(self, name: str) -> None:
+        if name in self.in_dram:
+            return
+        spec, target = self.specs[name], self._dram_region(name)
+        source = Region("activations", self._address(name), spec.nbytes)
+        self._emit(Opcode.STORE, [source], [target], a=source.start, dst=target.start, size=spec.nbytes)
+        self.in_dram.add(name)
+
+    def _dram_region(self, name: str) -> Region:
+        spec = self.specs[name]
+        if name not in self.dram:
+            self.dram[name] = self.dram_end
+            self.dram_end = aligned(self.dram_end + spec.nbytes)
+        return Region("dram", self.dram[name], spec.nbytes)
+
+    def _load_tile(self, op: OpSpec, spec: ConstantSpec, t: int) -> tuple[int, Region]:
+        first, last, b0, b1, offset = spec.tiles[t]
+        return self._load_constant(op, spec, offset, spec.tile_bytes(first, last, b0, b1))
+
+    def _load_constant(self, op: OpSpec, spec: ConstantSpec, offset: int, size: int) -> tuple[int, Region]:
+        at = self.weights.allocate(size)
+        if at is None:
+            raise BlocksimError(
+                self.machine.name,
+                "sram.weights.kib",
+                self.machine.sram.weights.kib,
+                f"too small for {op.name}, one tile of {spec.name} needs {-(-size // 1024)} or more",
+            )
+        source = Region("dram", spec.address + offset, size)
+        target = Region("weights", at, size)
+        self._emit(Opcode.LOAD, [source], [target], flags=Flag.TO_WEIGHTS, a=source.start, dst=at, size=size)
+        return at, target
+
+    def _load_table(self, name: str, address: int) -> Region:
+        spec = self.store.specs[name]
+        region = Region("tables", address, spec.size)
+        if name not in self.tables:
+            self.tables[name] = address
+            source = Region("dram", spec.address, spec.size)
+            self._emit(
+                Opcode.LOAD, [source], [region],
+                flags=Flag.TO_TABLES, a=source.start, dst=address, size=spec.size,
+            )  # fmt: skip
+        return region
+
+    def _address(self, name: str) -> int:
+        return self.activations.taken[name][0]
+
+    def _rows(self, spec: TensorSpec, first: int, last: int) -> list[Region]:
+        """The codes and the exponents of some rows of a tensor in SRAM."""
+        base = self._address(spec.name)
+        width = spec.columns * spec.bits // 8
+        across = len(spec.column_starts)
+        b0, b1 = int(spec.row_index[first]), int(spec.row_index[last - 1]) + 1
+        return [
+            Region("activations", base + first * width, (last - first) * width),
+            Region("activations", base + spec.codes_bytes + b0 * across, (b1 - b0) * across),
+        ]
+
+    def _wide_region(self, op: OpSpec, tiling: Tiling, matmul: bool) -> Region:
+        """Where the sums of the next tile go."""
+        if tiling.spill:
+            at, size = self.activations.taken[_wide(op)]
+            return Region("activations", at, size)
+        if matmul:
+            bank = self.next_bank
+            self.next_bank = (bank + 1) % self.machine.accumulator.banks
+            return Region("accumulator", bank, 1)
+        half = self.next_half
+        self.next_half = 1 - half
+        return Region("vector", half, 1)
+
+    # -- records -----------------------------------------------------------------------------
+
+    @staticmethod
+    def _spilled(tiling: Tiling) -> Flag:
+        return Flag.SPILL if tiling.spill else Flag.NONE
+
+    def _emit(
+        self,
+        opcode: Opcode,
+        reads: list[Region],
+        writes: list[Region],
+        flags: Flag = Flag.NONE,
+        **fields: int,
+    ) -> None:
+        index, unit = len(self.records), UNIT_OF[opcode]
+        waits: set[int] = set()
+        for region in reads:
+            waits |= self.tracker.read(region, index)
+        for region in writes:
+            waits |= self.tracker.write(region, index)
+        tickets = [0] * len(Unit)
+        for other in waits - {index}:
+            other_unit, ticket = self.tickets[other]
+            tickets[other_unit] = max(tickets[other_unit], ticket)
+        self.retired[unit] += 1
+        self.tickets.append((unit, self.retired[unit]))
+        self.records.append(
+            {
+                "opcode": opcode,
+                "unit": unit,
+                "flags": flags,
+                "op_id": self.op_id,
+                **fields,
+                "wait": tickets,
+            }
+        )
+
+
+def _wide(op: OpSpec) -> str:
+    return f"{op.name}.wide"
+
+
+def _reads(op: OpSpec) -> list[str]:
+    operands: list[OperandSpec | None] = [op.a, op.b]
+    return [o.tensor for o in operands if o is not None] + [source for _, source in op.sources]

@@ -1,0 +1,1 @@
+"""What reads a trace: the interpreter, the executor and the scheduler."""

@@ -1,0 +1,124 @@
+"""The boundary between floats and integers: inputs, outputs and what runs on the host.
+
+Encode and decode are the only places where a float meets a code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim.errors import BlocksimError
+from blocksim.graph.ir import Axis, Tensor
+from blocksim.trace.manifest import Manifest, OpSpec, TensorSpec
+from hwmodels.formats.shift import Quantised, dequantise, quantise
+
+Stored = tuple[NDArray[np.int16], NDArray[np.int16]]
+"""Codes and exponents of one sample's tensor."""
+
+
+def check_inputs(
+    manifest: Manifest, inputs: Mapping[str, NDArray[Any]], where: object
+) -> dict[str, NDArray[Any]]:
+    """Inputs with the names, shapes and types that the model asks for.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    inputs : dict of str to array
+        Leading axis N, the same for all: N samples.
+    where : object
+        The file, for messages.
+
+    Raises
+    ------
+    BlocksimError
+        If a name, a shape or a type differs, or a value is NaN or Inf.
+    """
+    wanted = {i.name: i for i in manifest.inputs}
+    for name in inputs:
+        if name not in wanted:
+            raise BlocksimError(where, name, "unknown input", f"the model's inputs are {', '.join(wanted)}")
+    checked = {}
+    for name, spec in wanted.items():
+        if name not in inputs:
+            raise BlocksimError(where, name, "missing", f"give an array of shape (N, {_tail(spec.shape)})")
+        array = np.asarray(inputs[name])
+        if array.shape[1:] != spec.shape[1:] or array.ndim != len(spec.shape) or not array.shape[0]:
+            raise BlocksimError(
+                where, name, f"shape {array.shape}", f"must be (N, {_tail(spec.shape)}) with N samples"
+            )
+        if array.dtype.kind != np.dtype(spec.dtype).kind:
+            raise BlocksimError(where, name, f"type {array.dtype}", f"must be {spec.dtype}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            bad = "NaN" if np.isnan(array).any() else "Inf"
+            raise BlocksimError(where, name, bad, "values must be finite")
+        checked[name] = array.astype(spec.dtype)
+    if len({len(a) for a in checked.values()}) > 1:
+        sizes = ", ".join(f"{n} {len(a)}" for n, a in checked.items())
+        raise BlocksimError(where, "leading axis", sizes, "all inputs must have the same number of samples")
+    return checked
+
+
+def _tail(shape: Sequence[int]) -> str:
+    return ", ".join(str(s) for s in shape[1:])
+
+
+def encode_tensor(spec: TensorSpec, matrix: NDArray[np.floating]) -> Quantised:
+    """The codes of a matrix as a tensor stores them."""
+    return quantise(matrix, spec.row_starts, spec.column_starts, spec.bits)
+
+
+def decode_tensor(spec: TensorSpec, stored: Stored) -> NDArray[np.float64]:
+    """The values that a stored tensor stands for."""
+    return dequantise(*stored, spec.row_starts, spec.column_starts)
+
+
+def walk_of(spec: TensorSpec, axes: Sequence[tuple[int, int, int]], scale: float) -> Tensor:
+    """A tensor with the axes of the ONNX value that it holds."""
+    return Tensor(
+        spec.name, spec.rows, spec.columns, spec.row_period, spec.column_period, spec.name,
+        tuple(Axis(*a) for a in axes), scale,
+    )  # fmt: skip
+
+
+def to_value(manifest: Manifest, tensor: str, matrix: NDArray[np.floating]) -> NDArray[np.float32]:
+    """A tensor's matrix as the ONNX value that the host reads."""
+    spec = manifest.tensors[tensor]
+    return walk_of(spec, manifest.host_axes[tensor], manifest.scales.get(tensor, 1.0)).to_value(matrix)
+
+
+def decode_outputs(
+    manifest: Manifest, stored: Mapping[str, Sequence[Stored]]
+) -> dict[str, NDArray[np.float32]]:
+    """Graph outputs of all samples, as float32 under their ONNX names."""
+    outputs = {}
+    for output in manifest.outputs:
+        spec = manifest.tensors[output.tensor]
+        walk = walk_of(spec, output.axes, output.scale)
+        values = [walk.to_value(decode_tensor(spec, one)) for one in stored[output.tensor]]
+        outputs[output.name] = np.concatenate(values)
+    return outputs
+
+
+class HostSession:
+    """What the machine lacks, in fp32 through onnxruntime, one sample at a time."""
+
+    def __init__(self, manifest: Manifest, op: OpSpec, model: bytes) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        spec = manifest.tensors[op.out.tensor]
+        self._tensor = walk_of(spec, manifest.host_axes[op.out.tensor], 1.0)
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """The operator's output as its tensor's matrix."""
+        value = self._session.run(None, dict(feeds))[0]
+        return self._tensor.to_matrix(value)

@@ -1,0 +1,198 @@
+"""The manifest: everything about a trace that is not an instruction or a byte of data."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from hwmodels.formats.block import index_of, starts
+from hwmodels.formats.packing import packed_bytes
+from hwmodels.machines import Machine
+
+TRACE_VERSION = 1
+
+Index = NDArray[np.int64]
+
+
+class Spec(BaseModel):
+    """Base of every entry: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+
+
+class Blocks(Spec):
+    """A matrix cut into blocks: sizes, and stretches that no block leaves."""
+
+    rows: int
+    columns: int
+    bits: int
+    row_block: int
+    row_period: int
+    column_block: int
+    column_period: int
+
+    @cached_property
+    def row_starts(self) -> Index:
+        """Where blocks start along the rows."""
+        return starts(self.rows, self.row_block, self.row_period)
+
+    @cached_property
+    def column_starts(self) -> Index:
+        """Where blocks start along the columns."""
+        return starts(self.columns, self.column_block, self.column_period)
+
+    @cached_property
+    def row_index(self) -> Index:
+        """The row block of each row."""
+        return index_of(self.row_starts, self.rows)
+
+    @cached_property
+    def column_index(self) -> Index:
+        """The column block of each column."""
+        return index_of(self.column_starts, self.columns)
+
+    @property
+    def blocks(self) -> int:
+        """How many exponents the matrix has."""
+        return len(self.row_starts) * len(self.column_starts)
+
+    @property
+    def payload_bits(self) -> int:
+        """Bits of all codes."""
+        return self.rows * self.columns * self.bits
+
+    @property
+    def metadata_bits(self) -> int:
+        """Bits of all exponents."""
+        return 8 * self.blocks
+
+    @property
+    def codes_bytes(self) -> int:
+        """Bytes of the packed codes."""
+        return packed_bytes(self.rows * self.columns, self.bits)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the packed codes and exponents."""
+        return self.codes_bytes + self.blocks
+
+
+class TensorSpec(Blocks):
+    """An activation: row-major codes, then row-major exponents."""
+
+    name: str
+    format: str
+    role: Literal["activation", "vector"]
+
+
+class ConstantSpec(Blocks):
+    """A constant in DRAM.
+
+    Weights (and biases, as matrices of depth 1) are N x K and lie in tiles of the array's columns: each
+    tile holds its codes, k after k, then its exponents, k block after k block. Other constants lie
+    row-major. Tables and host models are plain bytes.
+    """
+
+    name: str
+    format: str
+    role: Literal["weight", "bias", "vector", "embedding", "table", "host"]
+    tile: int
+    address: int
+    size: int
+    sha256: str
+
+    @cached_property
+    def tiles(self) -> tuple[tuple[int, int, int, int, int], ...]:
+        """Per tile: first and last line, first and last line block, offset of its bytes."""
+        out, offset = [], 0
+        for first in range(0, self.rows, self.tile):
+            last = min(first + self.tile, self.rows)
+            b0, b1 = int(self.row_index[first]), int(self.row_index[last - 1]) + 1
+            out.append((first, last, b0, b1, offset))
+            offset += self.tile_bytes(first, last, b0, b1)
+        return tuple(out)
+
+    def tile_bytes(self, first: int, last: int, b0: int, b1: int) -> int:
+        """Bytes of one tile."""
+        return packed_bytes((last - first) * self.columns, self.bits) + (b1 - b0) * len(self.column_starts)
+
+
+class OperandSpec(Spec):
+    """A tensor as an operand, see `blocksim.graph.ir.Operand`."""
+
+    tensor: str
+    row_step: int = 0
+    column_step: int = 0
+    transposed: bool = False
+
+
+class OpSpec(Spec):
+    """One operator: what its instructions have in common.
+
+    `tables` gives the address of each lookup table in the units' table memory.
+    """
+
+    name: str
+    kind: Literal["matmul", "softmax", "norm", "lut", "add", "mul", "host"]
+    a: OperandSpec | None = None
+    b: OperandSpec | None = None
+    out: OperandSpec
+    weight: str | None = None
+    bias: str | None = None
+    constant: str | None = None
+    groups: int = 1
+    m: int = 0
+    k: int = 0
+    n: int = 0
+    spill: bool = False
+    tables: dict[str, int] = {}
+    function: str | None = None
+    epsilon: tuple[int, int] | None = None
+    centred: bool = True
+    op_types: tuple[str, ...] = ()
+    model: str | None = None
+    sources: tuple[tuple[str, str], ...] = ()
+    macs: int = 0
+
+
+class InputSpec(Spec):
+    """A graph input of one sample."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class OutputSpec(Spec):
+    """A graph output: where its tensor lies in DRAM and how it walks over the matrix."""
+
+    name: str
+    tensor: str
+    axes: tuple[tuple[int, int, int], ...]
+    scale: float
+
+
+class Manifest(Spec):
+    """The description of a trace."""
+
+    version: Literal[1] = 1
+    blocksim: str
+    model: str
+    precision: str
+    formats: dict[str, str]
+    machine: Machine
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[OutputSpec, ...]
+    tensors: dict[str, TensorSpec]
+    constants: dict[str, ConstantSpec]
+    operators: tuple[OpSpec, ...]
+    host_axes: dict[str, tuple[tuple[int, int, int], ...]]
+    scales: dict[str, float]
+    dram: dict[str, int]
+    dram_bytes: int
+    peak_activation_bytes: int
+    saturated_constants: int

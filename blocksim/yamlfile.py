@@ -1,0 +1,104 @@
+"""YAML files checked against a model; what is wrong with one is told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from blocksim.errors import BlocksimError
+from hwmodels import costs, machines
+from hwmodels.costs import CostTable
+from hwmodels.machines import Machine
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_yaml(path: Path, model: type[M]) -> M:
+    """A YAML file as a checked model.
+
+    Raises
+    ------
+    BlocksimError
+        If the file is missing, is not YAML, or has a field that the model refuses.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BlocksimError(path, "file", "unreadable", str(error)) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}" if mark else "file"
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise BlocksimError(path, line, "not YAML", problem) from None
+    if not isinstance(content, dict):
+        raise BlocksimError(path, "file", type(content).__name__, "must be a mapping of fields")
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise _first(path, error, model) from None
+
+
+def _first(path: Path, error: ValidationError, model: type[BaseModel]) -> BlocksimError:
+    """The first refusal, in the user's words."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "file"
+    if first["type"] == "extra_forbidden":
+        fields = _fields_at(model, first["loc"][:-1])
+        return BlocksimError(path, field, "unknown field", f"known fields: {', '.join(fields)}")
+    if first["type"] == "missing":
+        return BlocksimError(path, field, "missing", "give this field")
+    value = first["input"]
+    shown = "the values" if isinstance(value, dict) else repr(value)
+    return BlocksimError(path, field, shown, first["msg"].removeprefix("Value error, "))
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def load_machine(machine: str | Path | Machine) -> Machine:
+    """A machine by name, file, or as it is.
+
+    Raises
+    ------
+    BlocksimError
+        If it is none of these.
+    """
+    if isinstance(machine, Machine):
+        return machine
+    if str(machine) in machines.names():
+        return machines.load(machine)
+    path = Path(machine)
+    if not path.is_file():
+        known = ", ".join(machines.names())
+        raise BlocksimError(
+            "--machine", "machine", machine, f"give one of {known}, or the path of a YAML file"
+        )
+    loaded = read_yaml(path, Machine)
+    load_costs(loaded.costs, path)
+    return loaded
+
+
+def load_costs(name: str | Path, where: object = "--costs") -> CostTable:
+    """A cost table by name or file.
+
+    Raises
+    ------
+    BlocksimError
+        If it is neither.
+    """
+    if str(name) in costs.names():
+        return costs.load(name)
+    path = Path(name)
+    if not path.is_file():
+        known = ", ".join(costs.names())
+        raise BlocksimError(where, "costs", name, f"give one of {known}, or the path of a YAML file")
+    return read_yaml(path, CostTable)
