@@ -12,43 +12,50 @@ from numpy.typing import NDArray
 from hwmodels.kernels.jit import kernel
 from hwmodels.units.accumulator import add, overflows
 from hwmodels.units.aligner import align, bound, distance, is_flushed
-from hwmodels.units.ops import ZERO_BLOCK
+from hwmodels.units.ops import ZERO_BLOCK, largest
 
 PANEL = 64
 """Columns of a weight panel."""
 
+Codes = NDArray[np.int16]
+Index = NDArray[np.int64]
+
 
 @kernel
 def matmul_panel(
-    a: NDArray[np.int16],
-    a_exponents: NDArray[np.int16],
-    row_top: NDArray[np.int16],
-    panel: NDArray[np.int16],
-    w_exponents: NDArray[np.int16],
-    column_top: NDArray[np.int16],
-    floor: NDArray[np.int32],
-    bias: NDArray[np.int16],
-    bias_exponents: NDArray[np.int16],
-    segments: NDArray[np.int64],
+    a: Codes,
+    a_row: int,
+    a_column: int,
+    a_exponents: Codes,
+    row_top: Codes,
+    panel: Codes,
+    w_exponents: Codes,
+    column_top: Codes,
+    floor: Index,
+    bias: Codes,
+    bias_exponents: Codes,
+    segments: Index,
     last_of_fold: NDArray[np.bool_],
-    sums: NDArray[np.int64],
-    exponents: NDArray[np.int32],
+    sums: Index,
+    exponents: NDArray[np.int16],
+    o_row: int,
+    o_column: int,
+    width: int,
     guard_bits: int,
     max_shift: int,
     rounding: int,
     bits: int,
     saturating: bool,
-    counts: NDArray[np.int64],
+    counts: Index,
 ) -> None:
-    width = sums.shape[1]
+    """Multiply rows of `a` with one panel; `counts` are the flushed terms and the overflows."""
     part = np.empty(PANEL, np.int32)
     fold = np.empty(PANEL, np.int64)
     acc = np.empty(PANEL, np.int64)
     top = np.empty(PANEL, np.int64)
-    for i in range(a.shape[0]):
+    for i in range(a_exponents.shape[0]):
         for j in range(PANEL):
             top[j] = bound(row_top[i], column_top[j], floor[j], ZERO_BLOCK)
-        for j in range(PANEL):
             shift = distance(top[j], bias_exponents[j], guard_bits)
             acc[j] = align(bias[j], shift, max_shift, rounding)
             counts[0] += is_flushed(bias[j], shift, max_shift)
@@ -57,7 +64,7 @@ def matmul_panel(
             for j in range(PANEL):
                 part[j] = 0
             for k in range(segments[s], segments[s + 1]):
-                x = np.int32(a[i, k])
+                x = np.int32(a[a_row + i, a_column + k])
                 for j in range(PANEL):
                     part[j] += x * np.int32(panel[k, j])
             e = a_exponents[i, s]
@@ -75,92 +82,133 @@ def matmul_panel(
                     fold[j] = 0
                 counts[1] += over
         for j in range(width):
-            sums[i, j] = acc[j]
-            exponents[i, j] = top[j] - guard_bits
+            sums[o_row + i, o_column + j] = acc[j]
+            exponents[o_row + i, o_column + j] = top[j] - guard_bits
 
 
 @kernel
 def spread_exponents(
-    shared: NDArray[np.int16],
-    rows: NDArray[np.int64],
-    segment_blocks: NDArray[np.int64],
-    out: NDArray[np.int16],
-    top: NDArray[np.int16],
+    shared: Codes, rows: Index, blocks: Index, transposed: bool, out: Codes, top: Codes
 ) -> None:
-    """One exponent per line and segment, and each line's largest."""
+    """One exponent per line and segment, and each line's largest.
+
+    `rows` is the block of each line and `blocks` the block of each segment; `transposed` says that the
+    segments run along the rows of `shared`.
+    """
     for i in range(out.shape[0]):
-        largest = ZERO_BLOCK
+        highest = ZERO_BLOCK
         for s in range(out.shape[1]):
-            e = shared[rows[i], segment_blocks[s]]
+            e = shared[blocks[s], rows[i]] if transposed else shared[rows[i], blocks[s]]
             out[i, s] = e
-            if e > largest:
-                largest = e
-        top[i] = largest
+            highest = largest(highest, e)
+        top[i] = highest
 
 
 @kernel
 def matmul_static(
-    a: NDArray[np.int16],
-    a_exponents: NDArray[np.int16],
-    row_top: NDArray[np.int16],
-    panels: NDArray[np.int16],
-    w_exponents: NDArray[np.int16],
-    column_top: NDArray[np.int16],
-    floor: NDArray[np.int32],
-    bias: NDArray[np.int16],
-    bias_exponents: NDArray[np.int16],
-    segments: NDArray[np.int64],
+    a: Codes,
+    a_shared: Codes,
+    a_rows: Index,
+    a_blocks: Index,
+    panels: Codes,
+    w_exponents: Codes,
+    column_top: Codes,
+    floor: Index,
+    bias: Codes,
+    bias_exponents: Codes,
+    segments: Index,
     last_of_fold: NDArray[np.bool_],
-    sums: NDArray[np.int64],
-    exponents: NDArray[np.int32],
+    sums: Index,
+    exponents: NDArray[np.int16],
     guard_bits: int,
     max_shift: int,
     rounding: int,
     bits: int,
     saturating: bool,
-    counts: NDArray[np.int64],
+    counts: Index,
 ) -> None:
-    """A times weights that lie in panels of `PANEL` columns: (tiles, K, PANEL)."""
-    n = sums.shape[1]
+    """A times weights that lie in panels: (tiles, K, PANEL)."""
+    m, n = sums.shape
+    a_exponents = np.empty((m, a_blocks.shape[0]), np.int16)
+    row_top = np.empty(m, np.int16)
+    spread_exponents(a_shared, a_rows, a_blocks, False, a_exponents, row_top)
     for t in range(panels.shape[0]):
-        j0, j1 = t * PANEL, min((t + 1) * PANEL, n)
+        first = t * PANEL
         matmul_panel(
-            a,
-            a_exponents,
-            row_top,
-            panels[t],
-            w_exponents[t],
-            column_top[t],
-            floor[t],
-            bias[t],
-            bias_exponents[t],
-            segments,
-            last_of_fold,
-            sums[:, j0:j1],
-            exponents[:, j0:j1],
-            guard_bits,
-            max_shift,
-            rounding,
-            bits,
-            saturating,
-            counts,
-        )
+            a, 0, 0, a_exponents, row_top,
+            panels[t], w_exponents[t], column_top[t], floor[t], bias[t], bias_exponents[t],
+            segments, last_of_fold, sums, exponents, 0, first, min(PANEL, n - first),
+            guard_bits, max_shift, rounding, bits, saturating, counts,
+        )  # fmt: skip
 
 
 @kernel
-def pack_panel(
-    w: NDArray[np.int16],
-    w_exponents: NDArray[np.int16],
-    top: NDArray[np.int16],
-    panel: NDArray[np.int16],
-    panel_exponents: NDArray[np.int16],
-    column_top: NDArray[np.int16],
+def matmul_dynamic(
+    samples: int,
+    m: int,
+    k: int,
+    n: int,
+    a: Codes,
+    a_shared: Codes,
+    a_rows: Index,
+    a_blocks: Index,
+    a_row: int,
+    a_column: int,
+    b: Codes,
+    b_shared: Codes,
+    b_lines: Index,
+    b_blocks: Index,
+    b_row: int,
+    b_column: int,
+    transposed: bool,
+    floor: Index,
+    segments: Index,
+    last_of_fold: NDArray[np.bool_],
+    sums: Index,
+    exponents: NDArray[np.int16],
+    o_row: int,
+    o_column: int,
+    guard_bits: int,
+    max_shift: int,
+    rounding: int,
+    bits: int,
+    saturating: bool,
+    counts: Index,
 ) -> None:
-    """Lay up to `PANEL` lines of the second operand, (N, K), as a panel (K, PANEL), zeros behind."""
-    for j in range(PANEL):
-        inside = j < w.shape[0]
-        column_top[j] = top[j] if inside else ZERO_BLOCK
-        for s in range(panel_exponents.shape[0]):
-            panel_exponents[s, j] = w_exponents[j, s] if inside else ZERO_BLOCK
-        for k in range(panel.shape[0]):
-            panel[k, j] = w[j, k] if inside else 0
+    """One group of A times B, both activations, for every sample; their rows lie sample after sample."""
+    depth = a_blocks.shape[0]
+    a_exponents, row_top = np.empty((m, depth), np.int16), np.empty(m, np.int16)
+    b_exponents, line_top = np.empty((n, depth), np.int16), np.empty(n, np.int16)
+    panel = np.zeros((k, PANEL), np.int16)
+    w_exponents, column_top = np.empty((depth, PANEL), np.int16), np.empty(PANEL, np.int16)
+    no_bias = np.zeros(PANEL, np.int16)
+    no_exponents = np.full(PANEL, ZERO_BLOCK, np.int16)
+    a_height, b_height = a.shape[0] // samples, b.shape[0] // samples
+    a_tall, b_tall = a_shared.shape[0] // samples, b_shared.shape[0] // samples
+    o_height = sums.shape[0] // samples
+    for q in range(samples):
+        own_a = a_shared[q * a_tall : (q + 1) * a_tall]
+        own_b = b_shared[q * b_tall : (q + 1) * b_tall]
+        spread_exponents(own_a, a_rows, a_blocks, False, a_exponents, row_top)
+        spread_exponents(own_b, b_lines, b_blocks, transposed, b_exponents, line_top)
+        for first in range(0, n, PANEL):
+            width = min(PANEL, n - first)
+            for j in range(PANEL):
+                inside = j < width
+                column_top[j] = line_top[first + j] if inside else ZERO_BLOCK
+                for s in range(depth):
+                    w_exponents[s, j] = b_exponents[first + j, s] if inside else ZERO_BLOCK
+            top_row = q * b_height + b_row
+            for j in range(width):
+                for x in range(k):
+                    if transposed:
+                        panel[x, j] = b[top_row + x, b_column + first + j]
+                    else:
+                        panel[x, j] = b[top_row + first + j, b_column + x]
+            matmul_panel(
+                a, q * a_height + a_row, a_column, a_exponents, row_top,
+                panel, w_exponents, column_top, floor, no_bias, no_exponents,
+                segments, last_of_fold, sums, exponents,
+                q * o_height + o_row, o_column + first, width,
+                guard_bits, max_shift, rounding, bits, saturating, counts,
+            )  # fmt: skip

@@ -20,7 +20,7 @@ from hwmodels.units.requantizer import (
 @kernel
 def requantize(
     sums: NDArray[np.int64],
-    exponents: NDArray[np.int32],
+    exponents: NDArray[np.int16],
     row_starts: NDArray[np.int64],
     column_starts: NDArray[np.int64],
     bits: int,

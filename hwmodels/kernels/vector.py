@@ -18,7 +18,7 @@ from hwmodels.units.ops import ZERO_BLOCK, Table, largest, select, smallest
 Codes = NDArray[np.int16]
 Index = NDArray[np.int64]
 Sums = NDArray[np.int64]
-Exponents = NDArray[np.int32]
+Exponents = NDArray[np.int16]
 
 aligned_key = softmax.aligned
 exponential = softmax.exponential

@@ -1,0 +1,124 @@
+"""Execution: the bits of many samples, by compiled kernels.
+
+Samples are independent: each thread takes a few at a time through the whole program in buffers of its
+own, so that the bits depend neither on the number of threads nor on the company a sample keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim.engine.boundary import Stored, check_inputs, decode_outputs
+from blocksim.engine.link import COUNTS, Linked, Workspace, stored
+from blocksim.errors import BlocksimError
+
+CHUNK = 8
+"""Samples that a thread takes at a time: few enough for its cache, enough to spread a call's cost."""
+
+Progress = Callable[[int], None]
+"""Told how many more samples are done."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What the samples gave.
+
+    Attributes
+    ----------
+    outputs : dict of str to float32 array, leading axis N
+        Graph outputs under their ONNX names.
+    probes : dict of str to list of (codes, exponents)
+        The tensors asked for, one entry per sample.
+    counts : dict of str to dict of str to int
+        Per operator, over all samples: flushed terms, accumulator overflows, clamped exponents and
+        saturated codes.
+    """
+
+    outputs: dict[str, NDArray[np.float32]]
+    probes: dict[str, list[Stored]]
+    counts: dict[str, dict[str, int]]
+
+
+def execute(
+    linked: Linked,
+    inputs: Mapping[str, NDArray[Any]],
+    probe: Sequence[str] = (),
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Execution:
+    """Run samples through a linked program.
+
+    Parameters
+    ----------
+    linked : Linked
+    inputs : dict of str to array
+        Graph inputs, leading axis N: N samples.
+    probe : sequence of str
+        Tensors to keep.
+    threads : int
+        Threads to use; the bits are the same for any number.
+    progress : callable, optional
+        Told how many more samples are done.
+
+    Returns
+    -------
+    Execution
+
+    Raises
+    ------
+    BlocksimError
+        If an input does not fit the model, or a probe names no tensor.
+    """
+    manifest = linked.manifest
+    for name in probe:
+        if name not in manifest.tensors:
+            close = ", ".join(list(manifest.tensors)[:4])
+            raise BlocksimError("probe", "tensor", name, f"the model has {close}, ...")
+    if threads < 1:
+        raise BlocksimError("execute", "threads", threads, "give 1 or more")
+    checked = check_inputs(manifest, inputs, "inputs")
+    total = len(next(iter(checked.values())))
+    wanted = [*dict.fromkeys([*(o.tensor for o in manifest.outputs), *probe])]
+    chunk = max(1, min(CHUNK, -(-total // threads)))
+    starts = range(0, total, chunk)
+
+    def run(start: int) -> tuple[dict[str, list[Stored]], NDArray[np.int64]]:
+        stop = min(start + chunk, total)
+        w = linked.workspace(stop - start)
+        w.inputs = {name: array[start:stop] for name, array in checked.items()}
+        kept: dict[str, list[Stored]] = {}
+        for name, step in linked.steps:
+            step(w)
+            if name in wanted:
+                kept[name] = _copies(linked, w, name)
+        if progress:
+            progress(stop - start)
+        return kept, w.counts
+
+    if threads == 1:
+        parts = [run(s) for s in starts]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(run, starts))
+    tensors = {name: [one for kept, _ in parts for one in kept[name]] for name in wanted}
+    counts = sum((c for _, c in parts), np.zeros_like(parts[0][1]))
+    return Execution(
+        decode_outputs(manifest, tensors),
+        {name: tensors[name] for name in probe},
+        {
+            op.name: {name: int(v) for name, v in zip(COUNTS, row, strict=True)}
+            for op, row in zip(manifest.operators, counts, strict=True)
+        },
+    )
+
+
+def _copies(linked: Linked, w: Workspace, name: str) -> list[Stored]:
+    spec = linked.manifest.tensors[name]
+    pairs = (stored(w, spec, s) for s in range(w.samples))
+    return [(codes.copy(), shared.copy()) for codes, shared in pairs]

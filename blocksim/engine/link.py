@@ -1,0 +1,400 @@
+"""Linking: a trace becomes a short list of kernel calls, one or two per operator.
+
+Instructions are grouped by their operator; that their tiles cover the operator's output exactly once is
+checked, and copies between memories then change no bit and are dropped. Packed constants are laid out
+as the kernels read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim.engine.boundary import HostSession, decode_tensor, encode_tensor, to_value
+from blocksim.engine.segments import Segments, segments_of
+from blocksim.trace.file import Trace
+from blocksim.trace.isa import Opcode
+from blocksim.trace.manifest import Blocks, ConstantSpec, Index, Manifest, OpSpec, TensorSpec
+from hwmodels.formats.packing import packed_bytes, unpack
+from hwmodels.kernels import matmul as matmul_kernels
+from hwmodels.kernels import vector as kernels
+from hwmodels.kernels.matmul import PANEL
+from hwmodels.kernels.requantizer import requantize
+from hwmodels.units import norm, softmax
+from hwmodels.units.mac_array import bias_floor
+from hwmodels.units.ops import ZERO_BLOCK
+
+COUNTS = ("flushed", "overflows", "clamped", "saturated")
+
+
+@dataclass
+class Workspace:
+    """The buffers of one thread for a number of samples.
+
+    Attributes
+    ----------
+    samples : int
+    codes, shared : dict of str to int16 array
+        Every tensor's codes and exponents, sample after sample along the rows.
+    sums, exponents : int64 and int16, flat
+        Wide sums of the operator at hand.
+    counts : int64, shape (operators, 4)
+        See `COUNTS`.
+    inputs : dict of str to array
+        Graph inputs of these samples.
+    """
+
+    samples: int
+    codes: dict[str, NDArray[np.int16]]
+    shared: dict[str, NDArray[np.int16]]
+    sums: NDArray[np.int64]
+    exponents: NDArray[np.int16]
+    counts: NDArray[np.int64]
+    maps: dict[str, Maps]
+    inputs: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Block indices of a tensor over several samples: each sample's blocks are its own."""
+
+    rows: Index
+    columns: Index
+    row_edges: Index
+    column_edges: Index
+
+
+def maps_of(spec: Blocks, samples: int) -> Maps:
+    """The block indices of `samples` samples of a tensor, below each other."""
+    blocks = len(spec.row_starts)
+    rows = np.concatenate([spec.row_index + s * blocks for s in range(samples)])
+    edges = np.concatenate([spec.row_starts + s * spec.rows for s in range(samples)])
+    return Maps(
+        rows,
+        spec.column_index,
+        np.append(edges, samples * spec.rows),
+        np.append(spec.column_starts, spec.columns),
+    )
+
+
+Step = Callable[[Workspace], None]
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A program ready to execute.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    steps : tuple of (str, Step)
+        The tensor that each step writes, and the step.
+    """
+
+    manifest: Manifest
+    steps: tuple[tuple[str, Step], ...]
+
+    def workspace(self, samples: int) -> Workspace:
+        """Fresh buffers for some samples."""
+        specs = self.manifest.tensors
+        widest = max(t.rows * t.columns for t in specs.values()) * samples
+        return Workspace(
+            samples,
+            {n: np.zeros((samples * t.rows, t.columns), np.int16) for n, t in specs.items()},
+            {
+                n: np.zeros((samples * len(t.row_starts), len(t.column_starts)), np.int16)
+                for n, t in specs.items()
+            },
+            np.zeros(widest, np.int64),
+            np.zeros(widest, np.int16),
+            np.zeros((len(self.manifest.operators), len(COUNTS)), np.int64),
+            {n: maps_of(t, samples) for n, t in specs.items()},
+        )
+
+
+def link(trace: Trace) -> Linked:
+    """Link a trace.
+
+    Parameters
+    ----------
+    trace : Trace
+
+    Returns
+    -------
+    Linked
+
+    Raises
+    ------
+    ValueError
+        If the instructions of an operator do not cover its output exactly once.
+    """
+    _check_cover(trace)
+    linker = _Linker(trace)
+    return Linked(trace.manifest, tuple(linker.step(i, op) for i, op in enumerate(trace.manifest.operators)))
+
+
+def _check_cover(trace: Trace) -> None:
+    """Every output element is computed by one instruction and stored by one REQUANT."""
+    program, manifest = trace.program, trace.manifest
+    area = program["rows"].astype(np.int64) * program["columns"]
+    is_requant = program["opcode"] == Opcode.REQUANT
+    computes = ~is_requant & ~np.isin(program["opcode"], [Opcode.LOAD, Opcode.STORE, Opcode.HOST])
+    for i, op in enumerate(manifest.operators):
+        if op.kind == "host":
+            continue
+        spec, mine = manifest.tensors[op.out.tensor], program["op_id"] == i
+        for part in (computes, is_requant):
+            if int(area[mine & part].sum()) != spec.rows * spec.columns:
+                raise ValueError(f"{op.name}: its instructions do not cover its output exactly once")
+
+
+class _Linker:
+    """Turns operators into steps."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace, self.manifest = trace, trace.manifest
+        self.machine = trace.manifest.machine
+
+    def step(self, index: int, op: OpSpec) -> tuple[str, Step]:
+        if op.kind == "host":
+            return op.out.tensor, self._host(op)
+        build = {
+            "matmul": self._matmul_dynamic if op.b is not None else self._matmul_static,
+            "softmax": self._softmax,
+            "norm": self._norm,
+            "lut": self._lut,
+            "add": self._elementwise,
+            "mul": self._elementwise,
+        }[op.kind]
+        compute = build(op)
+        out = self.manifest.tensors[op.out.tensor]
+
+        def run(w: Workspace) -> None:
+            rows = w.samples * out.rows
+            sums = w.sums[: rows * out.columns].reshape(rows, out.columns)
+            exponents = w.exponents[: rows * out.columns].reshape(rows, out.columns)
+            compute(w, sums, exponents, w.counts[index])
+            maps = w.maps[out.name]
+            requantize(
+                sums, exponents, maps.row_edges, maps.column_edges, out.bits,
+                w.codes[out.name], w.shared[out.name], w.counts[index, 2:],
+            )  # fmt: skip
+
+        return out.name, run
+
+    def _array(self) -> tuple[int, int, int, int, bool]:
+        config = self.machine.array_config
+        lane, word = config.aligner, config.accumulator
+        return lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
+
+    def _matmul_static(self, op: OpSpec) -> Callable[..., None]:
+        assert op.a is not None and op.weight is not None
+        a = self.manifest.tensors[op.a.tensor]
+        weight = self.manifest.constants[op.weight]
+        segments = segments_of(op, 0, a, weight, self.machine.array.rows)
+        panels, exponents = _panels(weight, self.trace.sections[op.weight])
+        w_exponents = np.ascontiguousarray(exponents[:, segments.b_blocks])
+        bias = np.zeros((len(panels), PANEL), np.int16)
+        bias_exponents = np.full((len(panels), PANEL), ZERO_BLOCK, np.int16)
+        bias_bits = 8
+        if op.bias is not None:
+            spec = self.manifest.constants[op.bias]
+            values, shared = _panels(spec, self.trace.sections[op.bias])
+            bias, bias_exponents, bias_bits = values[:, 0].copy(), shared[:, 0].copy(), spec.bits
+        array = self._array()
+        floor = bias_floor_of(bias_exponents, bias_bits, array)
+        top = w_exponents.max(axis=1)
+        edges, last = _edges(segments, op.k)
+        name = a.name
+
+        def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
+            matmul_kernels.matmul_static(
+                w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
+                panels, w_exponents, top, floor, bias, bias_exponents,
+                edges, last, sums, exponents, *array, counts,
+            )  # fmt: skip
+
+        return compute
+
+    def _matmul_dynamic(self, op: OpSpec) -> Callable[..., None]:
+        assert op.a is not None and op.b is not None
+        a, b = self.manifest.tensors[op.a.tensor], self.manifest.tensors[op.b.tensor]
+        array = self._array()
+        floor = bias_floor_of(np.full(PANEL, ZERO_BLOCK, np.int16), 8, array)
+        calls = []
+        for g in range(op.groups):
+            segments = segments_of(op, g, a, b, self.machine.array.rows)
+            a_row, b_row = g * op.a.row_step, g * op.b.row_step
+            a_column, b_column = g * op.a.column_step, g * op.b.column_step
+            lines = (
+                b.column_index[b_column : b_column + op.n]
+                if op.b.transposed
+                else b.row_index[b_row : b_row + op.n]
+            )
+            left = (a.row_index[a_row : a_row + op.m], segments.a_blocks, a_row, a_column)
+            right = (lines, segments.b_blocks, b_row, b_column, op.b.transposed, floor)
+            out = (g * op.out.row_step, g * op.out.column_step)
+            calls.append((left, right, _edges(segments, op.k), out))
+
+        def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
+            for left, right, edges, out in calls:
+                matmul_kernels.matmul_dynamic(
+                    w.samples, op.m, op.k, op.n,
+                    w.codes[a.name], w.shared[a.name], *left,
+                    w.codes[b.name], w.shared[b.name], *right,
+                    *edges, sums, exponents, *out, *array, counts,
+                )  # fmt: skip
+
+        return compute
+
+    def _softmax(self, op: OpSpec) -> Callable[..., None]:
+        assert op.a is not None
+        name, config = op.a.tensor, self.machine.softmax_config
+        keys = np.ones(self.manifest.tensors[name].columns, np.bool_)
+        exp2, reciprocal = self._table("table.exp2"), self._table("table.reciprocal")
+        lows = softmax.step_bits(len(exp2)), softmax.step_bits(len(reciprocal))
+
+        def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
+            maps = w.maps[name]
+            kernels.softmax_rows(
+                w.codes[name], w.shared[name], maps.rows, maps.columns, keys,
+                config.guard_bits, exp2, lows[0], reciprocal, lows[1], sums, exponents,
+            )  # fmt: skip
+
+        return compute
+
+    def _norm(self, op: OpSpec) -> Callable[..., None]:
+        assert op.a is not None and op.weight is not None and op.bias is not None and op.epsilon is not None
+        name, config, epsilon = op.a.tensor, self.machine.norm_config, op.epsilon
+        bits = self.manifest.tensors[name].bits
+        gamma, beta = self._row(op.weight), self._row(op.bias)
+        root = self._table("table.root")
+        low = norm.step_bits(len(root))
+
+        def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
+            maps = w.maps[name]
+            kernels.norm_rows(
+                w.codes[name], w.shared[name], maps.rows, maps.columns,
+                bits, op.centred, *epsilon, *gamma, *beta,
+                root, low, config.newton_steps, sums, exponents,
+            )  # fmt: skip
+
+        return compute
+
+    def _lut(self, op: OpSpec) -> Callable[..., None]:
+        assert op.a is not None and op.function is not None
+        name, config = op.a.tensor, self.machine.lut_config(op.function)
+        table = self._table(f"table.{op.function}")
+        span = config.span
+
+        def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
+            maps = w.maps[name]
+            kernels.lut(
+                w.codes[name], w.shared[name], maps.rows, maps.columns,
+                table, config.fraction, config.in_bits, span, config.step_bits, sums, exponents,
+            )  # fmt: skip
+
+        return compute
+
+    def _elementwise(self, op: OpSpec) -> Callable[..., None]:
+        assert op.a is not None
+        a = op.a.tensor
+        config = self.machine.elementwise_config
+        aligner = (config.guard_bits, config.max_shift, config.rounding) if op.kind == "add" else ()
+        call = kernels.add_matrices if op.kind == "add" else kernels.multiply_matrices
+        fixed = None
+        if op.constant is not None:
+            spec = self.manifest.constants[op.constant]
+            fixed = (*_matrix(spec, self.trace.sections[op.constant]), spec.row_index, spec.column_index)
+
+        def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
+            if op.b is not None:
+                b, maps = op.b.tensor, w.maps[op.b.tensor]
+                other = (w.codes[b], w.shared[b], maps.rows, maps.columns)
+            else:
+                assert fixed is not None
+                other = fixed
+            maps = w.maps[a]
+            call(w.codes[a], w.shared[a], maps.rows, maps.columns, *other, *aligner, sums, exponents)
+
+        return compute
+
+    def _host(self, op: OpSpec) -> Step:
+        assert op.model is not None
+        session = HostSession(self.manifest, op, self.trace.sections[op.model])
+        specs, out = self.manifest.tensors, self.manifest.tensors[op.out.tensor]
+
+        def feed(w: Workspace, source: str, sample: int) -> NDArray[Any]:
+            if source in w.inputs:
+                return w.inputs[source][sample : sample + 1]
+            spec = specs[source]
+            return to_value(self.manifest, source, decode_tensor(spec, stored(w, spec, sample)))
+
+        def run(w: Workspace) -> None:
+            for s in range(w.samples):
+                matrix = session.run({value: feed(w, source, s) for value, source in op.sources})
+                q = encode_tensor(out, matrix)
+                codes, shared = stored(w, out, s)
+                codes[:], shared[:] = q.codes, q.exponents
+
+        return run
+
+    def _table(self, name: str) -> NDArray[np.int64]:
+        return np.frombuffer(self.trace.sections[name], "<i4").astype(np.int64)
+
+    def _row(self, name: str) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """The codes of a one-row constant, and an exponent for each."""
+        spec = self.manifest.constants[name]
+        codes, shared = _matrix(spec, self.trace.sections[name])
+        return codes[0], np.ascontiguousarray(shared[0][spec.column_index])
+
+
+def stored(w: Workspace, spec: TensorSpec, sample: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """One sample's codes and exponents of a tensor, as views of the workspace."""
+    blocks = len(spec.row_starts)
+    return (
+        w.codes[spec.name][sample * spec.rows : (sample + 1) * spec.rows],
+        w.shared[spec.name][sample * blocks : (sample + 1) * blocks],
+    )
+
+
+def bias_floor_of(
+    bias_exponents: NDArray[np.int16], bias_bits: int, array: tuple[int, int, int, int, bool]
+) -> NDArray[np.int64]:
+    """The lowest bound of every column, see `mac_array.bias_floor`."""
+    guard_bits, _, _, bits, _ = array
+    return np.asarray(
+        [bias_floor(int(e), bias_bits, bits, guard_bits) for e in bias_exponents.reshape(-1)], np.int64
+    ).reshape(bias_exponents.shape)
+
+
+def _edges(segments: Segments, k: int) -> tuple[Index, NDArray[np.bool_]]:
+    return np.append(segments.starts, k), segments.last_of_fold
+
+
+def _matrix(spec: ConstantSpec, data: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Codes and exponents of a row-major constant."""
+    codes = unpack(data[: spec.codes_bytes], spec.rows * spec.columns, spec.bits)
+    shared = unpack(data[spec.codes_bytes :], spec.blocks, 8)
+    return (
+        codes.reshape(spec.rows, spec.columns),
+        shared.reshape(len(spec.row_starts), len(spec.column_starts)),
+    )
+
+
+def _panels(spec: ConstantSpec, data: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """A tiled constant as panels: codes (tiles, K, PANEL) and exponents (tiles, K blocks, PANEL)."""
+    depth = len(spec.column_starts)
+    codes = np.zeros((len(spec.tiles), spec.columns, PANEL), np.int16)
+    exponents = np.full((len(spec.tiles), depth, PANEL), ZERO_BLOCK, np.int16)
+    for t, (first, last, b0, b1, offset) in enumerate(spec.tiles):
+        count = (last - first) * spec.columns
+        at = offset + packed_bytes(count, spec.bits)
+        codes[t, :, : last - first] = unpack(data[offset:at], count, spec.bits).reshape(spec.columns, -1)
+        shared = unpack(data[at : at + (b1 - b0) * depth], (b1 - b0) * depth, 8).reshape(depth, b1 - b0)
+        exponents[t, :, : last - first] = shared[:, spec.row_index[first:last] - b0]
+    return codes, exponents
