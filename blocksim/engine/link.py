@@ -63,7 +63,6 @@ class Maps:
     """Block indices of a tensor over several samples: each sample's blocks are its own."""
 
     rows: Index
-    columns: Index
     row_edges: Index
     column_edges: Index
 
@@ -75,7 +74,6 @@ def maps_of(spec: Blocks, samples: int) -> Maps:
     edges = np.concatenate([spec.row_starts + s * spec.rows for s in range(samples)])
     return Maps(
         rows,
-        spec.column_index,
         np.append(edges, samples * spec.rows),
         np.append(spec.column_starts, spec.columns),
     )
@@ -261,7 +259,7 @@ class _Linker:
         def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
             maps = w.maps[name]
             kernels.softmax_rows(
-                w.codes[name], w.shared[name], maps.rows, maps.columns, keys,
+                w.codes[name], w.shared[name], maps.rows, maps.column_edges, keys,
                 config.guard_bits, exp2, lows[0], reciprocal, lows[1], sums, exponents,
             )  # fmt: skip
 
@@ -278,7 +276,7 @@ class _Linker:
         def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
             maps = w.maps[name]
             kernels.norm_rows(
-                w.codes[name], w.shared[name], maps.rows, maps.columns,
+                w.codes[name], w.shared[name], maps.rows, maps.column_edges,
                 bits, op.centred, *epsilon, *gamma, *beta,
                 root, low, config.newton_steps, sums, exponents,
             )  # fmt: skip
@@ -294,7 +292,7 @@ class _Linker:
         def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
             maps = w.maps[name]
             kernels.lut(
-                w.codes[name], w.shared[name], maps.rows, maps.columns,
+                w.codes[name], w.shared[name], maps.rows, maps.column_edges,
                 table, config.fraction, config.in_bits, span, config.step_bits, sums, exponents,
             )  # fmt: skip
 
@@ -306,20 +304,28 @@ class _Linker:
         config = self.machine.elementwise_config
         aligner = (config.guard_bits, config.max_shift, config.rounding) if op.kind == "add" else ()
         call = kernels.add_matrices if op.kind == "add" else kernels.multiply_matrices
-        fixed = None
-        if op.constant is not None:
-            spec = self.manifest.constants[op.constant]
-            fixed = (*_matrix(spec, self.trace.sections[op.constant]), spec.row_index, spec.column_index)
+        a_spec = self.manifest.tensors[a]
+        fixed: tuple[Any, ...] = ()
+        b_spec: Blocks
+        if op.b is not None:
+            b_spec = self.manifest.tensors[op.b.tensor]
+        else:
+            assert op.constant is not None
+            b_spec = self.manifest.constants[op.constant]
+            fixed = (*_matrix(b_spec, self.trace.sections[op.constant]), b_spec.row_index)
+        cuts = np.union1d(a_spec.column_starts, b_spec.column_starts)
+        edges = np.append(cuts, a_spec.columns)
+        a_blocks, b_blocks = a_spec.column_index[cuts], b_spec.column_index[cuts]
 
         def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
+            other = fixed
             if op.b is not None:
-                b, maps = op.b.tensor, w.maps[op.b.tensor]
-                other = (w.codes[b], w.shared[b], maps.rows, maps.columns)
-            else:
-                assert fixed is not None
-                other = fixed
-            maps = w.maps[a]
-            call(w.codes[a], w.shared[a], maps.rows, maps.columns, *other, *aligner, sums, exponents)
+                b = op.b.tensor
+                other = (w.codes[b], w.shared[b], w.maps[b].rows)
+            call(
+                w.codes[a], w.shared[a], w.maps[a].rows, a_blocks,
+                *other, b_blocks, edges, *aligner, sums, exponents,
+            )  # fmt: skip
 
         return compute
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hwmodels.kernels.jit import kernel
 from hwmodels.units.accumulator import add, overflows
 from hwmodels.units.aligner import align, bound, distance, is_flushed
-from hwmodels.units.ops import ZERO_BLOCK, largest
+from hwmodels.units.ops import ZERO_BLOCK, largest, smallest
 
 PANEL = 64
 """Columns of a weight panel."""
@@ -49,31 +49,53 @@ def matmul_panel(
     counts: Index,
 ) -> None:
     """Multiply rows of `a` with one panel; `counts` are the flushed terms and the overflows."""
+    depth = last_of_fold.shape[0]
     part = np.empty(PANEL, np.int32)
     fold = np.empty(PANEL, np.int64)
     acc = np.empty(PANEL, np.int64)
     top = np.empty(PANEL, np.int64)
+    start = np.empty(PANEL, np.int64)
+    shifts = np.empty((depth, PANEL), np.int64)
+    only_left = np.empty(depth, np.bool_)
+    lost_bias = 0
     for i in range(a_exponents.shape[0]):
+        prepared = i > 0 and row_top[i] == row_top[i - 1]
+        for s in range(depth):
+            prepared = prepared and a_exponents[i, s] == a_exponents[i - 1, s]
+        if not prepared:  # the rows of a block share their exponents, and so their shifts
+            lost_bias = 0
+            for j in range(PANEL):
+                top[j] = bound(row_top[i], column_top[j], floor[j], ZERO_BLOCK)
+                shift = distance(top[j], bias_exponents[j], guard_bits)
+                start[j] = align(bias[j], shift, max_shift, rounding)
+                lost_bias += is_flushed(bias[j], shift, max_shift)
+            for s in range(depth):
+                lowest, highest = max_shift, 0
+                for j in range(PANEL):
+                    shift = distance(top[j], a_exponents[i, s] + w_exponents[s, j], guard_bits)
+                    shifts[s, j] = shift
+                    lowest, highest = smallest(lowest, shift), largest(highest, shift)
+                only_left[s] = lowest >= 0 and highest <= max_shift
+        counts[0] += lost_bias
         for j in range(PANEL):
-            top[j] = bound(row_top[i], column_top[j], floor[j], ZERO_BLOCK)
-            shift = distance(top[j], bias_exponents[j], guard_bits)
-            acc[j] = align(bias[j], shift, max_shift, rounding)
-            counts[0] += is_flushed(bias[j], shift, max_shift)
+            acc[j] = start[j]
             fold[j] = 0
-        for s in range(last_of_fold.shape[0]):
+        for s in range(depth):
             for j in range(PANEL):
                 part[j] = 0
             for k in range(segments[s], segments[s + 1]):
                 x = np.int32(a[a_row + i, a_column + k])
                 for j in range(PANEL):
                     part[j] += x * np.int32(panel[k, j])
-            e = a_exponents[i, s]
-            flushed = 0
-            for j in range(PANEL):
-                shift = distance(top[j], e + w_exponents[s, j], guard_bits)
-                fold[j] += align(part[j], shift, max_shift, rounding)
-                flushed += is_flushed(part[j], shift, max_shift)
-            counts[0] += flushed
+            if only_left[s]:  # align() is then a plain left shift, and flushes nothing
+                for j in range(PANEL):
+                    fold[j] += np.int64(part[j]) << shifts[s, j]
+            else:
+                flushed = 0
+                for j in range(PANEL):
+                    fold[j] += align(part[j], shifts[s, j], max_shift, rounding)
+                    flushed += is_flushed(part[j], shifts[s, j], max_shift)
+                counts[0] += flushed
             if last_of_fold[s]:
                 over = 0
                 for j in range(PANEL):
@@ -81,9 +103,11 @@ def matmul_panel(
                     acc[j] = add(acc[j], fold[j], bits, saturating)
                     fold[j] = 0
                 counts[1] += over
+        out = sums[o_row + i, o_column : o_column + width]
+        out_exponents = exponents[o_row + i, o_column : o_column + width]
         for j in range(width):
-            sums[o_row + i, o_column + j] = acc[j]
-            exponents[o_row + i, o_column + j] = top[j] - guard_bits
+            out[j] = acc[j]
+            out_exponents[j] = top[j] - guard_bits
 
 
 @kernel

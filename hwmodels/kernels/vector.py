@@ -1,7 +1,7 @@
 """The kernels of the vector units: `units.lut`, `softmax`, `norm` and `elementwise` over matrices.
 
-All read codes with the exponents of their blocks and write wide sums with an exponent each. A block
-index per row and per column says where an element's exponent lies.
+All read codes with the exponents of their blocks and write wide sums with an exponent each. `rows` is
+the block of each row; `edges` cut the columns into runs whose exponent is constant.
 """
 
 from __future__ import annotations
@@ -10,32 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.kernels.jit import kernel
-from hwmodels.units import norm, softmax
 from hwmodels.units.elementwise import add_aligned, add_exponent, product_exponent
 from hwmodels.units.lut import evaluate, to_fixed
+from hwmodels.units.norm import (
+    WORD,
+    epsilon_term,
+    half_exponent,
+    normalised,
+    reciprocal_root,
+    scaled,
+    sum_exponent,
+    variance,
+)
+from hwmodels.units.norm import aligned as aligned_element
 from hwmodels.units.ops import ZERO_BLOCK, Table, largest, select, smallest
+from hwmodels.units.softmax import FRACTION, LOWEST, exponential, quotient, reciprocal_of
+from hwmodels.units.softmax import aligned as aligned_key
 
 Codes = NDArray[np.int16]
 Index = NDArray[np.int64]
 Sums = NDArray[np.int64]
 Exponents = NDArray[np.int16]
-
-aligned_key = softmax.aligned
-exponential = softmax.exponential
-reciprocal_of = softmax.reciprocal_of
-quotient = softmax.quotient
-LOWEST = softmax.LOWEST
-SOFTMAX_FRACTION = softmax.FRACTION
-
-aligned_element = norm.aligned
-variance = norm.variance
-epsilon_term = norm.epsilon_term
-half_exponent = norm.half_exponent
-reciprocal_root = norm.reciprocal_root
-normalised = norm.normalised
-sum_exponent = norm.sum_exponent
-scaled = norm.scaled
-WORD = norm.WORD
 
 
 @kernel
@@ -43,7 +38,7 @@ def lut(
     x: Codes,
     shared: Codes,
     rows: Index,
-    columns: Index,
+    edges: Index,
     table: Table,
     fraction: int,
     in_bits: int,
@@ -54,11 +49,12 @@ def lut(
 ) -> None:
     """The table's function of every element."""
     for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            e = shared[rows[i], columns[j]]
-            word = to_fixed(x[i, j], e, fraction, in_bits)
-            sums[i, j] = evaluate(table, word, span, step_bits)
-            exponents[i, j] = -fraction
+        for c in range(edges.shape[0] - 1):
+            e, first, last = shared[rows[i], c], edges[c], edges[c + 1]
+            row, out, out_exponents = x[i, first:last], sums[i, first:last], exponents[i, first:last]
+            for j in range(row.shape[0]):
+                out[j] = evaluate(table, to_fixed(row[j], e, fraction, in_bits), span, step_bits)
+                out_exponents[j] = -fraction
 
 
 @kernel
@@ -66,7 +62,7 @@ def softmax_rows(
     x: Codes,
     shared: Codes,
     rows: Index,
-    columns: Index,
+    edges: Index,
     keys: NDArray[np.bool_],
     guard_bits: int,
     exp2: Table,
@@ -81,14 +77,18 @@ def softmax_rows(
     word = np.empty(n, np.int64)
     for i in range(x.shape[0]):
         row_exponent = ZERO_BLOCK
-        for j in range(n):
-            e = shared[rows[i], columns[j]]
-            row_exponent = select(keys[j], largest(row_exponent, e), row_exponent)
+        for c in range(edges.shape[0] - 1):
+            taken = False
+            for j in range(edges[c], edges[c + 1]):
+                taken = taken | keys[j]
+            row_exponent = select(taken, largest(row_exponent, shared[rows[i], c]), row_exponent)
         top = LOWEST
-        for j in range(n):
-            e = smallest(shared[rows[i], columns[j]], row_exponent)
-            word[j] = aligned_key(x[i, j], e, row_exponent, guard_bits)
-            top = select(keys[j], largest(top, word[j]), top)
+        for c in range(edges.shape[0] - 1):
+            e, first, last = smallest(shared[rows[i], c], row_exponent), edges[c], edges[c + 1]
+            row, words, taking = x[i, first:last], word[first:last], keys[first:last]
+            for j in range(row.shape[0]):
+                words[j] = aligned_key(row[j], e, row_exponent, guard_bits)
+                top = select(taking[j], largest(top, words[j]), top)
         total = 0
         for j in range(n):
             distance = largest(top - word[j], 0)
@@ -98,7 +98,7 @@ def softmax_rows(
         inverse = reciprocal_of(total, reciprocal, reciprocal_low)
         for j in range(n):
             sums[i, j] = quotient(word[j], total, inverse)
-            exponents[i, j] = -SOFTMAX_FRACTION
+            exponents[i, j] = -FRACTION
 
 
 @kernel
@@ -106,7 +106,7 @@ def norm_rows(
     x: Codes,
     shared: Codes,
     rows: Index,
-    columns: Index,
+    edges: Index,
     bits: int,
     centred: bool,
     epsilon: int,
@@ -126,14 +126,16 @@ def norm_rows(
     word = np.empty(n, np.int64)
     for i in range(x.shape[0]):
         row_exponent = ZERO_BLOCK
-        for j in range(n):
-            row_exponent = largest(row_exponent, shared[rows[i], columns[j]])
+        for c in range(edges.shape[0] - 1):
+            row_exponent = largest(row_exponent, shared[rows[i], c])
         s1, s2 = 0, 0
-        for j in range(n):
-            e = shared[rows[i], columns[j]]
-            word[j] = aligned_element(x[i, j], e, row_exponent, bits)
-            s1 += word[j]
-            s2 += word[j] * word[j]
+        for c in range(edges.shape[0] - 1):
+            e, first, last = shared[rows[i], c], edges[c], edges[c + 1]
+            row, words = x[i, first:last], word[first:last]
+            for j in range(row.shape[0]):
+                words[j] = aligned_element(row[j], e, row_exponent, bits)
+                s1 += words[j]
+                s2 += words[j] * words[j]
         s1 = select(centred, s1, 0)
         unit = row_exponent - (WORD - bits)
         v = variance(n, s1, s2) + epsilon_term(epsilon, epsilon_exponent, unit)
@@ -141,9 +143,8 @@ def norm_rows(
         r = reciprocal_root(v, root, root_low, newton_steps)
         for j in range(n):
             y = normalised(n * word[j] - s1, r, h)
-            ge, be = gamma_exponents[j], beta_exponents[j]
-            e = sum_exponent(ge, be)
-            sums[i, j] = scaled(y, gamma[j], ge, beta[j], be, e)
+            e = sum_exponent(gamma_exponents[j], beta_exponents[j])
+            sums[i, j] = scaled(y, gamma[j], gamma_exponents[j], beta[j], beta_exponents[j], e)
             exponents[i, j] = e
 
 
@@ -152,26 +153,34 @@ def add_matrices(
     a: Codes,
     a_shared: Codes,
     a_rows: Index,
-    a_columns: Index,
+    a_blocks: Index,
     b: Codes,
     b_shared: Codes,
     b_rows: Index,
-    b_columns: Index,
+    b_blocks: Index,
+    edges: Index,
     guard_bits: int,
     max_shift: int,
     rounding: int,
     sums: Sums,
     exponents: Exponents,
 ) -> None:
-    """The aligned sum of two matrices; b repeats along the rows where it has fewer."""
+    """The aligned sum of two matrices; b repeats along the rows where it has fewer.
+
+    `edges` cut the columns where either exponent changes; `a_blocks` and `b_blocks` are the column
+    block of each run.
+    """
     for i in range(a.shape[0]):
         k = i % b.shape[0]
-        for j in range(a.shape[1]):
-            ea = a_shared[a_rows[i], a_columns[j]]
-            eb = b_shared[b_rows[k], b_columns[j]]
-            x, y = a[i, j], b[k, j]
-            sums[i, j] = add_aligned(x, ea, y, eb, guard_bits, max_shift, rounding)
-            exponents[i, j] = add_exponent(ea, eb, guard_bits)
+        for c in range(edges.shape[0] - 1):
+            ea = a_shared[a_rows[i], a_blocks[c]]
+            eb = b_shared[b_rows[k], b_blocks[c]]
+            first, last = edges[c], edges[c + 1]
+            left, right = a[i, first:last], b[k, first:last]
+            out, out_exponents = sums[i, first:last], exponents[i, first:last]
+            for j in range(left.shape[0]):
+                out[j] = add_aligned(left[j], ea, right[j], eb, guard_bits, max_shift, rounding)
+                out_exponents[j] = add_exponent(ea, eb, guard_bits)
 
 
 @kernel
@@ -179,19 +188,24 @@ def multiply_matrices(
     a: Codes,
     a_shared: Codes,
     a_rows: Index,
-    a_columns: Index,
+    a_blocks: Index,
     b: Codes,
     b_shared: Codes,
     b_rows: Index,
-    b_columns: Index,
+    b_blocks: Index,
+    edges: Index,
     sums: Sums,
     exponents: Exponents,
 ) -> None:
-    """The product of two matrices, element by element; b repeats where it has fewer rows."""
+    """The product of two matrices, element by element; parameters as in `add_matrices`."""
     for i in range(a.shape[0]):
         k = i % b.shape[0]
-        for j in range(a.shape[1]):
-            ea = a_shared[a_rows[i], a_columns[j]]
-            eb = b_shared[b_rows[k], b_columns[j]]
-            sums[i, j] = a[i, j] * b[k, j]
-            exponents[i, j] = product_exponent(ea, eb)
+        for c in range(edges.shape[0] - 1):
+            ea = a_shared[a_rows[i], a_blocks[c]]
+            eb = b_shared[b_rows[k], b_blocks[c]]
+            first, last = edges[c], edges[c + 1]
+            left, right = a[i, first:last], b[k, first:last]
+            out, out_exponents = sums[i, first:last], exponents[i, first:last]
+            for j in range(left.shape[0]):
+                out[j] = np.int64(left[j]) * np.int64(right[j])
+                out_exponents[j] = product_exponent(ea, eb)
