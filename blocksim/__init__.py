@@ -1,1 +1,69 @@
-"""The simulator that a user imports."""
+"""blocksim: a bit- and cycle-accurate simulator of a transformer accelerator's block-quantised datapath.
+
+>>> import blocksim as bs
+>>> model = bs.zoo.load("vit_fashion")
+>>> report = bs.run(model.path, {"image": model.inputs["image"][:2]}, precision="bct-int8", block="16x16")
+>>> report.cycles > 0
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from blocksim._version import __version__
+from blocksim.errors import BlocksimError
+
+if TYPE_CHECKING:
+    from blocksim import zoo
+    from blocksim.api import Experiment, compile_model, run
+    from blocksim.engine.execute import execute
+    from blocksim.engine.interpret import interpret
+    from blocksim.engine.link import link
+    from blocksim.engine.schedule import schedule
+    from blocksim.graph import import_onnx
+    from blocksim.measure.report import Report
+    from blocksim.trace import Trace
+
+_HOMES = {
+    "Experiment": "blocksim.api",
+    "Report": "blocksim.measure.report",
+    "Trace": "blocksim.trace",
+    "compile_model": "blocksim.api",
+    "execute": "blocksim.engine.execute",
+    "import_onnx": "blocksim.graph",
+    "interpret": "blocksim.engine.interpret",
+    "link": "blocksim.engine.link",
+    "run": "blocksim.api",
+    "schedule": "blocksim.engine.schedule",
+}
+"""Public names and where they live; imported when they are first used."""
+
+__all__ = [
+    "BlocksimError",
+    "Experiment",
+    "Report",
+    "Trace",
+    "__version__",
+    "compile_model",
+    "execute",
+    "import_onnx",
+    "interpret",
+    "link",
+    "run",
+    "schedule",
+    "zoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "zoo":
+        return import_module("blocksim.zoo")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'blocksim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blocksim import _version
+from blocksim._version import __version__
 from blocksim.compiler.assign import assign
 from blocksim.compiler.constants import ConstantStore, encode_constants
 from blocksim.compiler.emit import Emitter, wide_bits
@@ -52,7 +52,7 @@ def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: 
     emitter = Emitter(machine, specs, store, {t for _, t in graph.outputs})
     program = emitter.run(operators)
     manifest = Manifest(
-        blocksim=_version.VERSION,
+        blocksim=__version__,
         model=Path(graph.source).name,
         precision=precision.name,
         formats={role: form.name for role, form in precision.roles.items()},

@@ -6,7 +6,7 @@ Encode and decode are the only places where a float meets a code.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,26 @@ Stored = tuple[NDArray[np.int16], NDArray[np.int16]]
 """Codes and exponents of one sample's tensor."""
 
 
+class _Input(Protocol):
+    """A graph input of one sample, from a graph or a manifest."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+
+
 def check_inputs(
-    manifest: Manifest, inputs: Mapping[str, NDArray[Any]], where: object
+    specs: Sequence[_Input], inputs: Mapping[str, NDArray[Any]], where: object
 ) -> dict[str, NDArray[Any]]:
     """Inputs with the names, shapes and types that the model asks for.
 
     Parameters
     ----------
-    manifest : Manifest
+    specs : sequence of inputs
+        Of a graph or of a manifest.
     inputs : dict of str to array
         Leading axis N, the same for all: N samples.
     where : object
@@ -38,7 +50,7 @@ def check_inputs(
     BlocksimError
         If a name, a shape or a type differs, or a value is NaN or Inf.
     """
-    wanted = {i.name: i for i in manifest.inputs}
+    wanted = {i.name: i for i in specs}
     for name in inputs:
         if name not in wanted:
             raise BlocksimError(where, name, "unknown input", f"the model's inputs are {', '.join(wanted)}")

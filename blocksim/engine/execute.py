@@ -82,7 +82,7 @@ def execute(
             raise BlocksimError("probe", "tensor", name, f"the model has {close}, ...")
     if threads < 1:
         raise BlocksimError("execute", "threads", threads, "give 1 or more")
-    checked = check_inputs(manifest, inputs, "inputs")
+    checked = check_inputs(manifest.inputs, inputs, "inputs")
     total = len(next(iter(checked.values())))
     wanted = [*dict.fromkeys([*(o.tensor for o in manifest.outputs), *probe])]
     chunk = max(1, min(CHUNK, -(-total // threads)))

@@ -143,7 +143,7 @@ def interpret(trace: Trace, inputs: Mapping[str, NDArray[Any]]) -> Interpretatio
     -------
     Interpretation
     """
-    checked = check_inputs(trace.manifest, inputs, "inputs")
+    checked = check_inputs(trace.manifest.inputs, inputs, "inputs")
     run = _Run(trace, {name: array[:1] for name, array in checked.items()})
     for record in trace.program:
         run.step(record)

@@ -20,9 +20,8 @@ from blocksim.trace.file import Trace
 from blocksim.trace.isa import Opcode
 from blocksim.trace.manifest import Blocks, ConstantSpec, Index, Manifest, OpSpec, TensorSpec
 from hwmodels.formats.packing import packed_bytes, unpack
-from hwmodels.kernels import matmul as matmul_kernels
 from hwmodels.kernels import vector as kernels
-from hwmodels.kernels.matmul import PANEL
+from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
 from hwmodels.kernels.requantizer import requantize
 from hwmodels.units import norm, softmax
 from hwmodels.units.mac_array import bias_floor
@@ -184,7 +183,8 @@ class _Linker:
 
         return out.name, run
 
-    def _array(self) -> tuple[int, int, int, int, bool]:
+    def _array(self) -> tuple[Any, ...]:
+        """The arguments that every MATMUL kernel ends with: aligner, then accumulator."""
         config = self.machine.array_config
         lane, word = config.aligner, config.accumulator
         return lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
@@ -208,9 +208,10 @@ class _Linker:
         top = w_exponents.max(axis=1)
         edges, last = _edges(segments, op.k)
         name = a.name
+        call: Callable[..., None] = matmul_static
 
         def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
-            matmul_kernels.matmul_static(
+            call(
                 w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
                 panels, w_exponents, top, floor, bias, bias_exponents,
                 edges, last, sums, exponents, *array, counts,
@@ -223,7 +224,8 @@ class _Linker:
         a, b = self.manifest.tensors[op.a.tensor], self.manifest.tensors[op.b.tensor]
         array = self._array()
         floor = bias_floor_of(np.full(PANEL, ZERO_BLOCK, np.int16), 8, array)
-        calls = []
+        call: Callable[..., None] = matmul_dynamic
+        groups = []
         for g in range(op.groups):
             segments = segments_of(op, g, a, b, self.machine.array.rows)
             a_row, b_row = g * op.a.row_step, g * op.b.row_step
@@ -233,14 +235,14 @@ class _Linker:
                 if op.b.transposed
                 else b.row_index[b_row : b_row + op.n]
             )
-            left = (a.row_index[a_row : a_row + op.m], segments.a_blocks, a_row, a_column)
-            right = (lines, segments.b_blocks, b_row, b_column, op.b.transposed, floor)
-            out = (g * op.out.row_step, g * op.out.column_step)
-            calls.append((left, right, _edges(segments, op.k), out))
+            left: tuple[Any, ...] = (a.row_index[a_row : a_row + op.m], segments.a_blocks, a_row, a_column)
+            right: tuple[Any, ...] = (lines, segments.b_blocks, b_row, b_column, op.b.transposed, floor)
+            out: tuple[Any, ...] = (g * op.out.row_step, g * op.out.column_step)
+            groups.append((left, right, _edges(segments, op.k), out))
 
         def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
-            for left, right, edges, out in calls:
-                matmul_kernels.matmul_dynamic(
+            for left, right, edges, out in groups:
+                call(
                     w.samples, op.m, op.k, op.n,
                     w.codes[a.name], w.shared[a.name], *left,
                     w.codes[b.name], w.shared[b.name], *right,
@@ -302,8 +304,10 @@ class _Linker:
         assert op.a is not None
         a = op.a.tensor
         config = self.machine.elementwise_config
-        aligner = (config.guard_bits, config.max_shift, config.rounding) if op.kind == "add" else ()
-        call = kernels.add_matrices if op.kind == "add" else kernels.multiply_matrices
+        aligner: tuple[Any, ...] = (
+            (config.guard_bits, config.max_shift, config.rounding) if op.kind == "add" else ()
+        )
+        call: Callable[..., None] = kernels.add_matrices if op.kind == "add" else kernels.multiply_matrices
         a_spec = self.manifest.tensors[a]
         fixed: tuple[Any, ...] = ()
         b_spec: Blocks
@@ -369,7 +373,7 @@ def stored(w: Workspace, spec: TensorSpec, sample: int) -> tuple[NDArray[np.int1
 
 
 def bias_floor_of(
-    bias_exponents: NDArray[np.int16], bias_bits: int, array: tuple[int, int, int, int, bool]
+    bias_exponents: NDArray[np.int16], bias_bits: int, array: tuple[Any, ...]
 ) -> NDArray[np.int64]:
     """The lowest bound of every column, see `mac_array.bias_floor`."""
     guard_bits, _, _, bits, _ = array

@@ -1,0 +1,216 @@
+"""The Python face: compile, run, and an experiment that runs many configurations of one model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim import compiler
+from blocksim.compiler import precision as plans
+from blocksim.engine.boundary import check_inputs
+from blocksim.errors import BlocksimError
+from blocksim.graph import import_onnx
+from blocksim.graph.reference import Reference
+from blocksim.measure.report import Report
+from blocksim.measure.run import measure, measure_fp32
+from blocksim.trace import Trace
+from blocksim.yamlfile import load_costs, load_machine
+from hwmodels.machines import Machine
+
+Arrays = Mapping[str, NDArray[Any]]
+Progress = Callable[[int], None]
+
+
+@contextmanager
+def progress_bar(text: str, total: int, show: bool) -> Iterator[Progress | None]:
+    """A bar on standard error while something long runs; gone when it is done."""
+    if not show:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda n: bar.advance(task, n)
+
+
+class Experiment:
+    """One model and its samples: imported once, with one fp32 reference for all configurations.
+
+    Parameters
+    ----------
+    model : path
+        An ONNX file.
+    inputs : dict of str to array, or array
+        Graph inputs, leading axis N; a bare array for a model with one input.
+    labels : int array, shape (N,), optional
+        Right classes, for accuracy.
+    bind : dict of str to int, optional
+        Sizes of free dimensions other than the batch.
+    threads : int, optional
+        Threads for execution; all cores by default. The bits do not depend on it.
+    progress : bool
+        Show progress bars.
+
+    Raises
+    ------
+    BlocksimError
+        If the model or the inputs cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        inputs: Arrays | NDArray[Any],
+        labels: NDArray[np.integer] | None = None,
+        bind: Mapping[str, int] | None = None,
+        threads: int | None = None,
+        progress: bool = False,
+        inputs_name: object = "inputs",
+    ) -> None:
+        self.graph = import_onnx(model, dict(bind or {}))
+        if not isinstance(inputs, Mapping):
+            inputs = {self.graph.inputs[0].name: inputs}
+        self.inputs = check_inputs(self.graph.inputs, inputs, inputs_name)
+        self.samples = len(next(iter(self.inputs.values())))
+        if labels is not None and len(labels) != self.samples:
+            raise BlocksimError("labels", "length", len(labels), f"there are {self.samples} samples")
+        self.labels = labels
+        self.threads = threads if threads is not None else os.cpu_count() or 1
+        self.progress = progress
+
+    @cached_property
+    def reference(self) -> dict[str, NDArray[np.float32]]:
+        """The fp32 outputs of all samples."""
+        with progress_bar("fp32 reference", self.samples, self.progress) as told:
+            return Reference(self.graph).outputs(self.inputs, told)
+
+    def run(
+        self,
+        precision: str | Path = "bct-int8",
+        block: str | None = None,
+        machine: str | Path | Machine = "bct64",
+        weight_block: str | None = None,
+        act_block: str | None = None,
+        costs: str | Path | None = None,
+        strict: bool = False,
+    ) -> Report:
+        """One configuration.
+
+        Parameters
+        ----------
+        precision : str or path
+            A plan by name (``fp32`` gives the reference itself) or a YAML file.
+        block, weight_block, act_block : str, optional
+            Block shapes, for plans that take one.
+        machine : str, path or Machine
+        costs : str or path, optional
+            An energy table other than the machine's.
+        strict : bool
+            Refuse multiply-accumulates on the host.
+
+        Returns
+        -------
+        Report
+
+        Raises
+        ------
+        BlocksimError
+            If the configuration cannot be built.
+        """
+        loaded = load_machine(machine)
+        if str(precision) == "fp32":
+            return measure_fp32(self.graph, loaded, self.inputs, self.reference, self.labels)
+        plan = plans.load(precision, block, weight_block, act_block)
+        table = load_costs(costs or loaded.costs)
+        trace = compiler.compile_graph(self.graph, loaded, plan, strict)
+        reference = self.reference
+        with progress_bar(plan.name, self.samples, self.progress) as told:
+            return measure(self.graph, trace, table, self.inputs, reference, self.labels, self.threads, told)
+
+
+def run(
+    model: str | Path,
+    inputs: Arrays | NDArray[Any],
+    machine: str | Path | Machine = "bct64",
+    precision: str | Path = "bct-int8",
+    block: str | None = None,
+    weight_block: str | None = None,
+    act_block: str | None = None,
+    labels: NDArray[np.integer] | None = None,
+    bind: Mapping[str, int] | None = None,
+    costs: str | Path | None = None,
+    strict: bool = False,
+    threads: int | None = None,
+    progress: bool = False,
+) -> Report:
+    """Run a model on a machine, bit by bit and cycle by cycle.
+
+    The parameters are those of `Experiment` and `Experiment.run`; for several configurations of one
+    model an `Experiment` does the common work once.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    BlocksimError
+        If an input cannot be used; the message names it and what would be right.
+
+    Examples
+    --------
+    >>> import blocksim as bs
+    >>> model = bs.zoo.load("vit_fashion")
+    >>> report = bs.run(model.path, {"image": model.inputs["image"][:2]}, block="16x16")
+    >>> report.data.coverage.host_ops
+    ('embed.patches', 'norm.reducemean')
+    """
+    experiment = Experiment(model, inputs, labels, bind, threads, progress)
+    return experiment.run(precision, block, machine, weight_block, act_block, costs, strict)
+
+
+def compile_model(
+    model: str | Path,
+    machine: str | Path | Machine = "bct64",
+    precision: str | Path = "bct-int8",
+    block: str | None = None,
+    weight_block: str | None = None,
+    act_block: str | None = None,
+    bind: Mapping[str, int] | None = None,
+    strict: bool = False,
+) -> Trace:
+    """Compile a model to a trace.
+
+    The parameters are those of `run`.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    BlocksimError
+        If the model, the machine or the plan cannot be used.
+    """
+    if str(precision) == "fp32":
+        raise BlocksimError(
+            "--precision", "plan", "fp32", "the reference has no trace; give a plan of integers"
+        )
+    graph = import_onnx(model, dict(bind or {}))
+    plan = plans.load(precision, block, weight_block, act_block)
+    return compiler.compile_graph(graph, load_machine(machine), plan, strict)

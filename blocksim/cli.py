@@ -1,0 +1,273 @@
+"""The command line: ``blocksim demo | run | compile | trace show``.
+
+Errors are one line; exit 2 for bad input, 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from blocksim._version import __version__
+from blocksim.errors import BlocksimError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+app = typer.Typer(
+    name="blocksim",
+    help="A bit- and cycle-accurate simulator of a transformer accelerator's block-quantised datapath.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+trace_app = typer.Typer(help="Look into a compiled trace.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(trace_app, name="trace")
+
+ModelArgument = Annotated[Path, typer.Argument(help="An ONNX model in float32.", metavar="MODEL.onnx")]
+MachineOption = Annotated[str, typer.Option(help="A machine by name, or a YAML file.")]
+PrecisionOption = Annotated[str, typer.Option(help="A precision plan by name, or a YAML file.")]
+BlockOption = Annotated[
+    str | None, typer.Option(help="Block shape <lines>x<depth>, for weights and activations.")
+]
+WeightBlockOption = Annotated[str | None, typer.Option(help="Block shape of weights alone.")]
+ActBlockOption = Annotated[str | None, typer.Option(help="Block shape of activations alone.")]
+BindOption = Annotated[list[str] | None, typer.Option(help="Size of a free dimension, such as seq=128.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse multiply-accumulates on the host.")]
+CostsOption = Annotated[str | None, typer.Option(help="An energy table by name, or a YAML file.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run's folder.")]
+ThreadsOption = Annotated[int | None, typer.Option(help="Threads; the bits do not depend on it.", min=1)]
+
+DEMO = (
+    ("fp32", None),
+    ("bct-int8", "64x64"),
+    ("bct-int8", "16x16"),
+    ("bct-int8", "8x8"),
+    ("layerwise-shift8", None),
+    ("bct-w4a8", "64x64"),
+    ("bct-w4a8", "16x16"),
+)
+"""Configurations of the demo."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the page and the figures.")] = Path("blocksim-demo"),
+    force: ForceOption = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Run the embedded Vision Transformer at several block sizes and compare them.
+
+    Example: blocksim demo --out blocksim-demo
+    """
+    from rich.console import Console
+
+    from blocksim import zoo
+    from blocksim.api import Experiment
+    from blocksim.output import output_folder
+    from blocksim.report.html import page
+    from blocksim.report.table import rich_table
+
+    with output_folder(out, force) as folder:
+        model = zoo.load("vit_fashion")
+        experiment = Experiment(model.path, model.inputs, model.labels, threads=threads, progress=True)
+        _note("compiling kernels on the first run takes some seconds")
+        reports = []
+        for plan, block in DEMO:
+            report = experiment.run(plan, block)
+            name = report.data.precision.replace(" ", "-").replace("/", "-")
+            (folder / name).mkdir()
+            report.save(folder / name, html=False)
+            reports.append(report)
+        title = "A Vision Transformer on Fashion-MNIST: what a block size buys"
+        (folder / "report.html").write_text(page(reports, title))
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(
+        rich_table(reports, f"ViT on Fashion-MNIST, 1,000 test images, machine {reports[0].data.machine}")
+    )
+    host = ", ".join(reports[1].data.coverage.host_ops)
+    console.print(f"On the host in fp32, without multiply-accumulates: {host}. Page: {out / 'report.html'}")
+
+
+@app.command()
+def run(
+    model: ModelArgument,
+    inputs: Annotated[Path, typer.Option(help="Inputs: .npz with one array per input, or .npy for one.")],
+    out: Annotated[Path, typer.Option(help="Folder for the report.")],
+    machine: MachineOption = "bct64",
+    precision: PrecisionOption = "bct-int8",
+    block: BlockOption = None,
+    weight_block: WeightBlockOption = None,
+    act_block: ActBlockOption = None,
+    labels: Annotated[Path | None, typer.Option(help="Right classes, .npy, for accuracy.")] = None,
+    bind: BindOption = None,
+    costs: CostsOption = None,
+    strict: StrictOption = False,
+    threads: ThreadsOption = None,
+    html: Annotated[bool, typer.Option("--html/--no-html", help="Write the HTML page.")] = True,
+    force: ForceOption = False,
+) -> None:
+    """Run a model: bits, cycles, energy and memory of one configuration.
+
+    Example: blocksim run model.onnx --inputs x.npz --precision bct-int8 --block 16x16 --out run/
+    """
+    from rich.console import Console
+
+    from blocksim.api import Experiment
+    from blocksim.output import output_folder
+    from blocksim.report.table import rich_table
+
+    with output_folder(out, force) as folder:
+        given = _arrays(inputs)
+        right = None if labels is None else _labels(labels)
+        experiment = Experiment(model, given, right, _bindings(bind), threads, True, inputs)
+        report = experiment.run(precision, block, machine, weight_block, act_block, costs, strict)
+        report.save(folder, html)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(
+        rich_table([report], f"{report.data.model} on {report.data.machine}, {report.data.samples} samples")
+    )
+    page = out / ("report.html" if html else "report.json")
+    console.print(
+        f"On the host in fp32: {', '.join(report.data.coverage.host_ops) or 'nothing'}. Report: {page}"
+    )
+
+
+@app.command("compile")
+def compile_command(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The trace file.")],
+    machine: MachineOption = "bct64",
+    precision: PrecisionOption = "bct-int8",
+    block: BlockOption = None,
+    weight_block: WeightBlockOption = None,
+    act_block: ActBlockOption = None,
+    bind: BindOption = None,
+    strict: StrictOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Compile a model to a trace.
+
+    Example: blocksim compile model.onnx --block 16x16 -o model.trace
+    """
+    from blocksim.api import compile_model
+
+    if out.exists() and not force:
+        raise BlocksimError(out, "--out", "exists", "give another file, or --force to replace it")
+    trace = compile_model(model, machine, precision, block, weight_block, act_block, _bindings(bind), strict)
+    trace.save(out)
+    typer.echo(f"{out}: {len(trace.program):,} instructions, {len(trace.manifest.operators)} operators")
+
+
+@trace_app.command("show")
+def trace_show(
+    trace: Annotated[Path, typer.Argument(help="A trace file.", metavar="FILE.trace")],
+    manifest: Annotated[bool, typer.Option("--manifest", help="The manifest as JSON instead.")] = False,
+) -> None:
+    """List the instructions of a trace.
+
+    Example: blocksim trace show model.trace | less
+    """
+    from blocksim.trace import Trace, listing
+    from blocksim.trace.file import manifest_json
+
+    opened = Trace.open(trace)
+    if manifest:
+        typer.echo(manifest_json(opened))
+        return
+    for line in listing(opened):
+        typer.echo(line)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]] | NDArray[Any]:
+    """The arrays of an .npz, or the one array of an .npy."""
+    import numpy as np
+
+    loaded = _load(path)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        try:
+            return {name: loaded[name] for name in loaded.files}
+        except (ValueError, OSError, KeyError) as error:
+            raise BlocksimError(path, "file", "unreadable", str(error)) from None
+
+
+def _labels(path: Path) -> NDArray[np.integer]:
+    import numpy as np
+
+    loaded = _load(path)
+    if not isinstance(loaded, np.ndarray) or loaded.ndim != 1 or loaded.dtype.kind not in "iu":
+        raise BlocksimError(path, "--labels", "not a vector of integers", "give an .npy of shape (N,)")
+    return loaded
+
+
+def _load(path: Path) -> Any:
+    import zipfile
+
+    import numpy as np
+
+    if not path.is_file():
+        raise BlocksimError(path, "file", "missing", "give the path of an .npz or .npy file")
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        raise BlocksimError(
+            path, "file", "not an .npz or .npy", "write it with numpy.savez or numpy.save"
+        ) from None
+
+
+def _bindings(bind: list[str] | None) -> dict[str, int]:
+    sizes = {}
+    for text in bind or []:
+        name, equals, size = text.partition("=")
+        if not (name and equals and size.isdigit() and int(size) > 0):
+            raise BlocksimError("command line", "--bind", text, "give NAME=SIZE, such as seq=128")
+        sizes[name] = int(size)
+    return sizes
+
+
+def main() -> None:
+    """Run the command line; turn errors into one line and an exit code."""
+    try:
+        app(standalone_mode=False)
+    except BlocksimError as error:
+        _fail(f"blocksim: {error}", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("blocksim: interrupted; nothing was left half written", 130)
+    except typer.Exit as done:
+        raise SystemExit(done.exit_code) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # a usage error of the command-line library
+        if usage is None:
+            raise
+        _fail(f"blocksim: command line: {usage()}", 2)
+
+
+def _fail(line: str, code: int) -> None:
+    typer.echo(line, err=True)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

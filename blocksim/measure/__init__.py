@@ -1,0 +1,1 @@
+"""Numerical error, memory footprint, cycles and energy: what a report is made of."""

@@ -1,0 +1,214 @@
+"""The report: every figure of one run, with stable keys, as JSON, table and plots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from blocksim.errors import BlocksimError
+from blocksim.measure.footprint import Footprint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from blocksim.engine.schedule import Timeline
+    from blocksim.report.plots import Plots
+    from blocksim.trace.file import Trace
+
+REPORT_VERSION = 1
+
+
+class Entry(BaseModel):
+    """Base of every part of a report."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OutputError(Entry):
+    """Error of a graph output against fp32."""
+
+    sqnr_db: float | None = Field(description="over all elements of all samples; null where it is exact")
+    max_abs_error: float
+    cosine: float | None = Field(description="mean over samples, flattened output")
+
+
+class Coverage(Entry):
+    """What ran where, per sample."""
+
+    datapath_macs: int
+    host_macs: int
+    host_ops: tuple[str, ...] = Field(description="operators that ran in fp32 on the host")
+
+
+class Saturation(Entry):
+    """What was lost on the way, over all samples."""
+
+    flushed: int = Field(description="terms beyond the aligner's longest shift")
+    overflows: int = Field(description="accumulator updates that did not fit")
+    clamped: int = Field(description="block exponents brought into range")
+    saturated: int = Field(description="codes brought into range by the requantizer")
+    constants: int = Field(description="codes of constants brought into range when they were encoded")
+
+
+class UnitUse(Entry):
+    """Cycles of one unit, per sample."""
+
+    busy: int
+    stalls: dict[str, int] = Field(description="cycles free but waiting, by the unit waited for")
+
+
+class EnergyFigure(Entry):
+    """One action: how often, what each costs, and why."""
+
+    count: int
+    pj: float
+    formula: str
+    source: str
+    status: Literal["cited", "derived", "chosen"]
+
+
+class Layer(Entry):
+    """One operator. Cycles and energy are per sample, losses over all samples."""
+
+    name: str
+    kind: str
+    format: str
+    macs: int
+    cycles: int = Field(description="cycles that its instructions keep their units, loads included")
+    start: int = Field(description="first cycle of its first computing instruction")
+    end: int = Field(description="cycle after its last instruction")
+    stall: int = Field(description="cycles that its units were free but waited")
+    energy_pj: float = Field(description="static energy apart")
+    sqnr_db: float | None
+    max_abs_error: float | None
+    cosine: float | None
+    flushed: int
+    overflows: int
+    clamped: int
+    saturated: int
+
+
+class ReportData(Entry):
+    """One run, as ``report.json`` holds it."""
+
+    version: Literal[1] = 1
+    blocksim: str
+    model: str
+    machine: str
+    costs: str
+    precision: str
+    formats: dict[str, str]
+    samples: int
+    layer_samples: int = Field(description="samples over which the error per layer was measured")
+    accuracy: float | None = Field(description="share of right labels, where labels were given")
+    reference_accuracy: float | None = Field(description="the same for fp32")
+    cycles: int | None = Field(description="per sample; null for fp32, which has values and no cycles")
+    clock_ghz: float
+    utilisation: float | None = Field(description="datapath MACs per multiplier and cycle")
+    energy_pj: float | None = Field(description="per sample")
+    footprint: Footprint
+    outputs: dict[str, OutputError]
+    coverage: Coverage
+    saturation: Saturation
+    units: dict[str, UnitUse]
+    array_parts: dict[str, int] = Field(description="cycles inside MATMUL that wait for something")
+    energy: dict[str, float] = Field(description="pJ per sample by component")
+    actions: dict[str, EnergyFigure]
+    dram_bytes: int
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run: its figures, its outputs, and what they were made from.
+
+    Attributes
+    ----------
+    data : ReportData
+        Every figure.
+    outputs : dict of str to float32 array, leading axis N
+        Graph outputs under their ONNX names.
+    trace, timeline
+        The program and its schedule; None for fp32 and for a report read from a file.
+    """
+
+    data: ReportData
+    outputs: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    trace: Trace | None = field(default=None, repr=False)
+    timeline: Timeline | None = field(default=None, repr=False)
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row per operator, see `Layer` for the columns."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [layer.model_dump() for layer in self.data.layers], columns=list(Layer.model_fields)
+        )
+
+    @property
+    def cycles(self) -> int | None:
+        """Cycles of one sample."""
+        return self.data.cycles
+
+    @property
+    def energy_pj(self) -> float | None:
+        """Energy of one sample in pJ."""
+        return self.data.energy_pj
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of this report: ``report.plot.error()``, ``cycles``, ``energy``, ``memory``, ``timeline``."""
+        from blocksim.report.plots import Plots
+
+        return Plots(self)
+
+    def to_json(self) -> str:
+        """The figures as indented JSON."""
+        return self.data.model_dump_json(indent=2) + "\n"
+
+    def save(self, folder: Path | str, html: bool = True) -> None:
+        """Write ``report.json``, ``layers.csv`` and ``report.html`` into an existing folder."""
+        folder = Path(folder)
+        (folder / "report.json").write_text(self.to_json())
+        self.layers.to_csv(folder / "layers.csv", index=False)
+        if html:
+            from blocksim.report.html import page
+
+            (folder / "report.html").write_text(page([self]))
+
+    @classmethod
+    def open(cls, path: Path | str) -> Report:
+        """Read ``report.json``, given itself or its folder.
+
+        Raises
+        ------
+        BlocksimError
+            If it is missing or is not a report.
+        """
+        path = Path(path)
+        path = path / "report.json" if path.is_dir() else path
+        if not path.is_file():
+            raise BlocksimError(path, "file", "missing", "give a folder that blocksim run wrote")
+        try:
+            return cls(ReportData.model_validate_json(path.read_text()))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or "file"
+            raise BlocksimError(path, name, str(first["input"])[:40], first["msg"]) from None
+
+    def __repr__(self) -> str:
+        from blocksim.report.table import plain
+
+        return plain([self])
+
+    def _repr_html_(self) -> str:
+        from blocksim.report.table import frame
+
+        return frame([self]).to_html()

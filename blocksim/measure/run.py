@@ -1,0 +1,243 @@
+"""Measuring: one trace, some samples, one report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim._version import __version__
+from blocksim.engine.boundary import decode_tensor
+from blocksim.engine.execute import Execution, execute
+from blocksim.engine.link import link
+from blocksim.engine.schedule import PARTS, Timeline, schedule, stalls_by_cause
+from blocksim.graph.ir import Graph
+from blocksim.graph.reference import Reference
+from blocksim.measure.energy import Energy, measure_energy
+from blocksim.measure.error import ErrorMeter
+from blocksim.measure.footprint import Footprint, measure_footprint
+from blocksim.measure.report import (
+    Coverage,
+    EnergyFigure,
+    Layer,
+    OutputError,
+    Report,
+    ReportData,
+    Saturation,
+    UnitUse,
+)
+from blocksim.trace.file import Trace
+from blocksim.trace.isa import Opcode, Unit
+from hwmodels.costs import CostTable
+from hwmodels.machines import Machine
+
+LAYER_SAMPLES = 8
+"""Samples over which the error per layer is measured: the reference gives every tensor of each."""
+
+Inputs = Mapping[str, NDArray[Any]]
+Outputs = dict[str, NDArray[np.float32]]
+Progress = Callable[[int], None]
+
+
+def measure(
+    graph: Graph,
+    trace: Trace,
+    costs: CostTable,
+    inputs: Inputs,
+    reference: Outputs,
+    labels: NDArray[np.integer] | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Report:
+    """Execute, schedule and compare.
+
+    Parameters
+    ----------
+    graph : Graph
+    trace : Trace
+        Compiled from `graph`.
+    costs : CostTable
+    inputs : dict of str to array, leading axis N
+    reference : dict of str to float32 array, leading axis N
+        The fp32 outputs of the same inputs.
+    labels : int array, shape (N,), optional
+        Right classes; the first output's largest element is the guess.
+    threads : int
+    progress : callable, optional
+        Told how many more samples are done.
+
+    Returns
+    -------
+    Report
+    """
+    manifest = trace.manifest
+    linked = link(trace)
+    run = execute(linked, inputs, threads=threads, progress=progress)
+    layer_errors = _layer_errors(graph, trace, inputs)
+    timeline = schedule(trace)
+    energy = measure_energy(trace, costs, timeline.cycles)
+    loss = {
+        name: sum(c[name] for c in run.counts.values())
+        for name in ("flushed", "overflows", "clamped", "saturated")
+    }
+    machine = manifest.machine
+    multipliers = machine.array.rows * machine.array.columns
+    stalls = stalls_by_cause(trace, timeline)
+    busy = timeline.end - timeline.start
+    data = ReportData(
+        blocksim=__version__,
+        model=manifest.model,
+        machine=machine.name,
+        costs=costs.name,
+        precision=manifest.precision,
+        formats=manifest.formats,
+        samples=len(next(iter(inputs.values()))),
+        layer_samples=min(LAYER_SAMPLES, len(next(iter(inputs.values())))),
+        accuracy=_accuracy(run.outputs, labels),
+        reference_accuracy=_accuracy(reference, labels),
+        cycles=timeline.cycles,
+        clock_ghz=machine.clock_ghz,
+        utilisation=graph.datapath_macs / multipliers / timeline.cycles,
+        energy_pj=energy.total,
+        footprint=measure_footprint(trace),
+        outputs=_output_errors(run.outputs, reference),
+        coverage=_coverage(graph, trace),
+        saturation=Saturation(**loss, constants=manifest.saturated_constants),
+        units={
+            unit.name.lower(): UnitUse(
+                busy=int(busy[trace.program["unit"] == unit].sum()), stalls=stalls[unit.name.lower()]
+            )
+            for unit in Unit
+            if unit is not Unit.HOST
+        },
+        array_parts={name: int(n) for name, n in zip(PARTS, timeline.parts.sum(axis=0), strict=True)},
+        energy=energy.components,
+        actions={
+            name: EnergyFigure(count=count, **vars(energy.figures[name]))
+            for name, count in energy.actions.items()
+        },
+        dram_bytes=energy.actions.get("dram.bytes", 0),
+        layers=_layers(graph, trace, run, timeline, energy, layer_errors),
+    )
+    return Report(data, run.outputs, trace, timeline)
+
+
+def measure_fp32(
+    graph: Graph,
+    machine: Machine,
+    inputs: Inputs,
+    reference: Outputs,
+    labels: NDArray[np.integer] | None = None,
+) -> Report:
+    """The reference itself as a report: values, and no cycles."""
+    linear = sum(graph.constants[n].size for op in graph.matmuls() for n in (op.weight, op.bias) if n)
+    activations = sum(t.rows * t.columns for t in graph.tensors.values())
+    footprint = Footprint(
+        weight_bits=32 * linear,
+        metadata_bits=0,
+        fp32_bits=32 * linear,
+        compression_ratio=1.0,
+        norm_bits=0,
+        embedding_bits=0,
+        table_bits=0,
+        padding_bits=0,
+        activation_bits=32 * activations,
+        activation_metadata_bits=0,
+        peak_activation_bytes=0,
+    )
+    accuracy = _accuracy(reference, labels)
+    samples = len(next(iter(inputs.values())))
+    data = ReportData(
+        blocksim=__version__, model=Path(graph.source).name, machine=machine.name, costs=machine.costs,
+        precision="fp32", formats={}, samples=samples, layer_samples=0, accuracy=accuracy,
+        reference_accuracy=accuracy, cycles=None, clock_ghz=machine.clock_ghz, utilisation=None,
+        energy_pj=None, footprint=footprint, outputs=_output_errors(reference, reference),
+        coverage=Coverage(datapath_macs=0, host_macs=graph.datapath_macs + graph.host_macs, host_ops=()),
+        saturation=Saturation(flushed=0, overflows=0, clamped=0, saturated=0, constants=0),
+        units={}, array_parts={}, energy={}, actions={}, dram_bytes=0, layers=(),
+    )  # fmt: skip
+    return Report(data, dict(reference))
+
+
+def _file_name(graph: Graph) -> str:
+    from pathlib import Path
+
+    return Path(graph.source).name
+
+
+def _accuracy(outputs: Outputs, labels: NDArray[np.integer] | None) -> float | None:
+    if labels is None:
+        return None
+    first = next(iter(outputs.values()))
+    return float((first.reshape(len(first), -1).argmax(axis=1) == labels).mean())
+
+
+def _output_errors(outputs: Outputs, reference: Outputs) -> dict[str, OutputError]:
+    errors = {}
+    for name, value in outputs.items():
+        meter = ErrorMeter()
+        for r, v in zip(reference[name], value, strict=True):
+            meter.add(r, v)
+        errors[name] = OutputError(sqnr_db=meter.sqnr_db, max_abs_error=meter.largest, cosine=meter.cosine)
+    return errors
+
+
+def _layer_errors(graph: Graph, trace: Trace, inputs: Inputs) -> dict[str, ErrorMeter]:
+    """Error of every tensor over the first few samples."""
+    names = tuple(trace.manifest.tensors)
+    few = {name: array[:LAYER_SAMPLES] for name, array in inputs.items()}
+    run = execute(link(trace), few, probe=names)
+    reference = Reference(graph, names)
+    meters: dict[str, ErrorMeter] = {}
+    for s in range(len(next(iter(few.values())))):
+        matrices = reference.matrices({name: array[s : s + 1] for name, array in few.items()})
+        for name, matrix in matrices.items():
+            decoded = decode_tensor(trace.manifest.tensors[name], run.probes[name][s])
+            meters.setdefault(name, ErrorMeter()).add(matrix, decoded)
+    return meters
+
+
+def _coverage(graph: Graph, trace: Trace) -> Coverage:
+    return Coverage(
+        datapath_macs=graph.datapath_macs,
+        host_macs=graph.host_macs,
+        host_ops=tuple(op.name for op in trace.manifest.operators if op.kind == "host"),
+    )
+
+
+def _layers(
+    graph: Graph,
+    trace: Trace,
+    run: Execution,
+    timeline: Timeline,
+    energy: Energy,
+    errors: dict[str, ErrorMeter],
+) -> tuple[Layer, ...]:
+    program, busy = trace.program, timeline.end - timeline.start
+    computes = ~np.isin(program["opcode"], [Opcode.LOAD, Opcode.STORE])
+    macs = {op.name: op.groups * op.m * op.k * op.n for op in graph.matmuls()}
+    layers = []
+    for i, op in enumerate(trace.manifest.operators):
+        mine = program["op_id"] == i
+        meter = errors.get(op.out.tensor)
+        layers.append(
+            Layer(
+                name=op.name,
+                kind=op.kind,
+                format=trace.manifest.tensors[op.out.tensor].format,
+                macs=macs.get(op.name, op.macs),
+                cycles=int(busy[mine].sum()),
+                start=int(timeline.start[mine & computes].min()),
+                end=int(timeline.end[mine].max()),
+                stall=int(timeline.stall[mine].sum()),
+                energy_pj=energy.operators.get(op.name, 0.0),
+                sqnr_db=meter.sqnr_db if meter else None,
+                max_abs_error=meter.largest if meter else None,
+                cosine=meter.cosine if meter else None,
+                **run.counts[op.name],
+            )
+        )
+    return tuple(layers)

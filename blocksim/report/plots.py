@@ -1,0 +1,215 @@
+"""Plots: one message each, with title, units and legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from blocksim.errors import BlocksimError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from blocksim.measure.report import Report
+
+PALETTE = ["#3b6ea5", "#e0882f", "#4f9d69", "#b5507a", "#7a68ae", "#c2a83e", "#5aa6b2", "#8a8a8a", "#a65e3a"]
+STALL_COLOURS = {"dma": "#d9534f", "array": "#c2a83e", "requantizer": "#e0882f"}
+OTHER_STALL = "#b5b5b5"
+MEMORY_PARTS = {
+    "weight codes": "weight_bits",
+    "exponents": "metadata_bits",
+    "norm parameters": "norm_bits",
+    "added constants": "embedding_bits",
+    "tables": "table_bits",
+}
+
+
+class Plots:
+    """Plots of one report; each returns a matplotlib figure.
+
+    Parameters
+    ----------
+    report : Report
+    """
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def error(self) -> Figure:
+        """Signal to quantisation noise of every stored tensor, in the order of the model."""
+        return error([self._report])
+
+    def cycles(self) -> Figure:
+        """Busy and stalled cycles of every unit."""
+        return cycles(self._report)
+
+    def energy(self) -> Figure:
+        """Energy by component."""
+        return energy([self._report])
+
+    def memory(self) -> Figure:
+        """Bits by part of the model."""
+        return memory([self._report])
+
+    def timeline(self) -> Figure:
+        """When each unit worked, over the cycles of one sample.
+
+        Raises
+        ------
+        BlocksimError
+            If the report was read from a file, which holds no schedule, or is fp32's.
+        """
+        return timeline(self._report)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _measured(reports: Sequence[Report]) -> list[Report]:
+    return [r for r in reports if r.data.cycles is not None]
+
+
+def error(reports: Sequence[Report]) -> Figure:
+    """Signal to quantisation noise per layer, one line per report."""
+    figure, axes = _figure(11, 4.4)
+    measured = _measured(reports)
+    for colour, report in zip(PALETTE * 3, measured, strict=False):
+        layers = [layer for layer in report.data.layers if layer.sqnr_db is not None]
+        values = [layer.sqnr_db for layer in layers]
+        axes.plot(
+            range(len(values)), values, marker="o", ms=3, lw=1.2, color=colour, label=report.data.precision
+        )
+    names = [layer.name for layer in measured[0].data.layers if layer.sqnr_db is not None] if measured else []
+    step = max(1, len(names) // 30)
+    axes.set_xticks(range(0, len(names), step), names[::step], rotation=60, ha="right", fontsize=7)
+    axes.set_ylabel("SQNR against fp32 [dB], higher is better")
+    axes.set_title("Where the error comes in: every stored tensor, first to last", loc="left")
+    if measured:
+        axes.legend(fontsize=8, ncols=2, frameon=False)
+    return figure
+
+
+def cycles(report: Report) -> Figure:
+    """Busy and stalled cycles of every unit, stalls by the unit waited for."""
+    figure, axes = _figure(9, 3.6)
+    data = report.data
+    units = list(data.units)
+    busy = np.array([data.units[u].busy for u in units])
+    axes.barh(units, busy, color=PALETTE[0], label="busy")
+    left = busy.astype(float)
+    causes = {c for u in units for c, n in data.units[u].stalls.items() if n}
+    for i, cause in enumerate(sorted(causes)):
+        waits = np.array([data.units[u].stalls.get(cause, 0) for u in units])
+        colour = STALL_COLOURS.get(cause, PALETTE[(3 + i) % len(PALETTE)])
+        axes.barh(units, waits, left=left, color=colour, alpha=0.55, hatch="//", label=f"waits for {cause}")
+        left += waits
+    if data.cycles:
+        axes.axvline(data.cycles, color="#444444", lw=1, ls="--")
+        axes.text(data.cycles, -0.75, f" {data.cycles:,} cycles", fontsize=8, ha="right")
+    axes.invert_yaxis()
+    axes.set_xlabel("cycles per sample")
+    axes.set_title(f"What each unit does: {data.precision} on {data.machine}", loc="left")
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def energy(reports: Sequence[Report]) -> Figure:
+    """Energy by component, one bar per report."""
+    measured = _measured(reports)
+    figure, axes = _figure(9, 1.6 + 0.45 * len(measured))
+    components = sorted(
+        {c for r in measured for c in r.data.energy},
+        key=lambda c: -max(r.data.energy.get(c, 0.0) for r in measured),
+    )
+    labels = [r.data.precision for r in measured]
+    left = np.zeros(len(measured))
+    for colour, component in zip(PALETTE * 2, components, strict=False):
+        values = np.array([r.data.energy.get(component, 0.0) for r in measured]) / 1e6
+        axes.barh(labels, values, left=left, color=colour, label=component)
+        left += values
+    axes.invert_yaxis()
+    axes.set_xlabel("energy per sample [uJ]")
+    costs = measured[0].data.costs if measured else ""
+    axes.set_title(f"Where the energy goes ({costs})", loc="left")
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def memory(reports: Sequence[Report]) -> Figure:
+    """Bits by part of the model, one bar per report, fp32 beside them."""
+    measured = _measured(reports)
+    figure, axes = _figure(9, 2.0 + 0.45 * len(measured))
+    labels = ["fp32 linear layers", *(r.data.precision for r in measured)]
+    fp32 = measured[0].data.footprint.fp32_bits / 8192 if measured else 0.0
+    axes.barh(labels[:1], [fp32], color="#b5b5b5", label="fp32")
+    left = np.zeros(len(measured))
+    for colour, (name, key) in zip(PALETTE, MEMORY_PARTS.items(), strict=False):
+        values = np.array([getattr(r.data.footprint, key) for r in measured]) / 8192
+        axes.barh(labels[1:], values, left=left, color=colour, label=name)
+        left += values
+    for i, r in enumerate(measured):
+        axes.text(left[i], i + 1, f"  {r.data.footprint.compression_ratio:.3f}x", va="center", fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("KiB")
+    axes.set_title("What the model takes; the ratio is that of its linear layers", loc="left")
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def timeline(report: Report) -> Figure:
+    """When each unit worked."""
+    from blocksim.trace.isa import Opcode, Unit
+
+    if report.trace is None or report.timeline is None:
+        raise BlocksimError(
+            "report", "timeline", "none", "run the model again; a saved report holds no schedule"
+        )
+    figure, axes = _figure(11, 3.2)
+    units = [u for u in Unit if u is not Unit.HOST]
+    program, t = report.trace.program, report.timeline
+    for y, unit in enumerate(units):
+        mine = program["unit"] == unit
+        for colour, opcode in zip(PALETTE, Opcode, strict=False):
+            chosen = mine & (program["opcode"] == opcode)
+            spans = np.stack([t.start[chosen], (t.end - t.start)[chosen]], axis=1)
+            if len(spans):
+                axes.broken_barh([tuple(s) for s in spans], (y - 0.4, 0.8), color=colour, lw=0)
+    axes.set_yticks(range(len(units)), [u.name.lower() for u in units])
+    axes.invert_yaxis()
+    axes.set_xlim(0, t.cycles)
+    axes.set_xlabel("cycle")
+    axes.set_title(
+        f"One sample, {t.cycles:,} cycles: {report.data.precision} on {report.data.machine}", loc="left"
+    )
+    return figure
+
+
+def tradeoff(reports: Sequence[Report]) -> Figure:
+    """The price of a small block: error against cycles, a point per report."""
+    figure, axes = _figure(7, 4.2)
+    for colour, report in zip(PALETTE * 3, _measured(reports), strict=False):
+        data = report.data
+        first = next(iter(data.outputs.values()))
+        axes.scatter([data.cycles], [first.sqnr_db], s=60, color=colour)
+        axes.annotate(
+            data.precision,
+            (data.cycles, first.sqnr_db),
+            xytext=(6, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.margins(0.18)
+    axes.set_xlabel("cycles per sample, lower is better")
+    axes.set_ylabel("SQNR of the output [dB], higher is better")
+    axes.set_title("What a block size buys, and what it costs", loc="left")
+    return figure
