@@ -49,7 +49,7 @@ def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: 
         if isinstance(op, Host):
             store.add_bytes(f"{op.name}.model", op.model, "host")
     operators = tuple(_op_spec(op, graph, machine, specs, tables) for op in graph.operators)
-    emitter = Emitter(machine, specs, store, {t for _, t in graph.outputs})
+    emitter = Emitter(machine, specs, store, {o.tensor for o in graph.outputs})
     program = emitter.run(operators)
     manifest = Manifest(
         blocksim=__version__,
@@ -60,12 +60,12 @@ def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: 
         inputs=tuple(InputSpec(name=i.name, shape=i.shape, dtype=i.dtype) for i in graph.inputs),
         outputs=tuple(
             OutputSpec(
-                name=name,
-                tensor=tensor,
-                axes=_plain(graph.tensors[tensor].axes),
-                scale=graph.tensors[tensor].scale,
+                name=output.name,
+                tensor=output.tensor,
+                axes=_plain(output.axes),
+                scale=graph.tensors[output.tensor].scale,
             )
-            for name, tensor in graph.outputs
+            for output in graph.outputs
         ),
         tensors=specs,
         constants=store.specs,

@@ -46,7 +46,7 @@ def assign(graph: Graph, precision: Precision) -> dict[str, TensorSpec]:
                 form.name,
                 "its consumers reduce different axes; give it a square block under tensors:",
             )
-        if name in read or name in dict(graph.outputs).values() or _feeds_host(graph, name):
+        if name in read or name in {o.tensor for o in graph.outputs} or _feeds_host(graph, name):
             specs[name] = _spec(tensor, form, role, name in by_rows and name not in by_columns)
     return specs
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from blocksim.errors import BlocksimError
 
 LARGE = 1024
-"""Initialisers of this many elements or more are weights, not structure."""
+"""Initialisers of this many elements or more, and matrices of any size, are weights, not structure."""
 
 NOT_WANTED = ["SkipLayerNormFusion", "BiasGeluFusion", "BiasSoftmaxFusion", "QuickGeluFusion"]
 """Fusions of onnxruntime that would hide a tensor that the datapath stores."""
@@ -102,7 +102,7 @@ def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.fl
         array = onnx.numpy_helper.to_array(initialiser)
         if not np.issubdtype(array.dtype, np.floating):
             continue
-        large = array.size >= LARGE
+        large = array.size >= LARGE or (array.ndim > 1 and array.size > 1)
         finite = bool(np.isfinite(array).all())
         is_mask = not np.isnan(array).any() and not np.isposinf(array).any() and np.unique(array).size <= 2
         if not finite and not is_mask:

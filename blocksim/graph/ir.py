@@ -192,6 +192,15 @@ class GraphInput:
 
 
 @dataclass(frozen=True)
+class GraphOutput:
+    """A graph output: the tensor that holds it, and how its axes walk over the matrix."""
+
+    name: str
+    tensor: str
+    axes: Axes
+
+
+@dataclass(frozen=True)
 class Graph:
     """One sample of a model.
 
@@ -200,8 +209,7 @@ class Graph:
     source : str
         The file it came from.
     inputs : tuple of GraphInput
-    outputs : tuple of (str, str)
-        ONNX output name and the tensor that holds it.
+    outputs : tuple of GraphOutput
     tensors : dict of str to Tensor
     operators : tuple of Operator
         In an order in which they can run.
@@ -212,7 +220,7 @@ class Graph:
 
     source: str
     inputs: tuple[GraphInput, ...]
-    outputs: tuple[tuple[str, str], ...]
+    outputs: tuple[GraphOutput, ...]
     tensors: dict[str, Tensor]
     operators: tuple[Operator, ...]
     constants: dict[str, Matrix] = field(repr=False)

@@ -28,7 +28,7 @@ class Reference:
         self._graph = graph
         model = onnx.ModelProto.FromString(graph.canonical)
         made = {output for node in model.graph.node for output in node.output}
-        self._outputs = [name for name, _ in graph.outputs]
+        self._outputs = [output.name for output in graph.outputs]
         self._values = {t: graph.tensors[t].reference for t in tensors if graph.tensors[t].reference in made}
         known = {o.name for o in model.graph.output}
         for value in dict.fromkeys(self._values.values()):

@@ -1,0 +1,52 @@
+# Every target does its own set-up in .venv; only Python 3.11 or newer, make and git are needed.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= auto
+
+.PHONY: help demo test lint format verify bench schema clean
+
+help:
+	@echo "make demo    run the embedded model at several block sizes; writes blocksim-demo/report.html"
+	@echo "make test    the tests"
+	@echo "make lint    ruff and mypy"
+	@echo "make bench   execution against onnxruntime fp32, side by side; writes bench/bench.json"
+	@echo "make verify  lint, tests, notebooks and a wheel installed elsewhere"
+	@echo "make schema  write docs/report.schema.json anew"
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "blocksim: $(PYTHON): version: older than 3.11: give make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/developed: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: .venv/installed
+	$(BIN)/blocksim demo --out blocksim-demo --force
+
+test: .venv/developed
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=5
+
+lint: .venv/developed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/developed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+verify: lint test
+	$(BIN)/python tools/wheel_check.py
+
+bench: .venv/developed
+	$(BIN)/python bench/bench.py
+
+schema: .venv/developed
+	$(BIN)/python -m blocksim.measure.schema docs/report.schema.json
+
+clean:
+	rm -rf .venv blocksim-demo
