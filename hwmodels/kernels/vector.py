@@ -16,6 +16,7 @@ from hwmodels.units.norm import (
     WORD,
     epsilon_term,
     half_exponent,
+    lowest_exponent,
     normalised,
     reciprocal_root,
     scaled,
@@ -125,7 +126,7 @@ def norm_rows(
     n = x.shape[1]
     word = np.empty(n, np.int64)
     for i in range(x.shape[0]):
-        row_exponent = ZERO_BLOCK
+        row_exponent = largest(ZERO_BLOCK, lowest_exponent(epsilon_exponent, bits))
         for c in range(edges.shape[0] - 1):
             row_exponent = largest(row_exponent, shared[rows[i], c])
         s1, s2 = 0, 0

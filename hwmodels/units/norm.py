@@ -49,6 +49,9 @@ BETA_HEADROOM = 22
 EPSILON_LONGEST = 44
 """Longest left shift of epsilon's 16-bit mantissa, so that ``V + eps'`` stays below 2**62."""
 
+NO_EPSILON = -1024
+"""Exponent of an epsilon that is zero."""
+
 
 @dataclass(frozen=True)
 class NormConfig:
@@ -100,7 +103,7 @@ class NormOperands:
 def epsilon_of(epsilon: float, n: int) -> tuple[int, int]:
     """``epsilon * n**2`` as a 16-bit mantissa and an exponent: done once, by the compiler."""
     if epsilon == 0:
-        return 0, 0
+        return 0, NO_EPSILON
     mantissa, exponent = math.frexp(epsilon * n * n)
     return round(mantissa * (1 << 15)), exponent - 15
 
@@ -108,6 +111,15 @@ def epsilon_of(epsilon: float, n: int) -> tuple[int, int]:
 def step_bits(entries: int) -> int:
     """Low bits that interpolate in a table of ``3 * 2**n + 1`` entries over [1, 4)."""
     return MANTISSA_FRACTION + 2 - bit_length(entries - 1)
+
+
+def lowest_exponent(epsilon_exponent: int, bits: int) -> int:
+    """The lowest exponent that a row is aligned to.
+
+    Below it epsilon would leave the word; it then is so much larger than the row's variance that the
+    bits that the row loses are below those of the result.
+    """
+    return ((epsilon_exponent - EPSILON_LONGEST + 1) >> 1) + WORD - bits
 
 
 def aligned(code: int, exponent: int, row_exponent: int, bits: int) -> int:
@@ -182,7 +194,7 @@ def result(
         ``y * gamma + beta`` and the exponent of each.
     """
     n = len(codes)
-    row_exponent = ZERO_BLOCK
+    row_exponent = largest(ZERO_BLOCK, lowest_exponent(operands.epsilon[1], operands.bits))
     for e in exponents:
         row_exponent = largest(row_exponent, e)
     words = [
