@@ -28,10 +28,10 @@ def exact(x: Fraction, rounding: int) -> int:
     return low + (rest > Fraction(1, 2) or (rest == Fraction(1, 2) and low % 2 == 1))
 
 
-compiled_shift = numba.njit(lambda x, s, r: ops.shift_right(x, s, r))
-compiled_scale = numba.njit(lambda x, s, limit, r: ops.scale(x, s, limit, r))
-compiled_length = numba.njit(lambda x: ops.bit_length(x))
-compiled_wrap = numba.njit(lambda x, bits: ops.wrap(x, bits))
+compiled_shift = numba.njit(ops.shift_right)
+compiled_scale = numba.njit(ops.scale)
+compiled_length = numba.njit(ops.bit_length)
+compiled_wrap = numba.njit(ops.wrap)
 
 
 @given(words, st.integers(0, 62), roundings)

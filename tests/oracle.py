@@ -1,0 +1,113 @@
+"""A float64 oracle: the same plan, every stored tensor quantised as planned, sums and functions exact.
+
+Written apart from the simulator: it shares the graph and the block boundaries of the trace, and nothing
+of the integer datapath.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnxruntime as ort
+
+from blocksim.graph.ir import Elementwise, Graph, Host, Lut, Matmul, Norm, Softmax
+from blocksim.trace import Trace
+from blocksim.trace.manifest import Blocks
+
+ERF = np.vectorize(math.erf)
+
+
+def quantised(x: np.ndarray, spec: Blocks) -> np.ndarray:
+    """Shift quantisation of a matrix, block by block, in float64."""
+    out = np.empty_like(x, dtype=np.float64)
+    row_edges = [*spec.row_starts.tolist(), spec.rows]
+    column_edges = [*spec.column_starts.tolist(), spec.columns]
+    limit = 2 ** (spec.bits - 1) - 1
+    for r0, r1 in zip(row_edges, row_edges[1:], strict=False):
+        for c0, c1 in zip(column_edges, column_edges[1:], strict=False):
+            block = np.asarray(x[r0:r1, c0:c1], np.float64)
+            peak = np.abs(block).max()
+            if peak == 0:
+                out[r0:r1, c0:c1] = 0
+                continue
+            step = 2.0 ** (math.ceil(math.log2(peak)) - (spec.bits - 1))
+            if np.rint(peak / step) > limit:
+                step *= 2
+            out[r0:r1, c0:c1] = np.rint(block / step) * step
+    return out
+
+
+class Oracle:
+    """Runs one sample at a time."""
+
+    def __init__(self, graph: Graph, trace: Trace) -> None:
+        self.graph, self.manifest = graph, trace.manifest
+        self.constants = {}
+        for name, spec in trace.manifest.constants.items():
+            if spec.role in ("table", "host"):
+                continue
+            array = graph.constants[name]
+            matrix = array[:, None] if spec.role == "bias" else array.reshape(spec.rows, spec.columns)
+            self.constants[name] = quantised(matrix, spec)
+        self.sessions = {
+            op.name: ort.InferenceSession(op.model, providers=["CPUExecutionProvider"])
+            for op in graph.operators
+            if isinstance(op, Host)
+        }
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Graph outputs of one sample."""
+        tensors: dict[str, np.ndarray] = {}
+        for op in self.graph.operators:
+            name, value = self._compute(op, tensors, inputs)
+            tensors[name] = quantised(value, self.manifest.tensors[name])
+        outputs = {}
+        for output in self.graph.outputs:
+            tensor = self.graph.tensors[output.tensor]
+            flat = tensors[tensor.name] / tensor.scale
+            outputs[output.name] = flat.reshape(-1)
+        return outputs
+
+    def _compute(self, op: object, t: dict[str, np.ndarray], inputs: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
+        if isinstance(op, Host):
+            feeds = {
+                value: inputs[s] if s in inputs else self.graph.tensors[s].to_value(t[s]) for value, s in op.sources
+            }
+            (value,) = self.sessions[op.name].run(None, feeds)
+            return op.out, self.graph.tensors[op.out].to_matrix(value).astype(np.float64)
+        if isinstance(op, Matmul):
+            return op.out.tensor, self._matmul(op, t)
+        if isinstance(op, Elementwise):
+            b = t[op.b] if op.b is not None else self.constants[op.constant]
+            return op.out, t[op.a] + b if op.kind == "add" else t[op.a] * b
+        if isinstance(op, Norm):
+            x = t[op.a]
+            centre = x - x.mean(axis=1, keepdims=True)
+            y = centre / np.sqrt((centre**2).mean(axis=1, keepdims=True) + op.epsilon)
+            return op.out, y * self.constants[op.gamma] + self.constants[op.beta]
+        if isinstance(op, Softmax):
+            e = np.exp(t[op.a] - t[op.a].max(axis=1, keepdims=True))
+            return op.out, e / e.sum(axis=1, keepdims=True)
+        assert isinstance(op, Lut) and op.function == "gelu"
+        x = t[op.a]
+        return op.out, 0.5 * x * (1 + ERF(x / math.sqrt(2)))
+
+    def _matmul(self, op: Matmul, t: dict[str, np.ndarray]) -> np.ndarray:
+        spec = self.manifest.tensors[op.out.tensor]
+        out = np.zeros((spec.rows, spec.columns))
+        for g in range(op.groups):
+            r, c = g * op.a.row_step, g * op.a.column_step
+            a = t[op.a.tensor][r : r + op.m, c : c + op.k]
+            if op.b is None:
+                w = self.constants[op.weight]
+            else:
+                r, c = g * op.b.row_step, g * op.b.column_step
+                b = t[op.b.tensor]
+                w = b[r : r + op.k, c : c + op.n].T if op.b.transposed else b[r : r + op.n, c : c + op.k]
+            y = a @ w.T
+            if op.bias is not None:
+                y = y + self.constants[op.bias][:, 0]
+            r, c = g * op.out.row_step, g * op.out.column_step
+            out[r : r + op.m, c : c + op.n] = y
+        return out
