@@ -7,6 +7,7 @@ of the integer datapath.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import onnxruntime as ort
@@ -24,8 +25,8 @@ def quantised(x: np.ndarray, spec: Blocks) -> np.ndarray:
     row_edges = [*spec.row_starts.tolist(), spec.rows]
     column_edges = [*spec.column_starts.tolist(), spec.columns]
     limit = 2 ** (spec.bits - 1) - 1
-    for r0, r1 in zip(row_edges, row_edges[1:], strict=False):
-        for c0, c1 in zip(column_edges, column_edges[1:], strict=False):
+    for r0, r1 in pairwise(row_edges):
+        for c0, c1 in pairwise(column_edges):
             block = np.asarray(x[r0:r1, c0:c1], np.float64)
             peak = np.abs(block).max()
             if peak == 0:
@@ -69,10 +70,13 @@ class Oracle:
             outputs[output.name] = flat.reshape(-1)
         return outputs
 
-    def _compute(self, op: object, t: dict[str, np.ndarray], inputs: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    def _compute(
+        self, op: object, t: dict[str, np.ndarray], inputs: dict[str, np.ndarray]
+    ) -> tuple[str, np.ndarray]:
         if isinstance(op, Host):
             feeds = {
-                value: inputs[s] if s in inputs else self.graph.tensors[s].to_value(t[s]) for value, s in op.sources
+                value: inputs[s] if s in inputs else self.graph.tensors[s].to_value(t[s])
+                for value, s in op.sources
             }
             (value,) = self.sessions[op.name].run(None, feeds)
             return op.out, self.graph.tensors[op.out].to_matrix(value).astype(np.float64)

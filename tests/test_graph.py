@@ -39,13 +39,17 @@ def test_every_operator_of_the_encoder_is_on_the_datapath(vit_graph: Graph) -> N
 def test_operators_are_named_after_their_weights(vit_graph: Graph) -> None:
     names = [op.name for op in vit_graph.operators]
     assert names[-3:] == ["norm", "norm.reducemean", "head"]
-    assert {"encoder.3.ffn1", "encoder.3.ffn1.gelu", "encoder.0.query.softmax", "encoder.2.out.add"} <= set(names)
+    assert {"encoder.3.ffn1", "encoder.3.ffn1.gelu", "encoder.0.query.softmax", "encoder.2.out.add"} <= set(
+        names
+    )
     assert len(set(names)) == len(names)
 
 
 def test_canonical_computes_what_the_file_does(vit: ZooModel, vit_graph: Graph) -> None:
     images = vit.inputs["image"][:16]
-    (want,) = ort.InferenceSession(str(vit.path), providers=["CPUExecutionProvider"]).run(None, {"image": images})
+    (want,) = ort.InferenceSession(str(vit.path), providers=["CPUExecutionProvider"]).run(
+        None, {"image": images}
+    )
     got = Reference(vit_graph).outputs({"image": images})["logits"]
     assert np.abs(got - want).max() < 1e-5
 
@@ -90,7 +94,9 @@ def test_unknown_operators_go_to_the_host(tmp_path: Path) -> None:
     assert [op.name for op in graph.operators if isinstance(op, Host)] == ["x.encode", "encoder.0.ffn2.sinh"]
 
 
-@given(st.permutations([0, 1, 2, 3]), st.sampled_from([(1, 6, 4, 5), (1, 24, 1, 5), (2, 3, 4, 5), (6, 4, 5, 1)]))
+@given(
+    st.permutations([0, 1, 2, 3]), st.sampled_from([(1, 6, 4, 5), (1, 24, 1, 5), (2, 3, 4, 5), (6, 4, 5, 1)])
+)
 def test_axes_walk_as_numpy_does(order: list[int], shape: tuple[int, ...]) -> None:
     """Reshape and transpose of a walk are those of the array that it walks over."""
     base = np.arange(24 * 5).reshape(24, 5)

@@ -7,7 +7,7 @@ from pathlib import Path
 from blocksim._version import __version__
 from blocksim.compiler.assign import assign
 from blocksim.compiler.constants import ConstantStore, encode_constants
-from blocksim.compiler.emit import Emitter, wide_bits
+from blocksim.compiler.emit import Emitter
 from blocksim.compiler.precision import Precision
 from blocksim.compiler.tiling import tile_matmul, tile_vector
 from blocksim.errors import BlocksimError
@@ -134,7 +134,7 @@ def _op_spec(
     out, a = OperandSpec(tensor=op.out), OperandSpec(tensor=op.a)
 
     def spills(kind: str) -> bool:
-        return tile_vector(machine, specs[op.out], -(-wide_bits(machine, kind) // 8)).spill
+        return tile_vector(machine, specs[op.out], -(-machine.wide_bits(kind) // 8)).spill
 
     if isinstance(op, Norm):
         columns = graph.tensors[op.a].columns

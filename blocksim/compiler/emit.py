@@ -15,7 +15,6 @@ from blocksim.errors import BlocksimError
 from blocksim.trace.isa import INSTRUCTION, UNIT_OF, Flag, Opcode, Program, Unit
 from blocksim.trace.manifest import ConstantSpec, OperandSpec, OpSpec, TensorSpec
 from hwmodels.machines import Machine
-from hwmodels.units import elementwise, norm
 
 OPCODES = {
     "softmax": Opcode.SOFTMAX,
@@ -24,18 +23,6 @@ OPCODES = {
     "add": Opcode.ADD,
     "mul": Opcode.MUL,
 }
-
-
-def wide_bits(machine: Machine, kind: str) -> int:
-    """Width of the sums that an operator hands to the requantizer."""
-    return {
-        "matmul": machine.accumulator.bits,
-        "softmax": 16,
-        "norm": norm.SUM_BITS,
-        "lut": machine.lut.word_bits,
-        "add": elementwise.SUM_BITS,
-        "mul": elementwise.SUM_BITS,
-    }[kind]
 
 
 @dataclass
@@ -102,20 +89,17 @@ class Emitter:
 
     def _on_datapath(self, op: OpSpec, position: int, uses: dict[str, list[int]]) -> None:
         out = self.specs[op.out.tensor]
-        needed = {*_reads(op), out.name}
-        for t in _reads(op):
-            self._resident(op, t, needed, position, uses)
-        self._allocate(op, out.name, out.nbytes, needed, position, uses)
-        wide_bytes = -(-wide_bits(self.machine, op.kind) // 8)
+        wide_bytes = -(-self.machine.wide_bits(op.kind) // 8)
         if op.kind == "matmul":
             tiling = tile_matmul(self.machine, out, op.m, op.n)
         else:
             tiling = tile_vector(self.machine, out, wide_bytes)
         if tiling.spill != op.spill:
             raise AssertionError(f"{op.name}: the manifest and the tiling disagree")
+        sizes = {t: self.specs[t].nbytes for t in (*_reads(op), out.name)}
         if tiling.spill:
-            size = out.rows * out.columns * wide_bytes
-            self._allocate(op, _wide(op), size, {*needed, _wide(op)}, position, uses)
+            sizes[_wide(op)] = out.rows * out.columns * wide_bytes
+        self._place(op, sizes, position, uses)
         if op.kind == "matmul":
             self._matmul(op, tiling)
         else:
@@ -207,38 +191,49 @@ class Emitter:
 
     # -- memory ------------------------------------------------------------------------------
 
-    def _resident(
-        self, op: OpSpec, name: str, needed: set[str], position: int, uses: dict[str, list[int]]
-    ) -> None:
-        """Bring a tensor back from DRAM if it does not lie in SRAM."""
-        if name in self.activations.taken:
-            return
-        spec = self.specs[name]
-        self._allocate(op, name, spec.nbytes, needed, position, uses)
-        source = self._dram_region(name)
-        target = Region("activations", self._address(name), spec.nbytes)
-        self._emit(Opcode.LOAD, [source], [target], a=source.start, dst=target.start, size=spec.nbytes)
+    def _place(self, op: OpSpec, sizes: dict[str, int], position: int, uses: dict[str, list[int]]) -> None:
+        """Bring an operator's tensors into SRAM: its inputs from DRAM where needed, room for the rest.
 
-    def _allocate(
-        self, op: OpSpec, name: str, nbytes: int, needed: set[str], position: int, uses: dict[str, list[int]]
-    ) -> None:
-        """Find room, sending the tensor that is needed last to DRAM while there is none."""
-        while self.activations.allocate(name, nbytes) is None:
-            others = [t for t in self.activations.taken if t not in needed]
-            if not others:
-                held = sum(size for _, size in self.activations.taken.values())
-                least = -(-(held + nbytes) // 1024)
+        While there is no room, the tensor that is needed last goes to DRAM. Where gaps are too small
+        although there are enough of them, everything goes, and the operator starts in an empty SRAM.
+        """
+        inputs = set(_reads(op))
+        if not self._fit(sizes, inputs, position, uses):
+            for name in list(self.activations.taken):
+                if name not in sizes or name in inputs:
+                    self._store(name)
+                self.activations.free(name)
+            if not self._fit(sizes, inputs, position, uses):
                 raise BlocksimError(
                     self.machine.name,
                     "sram.activations.kib",
                     self.machine.sram.activations.kib,
-                    f"too small for {op.name}, whose tensors need {least} or more",
+                    f"too small for {op.name}, whose tensors need {-(-sum(sizes.values()) // 1024)} or more",
                 )
-            victim = max(
-                others, key=lambda t: min((u for u in uses.get(t, []) if u >= position), default=1 << 30)
-            )
-            self._store(victim)
-            self.activations.free(victim)
+
+    def _fit(
+        self, sizes: dict[str, int], inputs: set[str], position: int, uses: dict[str, list[int]]
+    ) -> bool:
+        """Allocate what is not there yet, and load inputs; False where that cannot be done."""
+        for name, size in sizes.items():
+            if name in self.activations.taken:
+                continue
+            while self.activations.allocate(name, size) is None:
+                others = [t for t in self.activations.taken if t not in sizes]
+                if not others:
+                    return False
+
+                def next_use(t: str) -> int:
+                    return min((u for u in uses.get(t, []) if u >= position), default=1 << 30)
+
+                victim = max(others, key=next_use)
+                self._store(victim)
+                self.activations.free(victim)
+            if name in inputs:
+                source = self._dram_region(name)
+                target = Region("activations", self._address(name), size)
+                self._emit(Opcode.LOAD, [source], [target], a=source.start, dst=target.start, size=size)
+        return True
 
     def _store(self, name: str) -> None:
         if name in self.in_dram:

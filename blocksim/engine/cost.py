@@ -37,14 +37,6 @@ class Busy:
     fill: int = 0
 
 
-def wide_bits(manifest: Manifest, op: OpSpec) -> int:
-    """Width of the sums that an operator hands to the requantizer."""
-    widths = {"softmax": softmax.FRACTION, "norm": norm.SUM_BITS, "lut": manifest.machine.lut.word_bits}
-    if op.kind == "matmul":
-        return manifest.machine.accumulator.bits
-    return widths.get(op.kind, elementwise.SUM_BITS)
-
-
 class CostModel:
     """Cycles and actions of the instructions of one trace.
 
@@ -119,7 +111,7 @@ class CostModel:
             return {**moved, f"sram.{memory}.bytes": size}
         if opcode is Opcode.HOST:
             return {}
-        wide = wide_bits(self.manifest, op)
+        wide = self.machine.wide_bits(op.kind)
         if opcode is Opcode.REQUANT:
             out = self.manifest.tensors[op.out.tensor]
             blocks = self._tile_blocks(out, op, record)

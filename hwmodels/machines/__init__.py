@@ -9,7 +9,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hwmodels.units import tables
+from hwmodels.units import elementwise, norm, tables
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import AlignerConfig
 from hwmodels.units.dma import DmaConfig
@@ -242,6 +242,17 @@ class Machine(Part):
     def dma_config(self) -> DmaConfig:
         """The DMA engine."""
         return DmaConfig(self.dram.bytes_per_cycle, self.dram.latency, self.dram.burst)
+
+    def wide_bits(self, kind: str) -> int:
+        """Width of the sums that an operator of some kind hands to the requantizer."""
+        return {
+            "matmul": self.accumulator.bits,
+            "softmax": FRACTION,
+            "norm": norm.SUM_BITS,
+            "lut": self.lut.word_bits,
+            "add": elementwise.SUM_BITS,
+            "mul": elementwise.SUM_BITS,
+        }[kind]
 
     def lut_config(self, function: str) -> LutConfig:
         """The LUT unit with the table of `function` loaded."""

@@ -16,7 +16,9 @@ from hwmodels.units.ops import ZERO_BLOCK
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=True)
 near_ties = st.builds(lambda q, e: float((q + 0.5) * 2.0**e), st.integers(-300, 300), st.integers(-20, 20))
-boundaries = st.builds(lambda e, d: float(2.0**e + d * 2.0 ** (e - 24)), st.integers(-30, 30), st.integers(-2, 2))
+boundaries = st.builds(
+    lambda e, d: float(2.0**e + d * 2.0 ** (e - 24)), st.integers(-30, 30), st.integers(-2, 2)
+)
 values = st.one_of(finite, near_ties, boundaries, st.just(0.0))
 
 
@@ -69,7 +71,10 @@ def test_every_code_survives_decode_and_encode(bits: int) -> None:
 
 
 def test_clamped_exponents_are_counted() -> None:
-    tiny, huge = parse("int8@tensor").encode(np.array([[1e-42]])), parse("int8@tensor").encode(np.array([[1e60]]))
+    tiny, huge = (
+        parse("int8@tensor").encode(np.array([[1e-42]])),
+        parse("int8@tensor").encode(np.array([[1e60]])),
+    )
     assert (tiny.shared[0, 0], tiny.clamped, tiny.saturated, tiny.codes[0, 0]) == (-127, 1, 0, 0)
     assert (huge.shared[0, 0], huge.clamped, huge.saturated, huge.codes[0, 0]) == (127, 1, 1, 127)
 
@@ -138,7 +143,9 @@ def test_fp32_is_itself() -> None:
     assert (encoded.payload_bits, encoded.metadata_bits) == (32 * 12, 0)
 
 
-@pytest.mark.parametrize("bad", ["int8", "int8@", "int7@64x64", "int8@64", "int8@0x4", "int8@64x64x2", "float", ""])
+@pytest.mark.parametrize(
+    "bad", ["int8", "int8@", "int7@64x64", "int8@64", "int8@0x4", "int8@64x64x2", "float", ""]
+)
 def test_bad_names_are_refused_with_a_remedy(bad: str) -> None:
     with pytest.raises(ValueError, match=": a "):
         parse(bad)

@@ -1,0 +1,387 @@
+"""The engine: execute against the interpreter on golden traces, threads, batches, and the schedule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import blocksim as bs
+from blocksim.compiler import compile_graph
+from blocksim.compiler.precision import load
+from blocksim.engine.cost import CostModel
+from blocksim.engine.schedule import schedule, stalls_by_cause
+from blocksim.graph import Graph
+from blocksim.measure.energy import measure_energy
+from blocksim.trace import Trace
+from blocksim.trace.isa import Opcode, Unit
+from blocksim.zoo import ZooModel
+from hwmodels import costs, machines
+from hwmodels.machines import Machine
+from hwmodels.units import mac_array
+
+BCT64 = machines.load("bct64")
+
+
+def machine(**sections: dict[str, object]) -> Machine:
+    """bct64 with some fields changed."""
+    fields = BCT64.model_dump()
+    for section, changes in sections.items():
+        fields[section].update(changes)
+    return Machine.model_validate(fields)
+
+
+def compiled(graph: Graph, plan: str, block: str | None, on: Machine = BCT64) -> Trace:
+    return compile_graph(graph, on, load(plan, block))
+
+
+def assert_equal_to_interpreter(trace: Trace, inputs: dict[str, np.ndarray]) -> dict[str, int]:
+    """Every stored tensor, every output and every count of one sample; returns the counts' totals."""
+    want = bs.interpret(trace, inputs)
+    got = bs.execute(bs.link(trace), inputs, probe=tuple(trace.manifest.tensors))
+    for name, (codes, exponents) in want.tensors.items():
+        own_codes, own_exponents = got.probes[name][0]
+        assert (own_codes == codes).all(), name
+        assert (own_exponents == exponents).all(), name
+    assert set(want.tensors) == set(trace.manifest.tensors)
+    for name, value in want.outputs.items():
+        assert (got.outputs[name] == value).all()
+    for name, counter in want.counters.items():
+        assert got.counts[name] == vars(counter), name
+    return {
+        n: sum(c[n] for c in got.counts.values()) for n in ("flushed", "overflows", "clamped", "saturated")
+    }
+
+
+@pytest.mark.parametrize(
+    ("plan", "block"),
+    [("bct-int8", "64x64"), ("bct-int8", "16x16"), ("bct-w4a8", "8x8"), ("layerwise-shift8", None)],
+)
+def test_execute_equals_the_interpreter_on_the_vit(
+    vit: ZooModel, vit_graph: Graph, plan: str, block: str | None
+) -> None:
+    assert_equal_to_interpreter(compiled(vit_graph, plan, block), {"image": vit.inputs["image"][7:8]})
+
+
+@pytest.mark.parametrize("plan", ["bct-int8", "bct-int8-strict", "bct-w4a8"])
+@pytest.mark.parametrize("block", ["64x64", "16x16", "5x3", "1x7", "12x1", "row", "tensor"])
+def test_execute_equals_the_interpreter_on_odd_blocks(
+    tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray], plan: str, block: str
+) -> None:
+    one = {name: array[:1] for name, array in tiny_inputs.items()}
+    assert_equal_to_interpreter(compiled(tiny_graph, plan, block), one)
+
+
+MACHINES = {
+    "floor": machine(aligner={"rounding": "floor", "guard_bits": 0}),
+    "half_up": machine(aligner={"rounding": "half_up", "guard_bits": 2}),
+    "negative guard bits": machine(aligner={"guard_bits": -4}),
+    "short aligner": machine(aligner={"max_shift": 6, "guard_bits": 2}),
+    "narrow, saturating": machine(accumulator={"bits": 18}),
+    "narrow, wrapping": machine(accumulator={"bits": 18, "overflow": "wrap"}),
+    "short array": machine(array={"rows": 7}),
+    "few accumulator rows": machine(accumulator={"rows": 3}),
+    "one bank": machine(accumulator={"banks": 1}),
+    "coarse tables": machine(
+        lut={"segments": 16},
+        softmax={"exp2_segments": 4, "reciprocal_segments": 2, "guard_bits": 0},
+        norm={"root_segments": 6, "newton_steps": 2},
+    ),
+    "tiny vector buffer": machine(vector={"buffer_kib": 1}),
+    "SRAM that evicts": machine(sram={"activations": {"kib": 5, "banks": 1}}),
+    "SRAM that hardly fits": machine(sram={"activations": {"kib": 3, "banks": 1}}),
+    "narrow lanes": machine(vector={"lanes": 3}, requantizer={"lanes": 5, "passes": "separate"}),
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("block", ["16x16", "5x3"])
+def test_execute_equals_the_interpreter_on_other_machines(
+    tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray], name: str, block: str
+) -> None:
+    if name == "SRAM that hardly fits" and block == "5x3":
+        pytest.skip("spilled sums need more than 3 KiB")
+    one = {key: array[:1] for key, array in tiny_inputs.items()}
+    lost = assert_equal_to_interpreter(compiled(tiny_graph, "bct-int8", block, MACHINES[name]), one)
+    if name == "short aligner":
+        assert lost["flushed"] > 0
+    if name.startswith("narrow,"):
+        assert lost["overflows"] > 0
+
+
+def test_an_sram_that_evicts_gives_the_same_bits_and_more_traffic(
+    tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray]
+) -> None:
+    small = compiled(tiny_graph, "bct-int8", "16x16", MACHINES["SRAM that hardly fits"])
+    large = compiled(tiny_graph, "bct-int8", "16x16")
+    stores = [int((t.program["opcode"] == Opcode.STORE).sum()) for t in (small, large)]
+    assert stores[0] > stores[1]
+    first, second = (bs.execute(bs.link(t), tiny_inputs).outputs["logits"] for t in (small, large))
+    assert (first == second).all()
+
+
+def test_spilled_and_direct_sums_give_the_same_bits(
+    tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray]
+) -> None:
+    spilled = compiled(tiny_graph, "bct-int8", "16x16", MACHINES["few accumulator rows"])
+    assert any(op.spill for op in spilled.manifest.operators)
+    direct = compiled(tiny_graph, "bct-int8", "16x16")
+    assert not any(op.spill for op in direct.manifest.operators)
+    first, second = (bs.execute(bs.link(t), tiny_inputs).outputs["logits"] for t in (spilled, direct))
+    assert (first == second).all()
+
+
+def test_bits_do_not_depend_on_threads_or_company(vit: ZooModel, vit_graph: Graph) -> None:
+    linked = bs.link(compiled(vit_graph, "bct-int8", "16x16"))
+    images = vit.inputs["image"][:21]
+    probe = ("encoder.3.ffn1",)
+    one = bs.execute(linked, {"image": images}, probe, threads=1)
+    two = bs.execute(linked, {"image": images}, probe, threads=2)
+    assert (one.outputs["logits"] == two.outputs["logits"]).all()
+    assert one.counts == two.counts
+    batch = bs.execute(linked, {"image": images[8:16]}, probe)
+    for i in range(8):
+        alone = bs.execute(linked, {"image": images[8 + i : 9 + i]}, probe)
+        assert (alone.outputs["logits"][0] == batch.outputs["logits"][i]).all()
+        for a, b, c in zip(
+            alone.probes[probe[0]][0], batch.probes[probe[0]][i], two.probes[probe[0]][8 + i], strict=True
+        ):
+            assert (a == b).all()
+            assert (a == c).all()
+
+
+def test_no_float_carries_integers(vit: ZooModel, vit_graph: Graph) -> None:
+    """Every buffer between encode and decode is of an integer type, and so is every kernel argument."""
+    from hwmodels.kernels import matmul, requantizer, vector
+
+    linked = bs.link(compiled(vit_graph, "bct-int8", "16x16"))
+    w = linked.workspace(1)
+    arrays = [*w.codes.values(), *w.shared.values(), w.sums, w.exponents, w.counts]
+    assert {a.dtype.kind for a in arrays} == {"i"}
+    bs.execute(linked, {"image": vit.inputs["image"][:1]})
+    kernels = [
+        *(getattr(matmul, n) for n in ("matmul_static", "matmul_dynamic")),
+        requantizer.requantize,
+        *(getattr(vector, n) for n in ("lut", "softmax_rows", "norm_rows", "add_matrices")),
+    ]
+    for kernel in kernels:
+        assert kernel.signatures, kernel
+        assert "float" not in str(kernel.signatures), kernel
+
+
+# -- the trace ---------------------------------------------------------------------------------
+
+
+def test_a_trace_survives_its_file(
+    tmp_path: Path, tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray]
+) -> None:
+    trace = compiled(tiny_graph, "bct-w4a8", "16x16")
+    trace.save(tmp_path / "t.trace")
+    opened = Trace.open(tmp_path / "t.trace")
+    assert opened.manifest == trace.manifest
+    assert (opened.program == trace.program).all()
+    assert opened.sections == trace.sections
+    first, second = (bs.execute(bs.link(t), tiny_inputs).outputs["logits"] for t in (trace, opened))
+    assert (first == second).all()
+    assert [p.name for p in tmp_path.iterdir()] == ["t.trace"]
+
+
+def test_packed_sections_are_the_bits_of_the_footprint(vit_graph: Graph) -> None:
+    """Bytes in the trace are the counted bits: payload, exponents (a copy per tile), half-filled bytes."""
+    trace = compiled(vit_graph, "bct-w4a8", "16x16")
+    for name, spec in trace.manifest.constants.items():
+        assert len(trace.sections[name]) == spec.size
+        if spec.role == "weight":
+            assert 8 * spec.size == spec.payload_bits + spec.metadata_bits
+    weights = [c for c in trace.manifest.constants.values() if c.role in ("weight", "bias")]
+    ratio = sum(32 * c.rows * c.columns for c in weights) / sum(
+        c.payload_bits + c.metadata_bits for c in weights
+    )
+    assert ratio == pytest.approx(7.886, abs=5e-4)
+
+
+def test_a_changed_program_is_refused_by_link(tiny_graph: Graph) -> None:
+    trace = compiled(tiny_graph, "bct-int8", "16x16")
+    program = trace.program.copy()
+    index = int(np.argmax(program["opcode"] == Opcode.REQUANT))
+    program["rows"][index] -= 1
+    with pytest.raises(ValueError, match="do not cover"):
+        bs.link(Trace(trace.manifest, program, trace.sections))
+
+
+# -- the schedule ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("plan", "block"), [("bct-int8", "16x16"), ("layerwise-shift8", None)])
+@pytest.mark.parametrize("on", ["SRAM that evicts", "one bank", "few accumulator rows"])
+def test_no_two_instructions_touch_a_byte_at_once(
+    tiny_graph: Graph, plan: str, block: str | None, on: str
+) -> None:
+    """Replayed from the schedule's times: who writes a region overlaps nobody who reads or writes it."""
+    trace = compiled(tiny_graph, plan, block, MACHINES[on])
+    t = schedule(trace)
+    model = CostModel(trace.manifest)
+    done = t.end + np.array([model.busy(r).latency for r in trace.program.tolist()])
+    touched = [regions(trace, r) for r in trace.program]
+    for i in range(len(touched)):
+        for j in range(i):
+            conflict = any(
+                a[0] == b[0] and a[1] < b[2] and b[1] < a[2] and (a[3] or b[3])
+                for a in touched[i]
+                for b in touched[j]
+            )
+            if conflict:
+                assert t.start[i] >= done[j], (i, j)
+
+
+def regions(trace: Trace, r: np.void) -> list[tuple[str, int, int, bool]]:
+    """What an instruction reads and writes, whole tensors at a time: memory, first, last, whether written."""
+    m, op = trace.manifest, trace.manifest.operators[r["op_id"]]
+    opcode, spilled = Opcode(r["opcode"]), bool(r["flags"] & 1)
+    if opcode in (Opcode.LOAD, Opcode.STORE):
+        sram = "weights" if r["flags"] & 2 else "tables" if r["flags"] & 4 else "activations"
+        ends = ("dram", sram) if opcode is Opcode.LOAD else (sram, "dram")
+        a, dst, size = int(r["a"]), int(r["dst"]), int(r["size"])
+        return [(ends[0], a, a + size, False), (ends[1], dst, dst + size, True)]
+    if opcode is Opcode.HOST:
+        out = m.tensors[op.out.tensor]
+        return [("dram", int(r["dst"]), int(r["dst"]) + out.nbytes, True)]
+
+    def rows_of(name: str, address: int, first: int, last: int, write: bool) -> tuple[str, int, int, bool]:
+        spec = m.tensors[name]
+        width = spec.columns * spec.bits // 8
+        return ("activations", address + first * width, address + last * width, write)
+
+    row, rows = int(r["row"]), int(r["rows"])
+    wide = ("accumulator" if op.kind == "matmul" else "vector", int(r["dst"]), int(r["dst"]) + 1)
+    if opcode is Opcode.REQUANT:
+        first = int(r["group"]) * op.out.row_step + row
+        source = (wide[0], int(r["a"]), int(r["a"]) + 1, False)
+        target = rows_of(op.out.tensor, int(r["dst"]), first, first + rows, True)
+        return [target] if spilled else [source, target]
+    touched = [] if spilled else [(*wide, True)]
+    assert op.a is not None
+    first = int(r["group"]) * op.a.row_step + row
+    touched.append(rows_of(op.a.tensor, int(r["a"]), first, first + rows, False))
+    if op.b is not None and op.kind != "matmul":
+        touched.append(rows_of(op.b.tensor, int(r["b"]), row, row + rows, False))
+    return touched
+
+
+def test_units_run_in_order_and_wait_for_their_tickets(vit_graph: Graph) -> None:
+    trace = compiled(vit_graph, "bct-int8", "16x16")
+    t = schedule(trace)
+    for unit in Unit:
+        mine = trace.program["unit"] == unit
+        assert (t.start[mine][1:] >= t.end[mine][:-1]).all()
+        busy, stalled = (t.end - t.start)[mine].sum(), t.stall[mine].sum()
+        assert busy + stalled <= t.cycles
+    for i, waits in enumerate(trace.program["wait"]):
+        for unit, ticket in enumerate(waits):
+            if ticket:
+                other = np.flatnonzero(trace.program["unit"] == unit)[ticket - 1]
+                assert t.start[i] >= t.end[other]
+
+
+def test_stalls_and_busy_cycles_fill_each_unit(vit_graph: Graph) -> None:
+    trace = compiled(vit_graph, "bct-int8", "64x64")
+    t = schedule(trace)
+    table = stalls_by_cause(trace, t)
+    for unit in Unit:
+        mine = trace.program["unit"] == unit
+        if mine.any():
+            last = t.end[mine].max()
+            assert (t.end - t.start)[mine].sum() + sum(table[unit.name.lower()].values()) == last
+
+
+def test_array_cycles_are_the_units_formula(vit_graph: Graph) -> None:
+    """Every MATMUL of the trace, recounted by hand from its shape."""
+    trace = compiled(vit_graph, "bct-int8", "16x16")
+    t = schedule(trace)
+    for i, r in enumerate(trace.program):
+        op = trace.manifest.operators[r["op_id"]]
+        if r["opcode"] == Opcode.MATMUL:
+            per_fold = -(-min(op.k, 64) // 16)
+            want = mac_array.cycles(BCT64.array_config, int(r["rows"]), op.k, per_fold).total
+            assert t.end[i] - t.start[i] == want
+
+
+def test_a_smaller_block_costs_aligner_cycles_and_nothing_else_changes_macs(vit_graph: Graph) -> None:
+    cycles = [schedule(compiled(vit_graph, "bct-int8", b)).cycles for b in ("64x64", "16x16", "8x8")]
+    assert cycles == sorted(cycles)
+    wide = machine(aligner={"per_column": 8})
+    assert schedule(compiled(vit_graph, "bct-int8", "8x8", wide)).cycles < cycles[2] * 0.6
+
+
+@given(st.integers(1, 3), st.sampled_from([1, 2, 8, 64]), st.integers(0, 50))
+@settings(max_examples=12)
+def test_a_slower_memory_never_makes_it_faster(
+    tiny_graph: Graph, banks: int, rate: int, latency: int
+) -> None:
+    slow = machine(dram={"bytes_per_cycle": rate, "latency": latency}, accumulator={"banks": banks})
+    fast = machine(dram={"bytes_per_cycle": 64, "latency": 0}, accumulator={"banks": 4})
+    table = costs.load("horowitz-45nm")
+    results = []
+    for on in (slow, fast):
+        trace = compiled(tiny_graph, "bct-int8", "16x16", on)
+        cycles = schedule(trace).cycles
+        results.append((cycles, measure_energy(trace, table, cycles).total))
+    assert results[0][0] >= results[1][0]
+    assert results[0][1] >= results[1][1]
+
+
+# -- energy ------------------------------------------------------------------------------------
+
+
+def test_energy_is_counts_times_figures(vit_graph: Graph) -> None:
+    trace = compiled(vit_graph, "bct-int8", "64x64")
+    energy = measure_energy(trace, costs.load("horowitz-45nm"), 1000)
+    recount = sum(n * energy.figures[a].pj for a, n in energy.actions.items())
+    assert recount == pytest.approx(energy.total, rel=1e-12)
+    assert sum(energy.components.values()) == pytest.approx(energy.total, rel=1e-12)
+    assert sum(energy.operators.values()) + energy.components["static"] == pytest.approx(
+        energy.total, rel=1e-12
+    )
+    assert energy.actions["mul:8x8"] == vit_graph.datapath_macs
+    assert all(
+        f.source and f.formula and f.status in ("cited", "derived", "chosen") for f in energy.figures.values()
+    )
+
+
+def test_dram_traffic_is_every_constant_once(vit_graph: Graph) -> None:
+    """Weights are read once; activations stay in SRAM, but for what the host exchanges."""
+    trace = compiled(vit_graph, "bct-int8", "64x64")
+    loads = trace.program[trace.program["opcode"] == Opcode.LOAD]
+    constants = [c for c in trace.manifest.constants.values() if c.role != "host"]
+    exchanged = sum(trace.manifest.tensors[t].nbytes for t in ("embed.patches", "norm.reducemean"))
+    assert int(loads["size"].sum()) == sum(c.size for c in constants) + exchanged
+
+
+@pytest.mark.parametrize("name", costs.names())
+def test_cost_tables_have_every_action(vit_graph: Graph, name: str) -> None:
+    trace = compiled(vit_graph, "bct-w4a8", "16x16")
+    energy = measure_energy(trace, costs.load(name), 1000)
+    assert energy.total > 0
+    assert energy.figures["mul:8x4"].status == "derived"
+    cited = costs.load(name).figure("mul:8x8")
+    assert cited.status == "cited"
+    assert energy.figures["mul:8x4"].pj == pytest.approx(cited.pj / 2)
+
+
+def test_cost_figures_are_their_sources() -> None:
+    """The figures that the tables cite, written out again."""
+    old, new = costs.load("horowitz-45nm"), costs.load("jouppi-7nm")
+    for action, pj45, pj7 in (
+        ("add:8", 0.03, 0.007),
+        ("add:32", 0.1, 0.03),
+        ("mul:8x8", 0.2, 0.07),
+        ("mul:32x32", 3.1, 1.48),
+    ):
+        assert (old.figure(action).pj, new.figure(action).pj) == (pj45, pj7)
+    for kib, pj45, pj7 in ((8, 10, 7.5), (32, 20, 8.5), (1024, 100, 14)):
+        assert old.figure("sram.weights.bytes", kib).pj == pytest.approx(pj45 / 8)
+        assert new.figure("sram.weights.bytes", kib).pj == pytest.approx(pj7 / 8)
+    assert old.figure("dram.bytes").pj == new.figure("dram.bytes").pj == 1300 / 8
