@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from blocksim.measure.report import Report
 
-PALETTE = ["#3b6ea5", "#e0882f", "#4f9d69", "#b5507a", "#7a68ae", "#c2a83e", "#5aa6b2", "#8a8a8a", "#a65e3a"]
+PALETTE = [
+    "#3b6ea5", "#e0882f", "#4f9d69", "#b5507a", "#7a68ae", "#c2a83e", "#5aa6b2",
+    "#8a8a8a", "#a65e3a", "#2f4858", "#9bc53d", "#e4a5c0", "#6c757d", "#c8553d",
+]  # fmt: skip
 STALL_COLOURS = {"dma": "#d9534f", "array": "#c2a83e", "requantizer": "#e0882f"}
-OTHER_STALL = "#b5b5b5"
 MEMORY_PARTS = {
     "weight codes": "weight_bits",
     "exponents": "metadata_bits",
@@ -133,7 +135,7 @@ def energy(reports: Sequence[Report]) -> Figure:
     )
     labels = [r.data.precision for r in measured]
     left = np.zeros(len(measured))
-    for colour, component in zip(PALETTE * 2, components, strict=False):
+    for colour, component in zip(PALETTE, components, strict=False):
         values = np.array([r.data.energy.get(component, 0.0) for r in measured]) / 1e6
         axes.barh(labels, values, left=left, color=colour, label=component)
         left += values
@@ -183,11 +185,13 @@ def timeline(report: Report) -> Figure:
             chosen = mine & (program["opcode"] == opcode)
             spans = np.stack([t.start[chosen], (t.end - t.start)[chosen]], axis=1)
             if len(spans):
-                axes.broken_barh([tuple(s) for s in spans], (y - 0.4, 0.8), color=colour, lw=0)
+                bars = [tuple(s) for s in spans]
+                axes.broken_barh(bars, (y - 0.4, 0.8), color=colour, lw=0, label=opcode.name)
     axes.set_yticks(range(len(units)), [u.name.lower() for u in units])
     axes.invert_yaxis()
     axes.set_xlim(0, t.cycles)
     axes.set_xlabel("cycle")
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.set_title(
         f"One sample, {t.cycles:,} cycles: {report.data.precision} on {report.data.machine}", loc="left"
     )
@@ -196,18 +200,12 @@ def timeline(report: Report) -> Figure:
 
 def tradeoff(reports: Sequence[Report]) -> Figure:
     """The price of a small block: error against cycles, a point per report."""
-    figure, axes = _figure(7, 4.2)
+    figure, axes = _figure(9, 4.2)
     for colour, report in zip(PALETTE * 3, _measured(reports), strict=False):
         data = report.data
         first = next(iter(data.outputs.values()))
-        axes.scatter([data.cycles], [first.sqnr_db], s=60, color=colour)
-        axes.annotate(
-            data.precision,
-            (data.cycles, first.sqnr_db),
-            xytext=(6, 4),
-            textcoords="offset points",
-            fontsize=8,
-        )
+        axes.scatter([data.cycles], [first.sqnr_db], s=60, color=colour, label=data.precision)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.margins(0.18)
     axes.set_xlabel("cycles per sample, lower is better")
     axes.set_ylabel("SQNR of the output [dB], higher is better")
