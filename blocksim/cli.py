@@ -44,6 +44,8 @@ CostsOption = Annotated[str | None, typer.Option(help="An energy table by name, 
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run's folder.")]
 ThreadsOption = Annotated[int | None, typer.Option(help="Threads; the bits do not depend on it.", min=1)]
 
+INTERRUPTED = 130
+
 DEMO = (
     ("fp32", None),
     ("bct-int8", "64x64"),
@@ -247,11 +249,13 @@ def _bindings(bind: list[str] | None) -> dict[str, int]:
 def main() -> None:
     """Run the command line; turn errors into one line and an exit code."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # the code of an early exit, where there was one
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
     except BlocksimError as error:
         _fail(f"blocksim: {error}", 2)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("blocksim: interrupted; nothing was left half written", 130)
+        _fail("blocksim: interrupted; nothing was left half written", INTERRUPTED)
     except typer.Exit as done:
         raise SystemExit(done.exit_code) from None
     except BrokenPipeError:

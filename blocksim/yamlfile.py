@@ -42,8 +42,9 @@ def read_yaml(path: Path, model: type[M]) -> M:
 
 
 def _first(path: Path, error: ValidationError, model: type[BaseModel]) -> BlocksimError:
-    """The first refusal, in the user's words."""
-    first = error.errors()[0]
+    """One refusal in the user's words; an unknown field first, for it is often a missing one misspelt."""
+    refusals = error.errors()
+    first = next((r for r in refusals if r["type"] == "extra_forbidden"), refusals[0])
     field = ".".join(str(part) for part in first["loc"]) or "file"
     if first["type"] == "extra_forbidden":
         fields = _fields_at(model, first["loc"][:-1])

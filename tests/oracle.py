@@ -7,12 +7,13 @@ of the integer datapath.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import onnxruntime as ort
 
-from blocksim.graph.ir import Elementwise, Graph, Host, Lut, Matmul, Norm, Softmax
+from blocksim.graph.ir import Elementwise, Graph, Host, HostSource, Lut, Matmul, Norm, Softmax
 from blocksim.trace import Trace
 from blocksim.trace.manifest import Blocks
 
@@ -75,8 +76,8 @@ class Oracle:
     ) -> tuple[str, np.ndarray]:
         if isinstance(op, Host):
             feeds = {
-                value: inputs[s] if s in inputs else self.graph.tensors[s].to_value(t[s])
-                for value, s in op.sources
+                s.value: inputs[s.source] if s.source in inputs else self._value(s, t[s.source])
+                for s in op.sources
             }
             (value,) = self.sessions[op.name].run(None, feeds)
             return op.out, self.graph.tensors[op.out].to_matrix(value).astype(np.float64)
@@ -96,6 +97,9 @@ class Oracle:
         assert isinstance(op, Lut) and op.function == "gelu"
         x = t[op.a]
         return op.out, 0.5 * x * (1 + ERF(x / math.sqrt(2)))
+
+    def _value(self, source: HostSource, matrix: np.ndarray) -> np.ndarray:
+        return replace(self.graph.tensors[source.source], axes=source.axes).to_value(matrix)
 
     def _matmul(self, op: Matmul, t: dict[str, np.ndarray]) -> np.ndarray:
         spec = self.manifest.tensors[op.out.tensor]

@@ -396,8 +396,15 @@ def test_a_failed_run_keeps_the_earlier_one(cli: Cli, tiny_path: Path, inputs: P
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "blocksim.cli", "demo", "--out", "demo", "--threads", "1"]
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, threads: str) -> None:
+    as_in_a_terminal = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [
+        sys.executable,
+        "-c",
+        f"{as_in_a_terminal}runpy.run_module('blocksim.cli', run_name='__main__')",
+    ]
+    command += ["demo", "--out", "demo", "--threads", threads]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "demo.partial").exists() and time.monotonic() < deadline:

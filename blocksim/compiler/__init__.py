@@ -13,7 +13,15 @@ from blocksim.compiler.tiling import tile_matmul, tile_vector
 from blocksim.errors import BlocksimError
 from blocksim.graph.ir import Axes, Elementwise, Graph, Host, Lut, Matmul, Norm, Operand, Operator, Softmax
 from blocksim.trace.file import Trace
-from blocksim.trace.manifest import InputSpec, Manifest, OperandSpec, OpSpec, OutputSpec, TensorSpec
+from blocksim.trace.manifest import (
+    InputSpec,
+    Manifest,
+    OperandSpec,
+    OpSpec,
+    OutputSpec,
+    SourceSpec,
+    TensorSpec,
+)
 from hwmodels.machines import Machine
 from hwmodels.units.norm import epsilon_of
 
@@ -43,7 +51,11 @@ def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: 
     if strict:
         _refuse_host_macs(graph)
     specs = assign(graph, precision)
-    store = encode_constants(graph, precision, machine.array.columns)
+    tiles = {
+        op.name: tuple(first for first, _ in tile_matmul(machine, specs[op.out.tensor], op.m, op.n).tiles)
+        for op in graph.matmuls()
+    }
+    store = encode_constants(graph, precision, tiles)
     tables = _add_tables(graph, machine, store)
     for op in graph.operators:
         if isinstance(op, Host):
@@ -70,17 +82,11 @@ def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: 
         tensors=specs,
         constants=store.specs,
         operators=operators,
-        host_axes={
-            tensor: _plain(graph.tensors[tensor].axes)
-            for op in graph.operators
-            if isinstance(op, Host)
-            for tensor in (op.out, *(s for _, s in op.sources if s in graph.tensors))
-        },
         scales={name: t.scale for name, t in graph.tensors.items() if t.scale != 1.0},
         dram=dict(emitter.dram),
         dram_bytes=emitter.dram_end,
         peak_activation_bytes=emitter.activations.peak,
-        saturated_constants=store.saturated,
+        lost_constants=store.lost,
     )
     return Trace(manifest, program, dict(store.sections))
 
@@ -122,7 +128,10 @@ def _op_spec(
     if isinstance(op, Host):
         return OpSpec(
             name=op.name, kind="host", out=OperandSpec(tensor=op.out), op_types=op.op_types,
-            model=f"{op.name}.model", sources=op.sources, macs=op.macs,
+            model=f"{op.name}.model", macs=op.macs, out_axes=_plain(graph.tensors[op.out].axes),
+            sources=tuple(
+                SourceSpec(value=s.value, source=s.source, axes=_plain(s.axes)) for s in op.sources
+            ),
         )  # fmt: skip
     if isinstance(op, Matmul):
         spill = tile_matmul(machine, specs[op.out.tensor], op.m, op.n).spill

@@ -30,13 +30,19 @@ def aligned(address: int) -> int:
 class ConstantStore:
     """Packed constants and where they lie in DRAM."""
 
-    tile: int
     specs: dict[str, ConstantSpec] = field(default_factory=dict)
     sections: dict[str, bytes] = field(default_factory=dict)
-    saturated: int = 0
+    lost: int = 0
     end: int = 0
 
-    def add_matrix(self, name: str, array: NDArray[np.float32], form: Format, role: ConstantRole) -> None:
+    def add_matrix(
+        self,
+        name: str,
+        array: NDArray[np.float32],
+        form: Format,
+        role: ConstantRole,
+        tile_starts: tuple[int, ...] = (0,),
+    ) -> None:
         """Encode and pack a matrix: weights and biases in tiles, others row-major."""
         rows, columns = array.shape
         across = min(form.block.lines or rows, rows)
@@ -44,11 +50,11 @@ class ConstantStore:
         if role == "bias":  # N x 1: its block runs along the outputs
             across, along = min(form.block.depth or rows, rows), 1
         q = quantise(array, starts(rows, across), starts(columns, along), form.bits)
-        self.saturated += q.saturated
+        self.lost += q.saturated + q.clamped
         spec = ConstantSpec(
             name=name, format=form.name, role=role, rows=rows, columns=columns, bits=form.bits,
             row_block=across, row_period=rows, column_block=along, column_period=columns,
-            tile=self.tile, address=0, size=0, sha256="",
+            tile_starts=tile_starts, address=0, size=0, sha256="",
         )  # fmt: skip
         if role in ("weight", "bias"):
             data = b"".join(
@@ -66,7 +72,7 @@ class ConstantStore:
         spec = ConstantSpec(
             name=name, format="bytes", role=role, rows=1, columns=size, bits=8,
             row_block=1, row_period=1, column_block=size, column_period=size,
-            tile=self.tile, address=0, size=0, sha256="",
+            tile_starts=(0,), address=0, size=0, sha256="",
         )  # fmt: skip
         self._place(spec, data)
 
@@ -84,21 +90,25 @@ class ConstantStore:
         self.sections[spec.name] = data
 
 
-def encode_constants(graph: Graph, precision: Precision, tile: int) -> ConstantStore:
-    """Encode every weight, bias, norm parameter and added constant of a graph."""
-    store = ConstantStore(tile)
+def encode_constants(graph: Graph, precision: Precision, tiles: dict[str, tuple[int, ...]]) -> ConstantStore:
+    """Encode every weight, bias, norm parameter and added constant of a graph.
+
+    `tiles` are the first columns of each product's tiles: its weights are packed tile by tile.
+    """
+    store = ConstantStore()
     for op in graph.operators:
         if isinstance(op, Matmul) and op.weight is not None:
             form = precision.of("weight", op.weight)
-            store.add_matrix(op.weight, graph.constants[op.weight], form, "weight")
+            store.add_matrix(op.weight, graph.constants[op.weight], form, "weight", tiles[op.name])
             if op.bias is not None:
                 form = precision.of("bias", op.bias)
-                store.add_matrix(op.bias, graph.constants[op.bias][:, None], form, "bias")
+                store.add_matrix(op.bias, graph.constants[op.bias][:, None], form, "bias", tiles[op.name])
         elif isinstance(op, Norm):
             for name in (op.gamma, op.beta):
                 form = precision.of("vector", name)
                 store.add_matrix(name, graph.constants[name][None], form, "vector")
         elif isinstance(op, Elementwise) and op.constant is not None and op.constant not in store.specs:
-            form = precision.of("embedding", op.constant)
-            store.add_matrix(op.constant, graph.constants[op.constant], form, "embedding")
+            role: Literal["embedding", "vector"] = "embedding" if op.kind == "add" else "vector"
+            form = precision.of(role, op.constant)
+            store.add_matrix(op.constant, graph.constants[op.constant], form, role)
     return store

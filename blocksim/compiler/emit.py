@@ -115,11 +115,9 @@ class Emitter:
             for t, (c0, c1) in enumerate(tiling.tiles):
                 reads, b_address, bias_address = [], 0, 0
                 if weight is not None:
-                    b_address, region = self._load_tile(op, weight, t)
-                    reads.append(region)
-                    if bias is not None:
-                        bias_address, region = self._load_tile(op, bias, t)
-                        reads.append(region)
+                    parts = [(c, *c.tile_span(t)) for c in (weight, bias) if c is not None]
+                    reads = self._load_constants(op, parts)
+                    b_address, bias_address = reads[0].start, reads[-1].start
                 else:
                     assert op.b is not None
                     b_address = self._address(op.b.tensor)
@@ -145,14 +143,15 @@ class Emitter:
     def _vector(self, op: OpSpec, tiling: Tiling) -> None:
         assert op.a is not None
         out, a = self.specs[op.out.tensor], self.specs[op.a.tensor]
-        addresses, constants = {"b": 0, "c": 0}, []
+        slots = [
+            (slot, self.store.specs[name])
+            for slot, name in (("b", op.constant or op.weight), ("c", op.bias))
+            if name is not None
+        ]
+        constants = self._load_constants(op, [(spec, 0, spec.size) for _, spec in slots])
+        addresses = {slot: region.start for (slot, _), region in zip(slots, constants, strict=True)}
         if op.b is not None:
             addresses["b"] = self._address(op.b.tensor)
-        for slot, name in zip(("b", "c"), (op.constant or op.weight, op.bias), strict=True):
-            if name is not None:
-                spec = self.store.specs[name]
-                addresses[slot], region = self._load_constant(op, spec, 0, spec.size)
-                constants.append(region)
         for name, address in op.tables.items():
             constants.append(self._load_table(name, address))
         for r0, r1 in tiling.bands:
@@ -181,7 +180,7 @@ class Emitter:
 
     def _host(self, op: OpSpec) -> None:
         reads = []
-        for _, source in op.sources:
+        for source in (s.source for s in op.sources):
             if source in self.specs:
                 self._store(source)
                 reads.append(self._dram_region(source))
@@ -250,23 +249,28 @@ class Emitter:
             self.dram_end = aligned(self.dram_end + spec.nbytes)
         return Region("dram", self.dram[name], spec.nbytes)
 
-    def _load_tile(self, op: OpSpec, spec: ConstantSpec, t: int) -> tuple[int, Region]:
-        first, last, b0, b1, offset = spec.tiles[t]
-        return self._load_constant(op, spec, offset, spec.tile_bytes(first, last, b0, b1))
-
-    def _load_constant(self, op: OpSpec, spec: ConstantSpec, offset: int, size: int) -> tuple[int, Region]:
-        at = self.weights.allocate(size)
+    def _load_constants(self, op: OpSpec, parts: list[tuple[ConstantSpec, int, int]]) -> list[Region]:
+        """Load what one instruction reads, given as constants with offset and size, in one piece."""
+        if not parts:
+            return []
+        total = sum(aligned(size) for _, _, size in parts)
+        at = self.weights.allocate(total)
         if at is None:
             raise BlocksimError(
                 self.machine.name,
                 "sram.weights.kib",
                 self.machine.sram.weights.kib,
-                f"too small for {op.name}, one tile of {spec.name} needs {-(-size // 1024)} or more",
+                f"too small for {op.name}, one tile of {parts[0][0].name} needs {-(-total // 1024)} or more",
             )
-        source = Region("dram", spec.address + offset, size)
-        target = Region("weights", at, size)
-        self._emit(Opcode.LOAD, [source], [target], flags=Flag.TO_WEIGHTS, a=source.start, dst=at, size=size)
-        return at, target
+        regions = []
+        for spec, offset, size in parts:
+            source, target = Region("dram", spec.address + offset, size), Region("weights", at, size)
+            self._emit(
+                Opcode.LOAD, [source], [target], flags=Flag.TO_WEIGHTS, a=source.start, dst=at, size=size
+            )
+            regions.append(target)
+            at += aligned(size)
+        return regions
 
     def _load_table(self, name: str, address: int) -> Region:
         spec = self.store.specs[name]
@@ -351,4 +355,4 @@ def _wide(op: OpSpec) -> str:
 
 def _reads(op: OpSpec) -> list[str]:
     operands: list[OperandSpec | None] = [op.a, op.b]
-    return [o.tensor for o in operands if o is not None] + [source for _, source in op.sources]
+    return [o.tensor for o in operands if o is not None] + [s.source for s in op.sources]

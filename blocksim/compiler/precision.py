@@ -92,8 +92,15 @@ class Precision:
     tensors: dict[str, Format]
 
     def of(self, role: str, name: str) -> Format:
-        """The format of one tensor or constant."""
-        return self.tensors.get(name, self.roles[role])
+        """The format of one tensor or constant.
+
+        Raises
+        ------
+        BlocksimError
+            If an exception gives it a width that the datapath does not take in its role.
+        """
+        form = self.tensors.get(name, self.roles[role])
+        return _format(self.name, f"tensors.{name}", form.name, WIDTHS[role])
 
 
 def load(

@@ -54,12 +54,11 @@ def _even(length: int, size: int) -> tuple[tuple[int, int], ...]:
 
 def tile_matmul(machine: Machine, out: TensorSpec, m: int, n: int) -> Tiling:
     """Tiles of a product's group: as many columns as the array, M cut only by accumulator rows."""
-    tiles = _even(n, machine.array.columns)
-    bands = _cut(m, _local(out.row_starts, m), machine.accumulator.rows, machine.accumulator.rows)
-    inner = {first for first, _ in tiles[1:]}
-    whole = inner <= {int(s) for s in _local(out.column_starts, n)}
-    if bands is None or not whole:
-        return Tiling(_even(m, machine.accumulator.rows), tiles, True)
+    rows, columns = machine.accumulator.rows, machine.array.columns
+    bands = _cut(m, _local(out.row_starts, m), rows, rows)
+    tiles = _cut(n, _local(out.column_starts, n), columns, columns)
+    if bands is None or tiles is None:
+        return Tiling(_even(m, rows), _even(n, columns), True)
     return Tiling(bands, tiles, False)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
 from blocksim.graph.ir import Axis, Tensor
-from blocksim.trace.manifest import Manifest, OpSpec, TensorSpec
+from blocksim.trace.manifest import Manifest, OpSpec, SourceSpec, TensorSpec
 from hwmodels.formats.shift import Quantised, dequantise, quantise
 
 Stored = tuple[NDArray[np.int16], NDArray[np.int16]]
@@ -65,10 +65,12 @@ def check_inputs(
             )
         if array.dtype.kind != np.dtype(spec.dtype).kind:
             raise BlocksimError(where, name, f"type {array.dtype}", f"must be {spec.dtype}")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            bad = "NaN" if np.isnan(array).any() else "Inf"
-            raise BlocksimError(where, name, bad, "values must be finite")
-        checked[name] = array.astype(spec.dtype)
+        with np.errstate(over="ignore"):
+            cast = array.astype(spec.dtype)
+        if cast.dtype.kind == "f" and not np.isfinite(cast).all():
+            bad = "NaN" if np.isnan(cast).any() else "Inf"
+            raise BlocksimError(where, name, bad, f"values must be finite in {spec.dtype}")
+        checked[name] = cast
     if len({len(a) for a in checked.values()}) > 1:
         sizes = ", ".join(f"{n} {len(a)}" for n, a in checked.items())
         raise BlocksimError(where, "leading axis", sizes, "all inputs must have the same number of samples")
@@ -97,10 +99,11 @@ def walk_of(spec: TensorSpec, axes: Sequence[tuple[int, int, int]], scale: float
     )  # fmt: skip
 
 
-def to_value(manifest: Manifest, tensor: str, matrix: NDArray[np.floating]) -> NDArray[np.float32]:
-    """A tensor's matrix as the ONNX value that the host reads."""
-    spec = manifest.tensors[tensor]
-    return walk_of(spec, manifest.host_axes[tensor], manifest.scales.get(tensor, 1.0)).to_value(matrix)
+def to_value(manifest: Manifest, source: SourceSpec, stored: Stored) -> NDArray[np.float32]:
+    """A stored tensor as the ONNX value that the host reads."""
+    spec = manifest.tensors[source.source]
+    walk = walk_of(spec, source.axes, manifest.scales.get(source.source, 1.0))
+    return walk.to_value(decode_tensor(spec, stored))
 
 
 def decode_outputs(
@@ -128,9 +131,18 @@ class HostSession:
         options.log_severity_level = 4
         self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         spec = manifest.tensors[op.out.tensor]
-        self._tensor = walk_of(spec, manifest.host_axes[op.out.tensor], 1.0)
+        self._tensor = walk_of(spec, op.out_axes, 1.0)
+        self._name, self._op_types = op.name, "/".join(op.op_types)
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """The operator's output as its tensor's matrix."""
+        """The operator's output as its tensor's matrix.
+
+        Raises
+        ------
+        BlocksimError
+            If it is NaN or Inf, which no block can hold.
+        """
         value = self._session.run(None, dict(feeds))[0]
+        if not np.isfinite(value).all():
+            raise BlocksimError("host", self._name, "NaN or Inf", f"{self._op_types} must give finite values")
         return self._tensor.to_matrix(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 from blocksim.engine.segments import segments_of
 from blocksim.trace.isa import Flag, Opcode
-from blocksim.trace.manifest import Blocks, Manifest, OpSpec
+from blocksim.trace.manifest import Blocks, Index, Manifest, OpSpec
 from hwmodels.formats.packing import packed_bytes
 from hwmodels.units import dma, elementwise, lut, mac_array, norm, requantizer, softmax
 from hwmodels.units.mac_array import ArrayCycles
@@ -46,7 +46,7 @@ class CostModel:
     def __init__(self, manifest: Manifest) -> None:
         self.manifest, self.machine = manifest, manifest.machine
         self._busy: dict[tuple[int, ...], Busy] = {}
-        self._array: dict[tuple[int, int, int], ArrayCycles] = {}
+        self._array: dict[tuple[int, tuple[int, ...]], ArrayCycles] = {}
 
     def busy(self, record: Any) -> Busy:
         """Cycles of one instruction, given as a tuple of the fields of `isa.INSTRUCTION`."""
@@ -82,7 +82,7 @@ class CostModel:
         a, b = self._operands(op)
         segments = segments_of(op, group, a, b, self.machine.array.rows)
         per_fold = mac_array.segments_per_fold(segments.starts.tolist(), self.machine.array.rows)
-        key = (rows, op.k, per_fold)
+        key = (rows, per_fold)
         if key not in self._array:
             self._array[key] = mac_array.cycles(self.machine.array_config, *key)
         return self._array[key]
@@ -120,10 +120,11 @@ class CostModel:
             if flags & Flag.SPILL:
                 _add(counts, "sram.activations.bytes", 2 * n * -(-wide // 8))
             else:
-                _add(counts, "accumulator.bits" if op.kind == "matmul" else "vector.bits", n * wide)
+                passes = 1 if self.machine.requantizer_config.merged else 2
+                _add(counts, "accumulator.bits" if op.kind == "matmul" else "vector.bits", passes * n * wide)
             return counts
         counts = self._vector_actions(opcode, op, rows, columns)
-        counts.update(self._operand_bytes(op, rows))
+        counts.update(self._operand_bytes(op, int(record["row"]), rows))
         if flags & Flag.SPILL:
             _add(counts, "sram.activations.bytes", n * -(-wide // 8))
         else:
@@ -141,17 +142,18 @@ class CostModel:
             return lut.actions(m.lut_config(op.function), n)
         return elementwise.actions_add(n) if opcode is Opcode.ADD else elementwise.actions_mul(n)
 
-    def _operand_bytes(self, op: OpSpec, rows: int) -> Actions:
+    def _operand_bytes(self, op: OpSpec, first: int, rows: int) -> Actions:
         """Bytes that a vector instruction reads, exponents included."""
         counts: Actions = {}
         for operand in (op.a, op.b):
             if operand is not None:
                 spec = self.manifest.tensors[operand.tensor]
-                _add(counts, "sram.activations.bytes", _row_bytes(spec, rows))
+                _add(counts, "sram.activations.bytes", _row_bytes(spec, first, rows))
         for name in (op.weight, op.bias, op.constant):
             if name is not None:
-                spec_c = self.manifest.constants[name]
-                _add(counts, "sram.weights.bytes", _row_bytes(spec_c, min(rows, spec_c.rows)))
+                fixed = self.manifest.constants[name]
+                span = (0, 1) if fixed.rows == 1 else (first, rows)
+                _add(counts, "sram.weights.bytes", _row_bytes(fixed, *span))
         return counts
 
     def _matmul_actions(self, op: OpSpec, record: Any) -> Actions:
@@ -161,15 +163,21 @@ class CostModel:
         segments = segments_of(op, int(record["group"]), a, b, array.rows)
         count, folds = len(segments.starts), int(segments.last_of_fold.sum())
         counts = mac_array.actions(array, rows, op.k, columns, count, folds, a.bits, b.bits)
-        a_blocks = -(-rows // a.row_block) * len(set(segments.a_blocks.tolist()))
+        assert op.a is not None
+        group, column = int(record["group"]), int(record["column"])
+        first = group * op.a.row_step + int(record["row"])
+        a_blocks = _spanned(a.row_index, first, rows) * len(set(segments.a_blocks.tolist()))
         _add(counts, "sram.activations.bytes", packed_bytes(rows * op.k, a.bits) + a_blocks)
-        lines = b.column_block if op.b is not None and op.b.transposed else b.row_block
-        b_blocks = -(-columns // lines) * len(set(segments.b_blocks.tolist()))
+        line_index, line = b.row_index, column
+        if op.b is not None:
+            line += group * (op.b.column_step if op.b.transposed else op.b.row_step)
+            line_index = b.column_index if op.b.transposed else b.row_index
+        b_blocks = _spanned(line_index, line, columns) * len(set(segments.b_blocks.tolist()))
         memory = "sram.activations.bytes" if op.b is not None else "sram.weights.bytes"
         _add(counts, memory, packed_bytes(columns * op.k, b.bits) + b_blocks)
         if op.bias is not None:
             bias = self.manifest.constants[op.bias]
-            bias_blocks = -(-columns // bias.row_block)
+            bias_blocks = _spanned(bias.row_index, column, columns)
             _add(counts, "sram.weights.bytes", packed_bytes(columns, bias.bits) + bias_blocks)
             _add(counts, f"shift:{array.accumulator.bits}", rows * columns)
             _add(counts, f"add:{array.accumulator.bits}", rows * columns)
@@ -182,13 +190,17 @@ class CostModel:
         first = int(record["group"]) * op.out.row_step + int(record["row"])
         left = int(record["group"]) * op.out.column_step + int(record["column"])
         r, c = out.row_index, out.column_index
-        down = r[first + int(record["rows"]) - 1] - r[first] + 1
-        across = c[left + int(record["columns"]) - 1] - c[left] + 1
-        return int(down * across)
+        return _spanned(r, first, int(record["rows"])) * _spanned(c, left, int(record["columns"]))
 
 
-def _row_bytes(spec: Blocks, rows: int) -> int:
-    return packed_bytes(rows * spec.columns, spec.bits) + -(-rows // spec.row_block) * len(spec.column_starts)
+def _spanned(index: Index, first: int, count: int) -> int:
+    """How many blocks a stretch of an axis touches."""
+    return int(index[first + count - 1] - index[first]) + 1
+
+
+def _row_bytes(spec: Blocks, first: int, rows: int) -> int:
+    exponents = _spanned(spec.row_index, first, rows) * len(spec.column_starts)
+    return packed_bytes(rows * spec.columns, spec.bits) + exponents
 
 
 def _add(counts: Actions, name: str, count: int) -> None:

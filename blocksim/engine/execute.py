@@ -104,8 +104,11 @@ def execute(
     if threads == 1:
         parts = [run(s) for s in starts]
     else:
-        with ThreadPoolExecutor(threads) as pool:
+        pool = ThreadPoolExecutor(threads)
+        try:
             parts = list(pool.map(run, starts))
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C the rest is not worth computing
     tensors = {name: [one for kept, _ in parts for one in kept[name]] for name in wanted}
     counts = sum((c for _, c in parts), np.zeros_like(parts[0][1]))
     return Execution(

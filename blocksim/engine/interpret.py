@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blocksim.engine.boundary import HostSession, check_inputs, decode_outputs, encode_tensor, to_value
+from blocksim.engine.boundary import (
+    HostSession,
+    Stored,
+    check_inputs,
+    decode_outputs,
+    encode_tensor,
+    to_value,
+)
 from blocksim.engine.segments import segments_of
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
@@ -94,7 +101,7 @@ class Machine:
 
     def weight_tile(self, address: int, spec: ConstantSpec, column: int) -> tuple[Any, Any]:
         """Codes (N x K) of the weight tile at an address, and one exponent per line and depth block."""
-        first, last, b0, b1, _ = spec.tiles[column // spec.tile]
+        first, last, b0, b1, _ = spec.tiles[spec.tile_starts.index(column)]
         count = (last - first) * spec.columns
         size = packed_bytes(count, spec.bits)
         codes = unpack(self.weights[address : address + size], count, spec.bits)
@@ -272,10 +279,17 @@ class _Run:
         self._remember(spec, address)
 
     def _remember(self, spec: TensorSpec, address: int) -> None:
+        self.tensors[spec.name] = self._stored(self.machine.activations, address, spec)
+
+    @staticmethod
+    def _stored(memory: bytearray, address: int, spec: TensorSpec) -> Stored:
         at = address + spec.codes_bytes
-        exponents = unpack(self.machine.activations[at : at + spec.blocks], spec.blocks, 8)
-        grid = exponents.reshape(len(spec.row_starts), len(spec.column_starts))
-        self.tensors[spec.name] = (self.machine.matrix_codes(address, spec), grid)
+        codes = unpack(memory[address:at], spec.rows * spec.columns, spec.bits)
+        exponents = unpack(memory[at : at + spec.blocks], spec.blocks, 8)
+        return (
+            codes.reshape(spec.rows, spec.columns),
+            exponents.reshape(len(spec.row_starts), len(spec.column_starts)),
+        )
 
     def _rows(self, r: Any, slot: str, tensor: str) -> tuple[Any, Any]:
         spec = self.manifest.tensors[tensor]
@@ -333,7 +347,9 @@ class _Run:
             shipped.lanes, shipped.in_bits, shipped.fraction, shipped.step_bits, table, shipped.latency
         )
         pairs = zip(*self._rows(r, "a", op.a.tensor), strict=True)
-        self._put(r, [lut.result(config, x, e) for x, e in pairs])
+        results = [lut.result(config, x, e) for x, e in pairs]
+        self._counter(op).saturated += sum(clipped for *_, clipped in results)
+        self._put(r, [(sums, exponents) for sums, exponents, _ in results])
 
     def _elementwise(self, r: Any, op: OpSpec) -> None:
         assert op.a is not None
@@ -348,21 +364,22 @@ class _Run:
         config = self.config.elementwise_config
         rows = zip(a, ea, b, eb, strict=True)
         if Opcode(r["opcode"]) is Opcode.ADD:
-            self._put(r, [elementwise.result_add(config, *row) for row in rows])
+            results = [elementwise.result_add(config, *row) for row in rows]
+            self._counter(op).flushed += sum(flushed for *_, flushed in results)
+            self._put(r, [(sums, exponents) for sums, exponents, _ in results])
         else:
             self._put(r, [elementwise.result_mul(*row) for row in rows])
 
     def _host(self, r: Any, op: OpSpec) -> None:
         assert op.model is not None
         feeds = {}
-        for value, source in op.sources:
-            if source in self.inputs:
-                feeds[value] = self.inputs[source]
+        for source in op.sources:
+            if source.source in self.inputs:
+                feeds[source.value] = self.inputs[source.source]
             else:
-                spec = self.manifest.tensors[source]
-                codes, exponents = self.machine.matrix(self.machine.dram, self.manifest.dram[source], spec)
-                decoded = np.ldexp(codes.astype(np.float64), exponents)
-                feeds[value] = to_value(self.manifest, source, decoded)
+                spec = self.manifest.tensors[source.source]
+                stored = self._stored(self.machine.dram, self.manifest.dram[source.source], spec)
+                feeds[source.value] = to_value(self.manifest, source, stored)
         session = HostSession(self.manifest, op, self.trace.sections[op.model])
         matrix = session.run(feeds)
         spec = self.manifest.tensors[op.out.tensor]
@@ -370,3 +387,5 @@ class _Run:
         data = pack(q.codes, spec.bits) + pack(q.exponents, 8)
         self.machine.dram[int(r["dst"]) : int(r["dst"]) + spec.nbytes] = data
         self.tensors[spec.name] = (q.codes, q.exponents)
+        self._counter(op).clamped += q.clamped
+        self._counter(op).saturated += q.saturated

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blocksim.engine.boundary import HostSession, decode_tensor, encode_tensor, to_value
+from blocksim.engine.boundary import HostSession, encode_tensor, to_value
 from blocksim.engine.segments import Segments, segments_of
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Opcode
-from blocksim.trace.manifest import Blocks, ConstantSpec, Index, Manifest, OpSpec, TensorSpec
+from blocksim.trace.manifest import Blocks, ConstantSpec, Index, Manifest, OpSpec, SourceSpec, TensorSpec
 from hwmodels.formats.packing import packed_bytes, unpack
 from hwmodels.kernels import vector as kernels
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
@@ -158,7 +158,7 @@ class _Linker:
 
     def step(self, index: int, op: OpSpec) -> tuple[str, Step]:
         if op.kind == "host":
-            return op.out.tensor, self._host(op)
+            return op.out.tensor, self._host(index, op)
         build = {
             "matmul": self._matmul_dynamic if op.b is not None else self._matmul_static,
             "softmax": self._softmax,
@@ -207,13 +207,14 @@ class _Linker:
         floor = bias_floor_of(bias_exponents, bias_bits, array)
         top = w_exponents.max(axis=1)
         edges, last = _edges(segments, op.k)
+        columns = np.array([*weight.tile_starts, weight.rows], np.int64)
         name = a.name
         call: Callable[..., None] = matmul_static
 
         def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
             call(
                 w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
-                panels, w_exponents, top, floor, bias, bias_exponents,
+                panels, columns, w_exponents, top, floor, bias, bias_exponents,
                 edges, last, sums, exponents, *array, counts,
             )  # fmt: skip
 
@@ -291,11 +292,11 @@ class _Linker:
         table = self._table(f"table.{op.function}")
         span = config.span
 
-        def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
+        def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
             maps = w.maps[name]
             kernels.lut(
                 w.codes[name], w.shared[name], maps.rows, maps.column_edges,
-                table, config.fraction, config.in_bits, span, config.step_bits, sums, exponents,
+                table, config.fraction, config.in_bits, span, config.step_bits, sums, exponents, counts[3:],
             )  # fmt: skip
 
         return compute
@@ -321,35 +322,35 @@ class _Linker:
         edges = np.append(cuts, a_spec.columns)
         a_blocks, b_blocks = a_spec.column_index[cuts], b_spec.column_index[cuts]
 
-        def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
+        def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
             other = fixed
             if op.b is not None:
                 b = op.b.tensor
                 other = (w.codes[b], w.shared[b], w.maps[b].rows)
             call(
                 w.codes[a], w.shared[a], w.maps[a].rows, a_blocks,
-                *other, b_blocks, edges, *aligner, sums, exponents,
+                *other, b_blocks, edges, *aligner, sums, exponents, counts,
             )  # fmt: skip
 
         return compute
 
-    def _host(self, op: OpSpec) -> Step:
+    def _host(self, index: int, op: OpSpec) -> Step:
         assert op.model is not None
         session = HostSession(self.manifest, op, self.trace.sections[op.model])
         specs, out = self.manifest.tensors, self.manifest.tensors[op.out.tensor]
 
-        def feed(w: Workspace, source: str, sample: int) -> NDArray[Any]:
-            if source in w.inputs:
-                return w.inputs[source][sample : sample + 1]
-            spec = specs[source]
-            return to_value(self.manifest, source, decode_tensor(spec, stored(w, spec, sample)))
+        def feed(w: Workspace, source: SourceSpec, sample: int) -> NDArray[Any]:
+            if source.source in w.inputs:
+                return w.inputs[source.source][sample : sample + 1]
+            return to_value(self.manifest, source, stored(w, specs[source.source], sample))
 
         def run(w: Workspace) -> None:
             for s in range(w.samples):
-                matrix = session.run({value: feed(w, source, s) for value, source in op.sources})
+                matrix = session.run({source.value: feed(w, source, s) for source in op.sources})
                 q = encode_tensor(out, matrix)
                 codes, shared = stored(w, out, s)
                 codes[:], shared[:] = q.codes, q.exponents
+                w.counts[index, 2:] += q.clamped, q.saturated
 
         return run
 
@@ -376,9 +377,10 @@ def bias_floor_of(
     bias_exponents: NDArray[np.int16], bias_bits: int, array: tuple[Any, ...]
 ) -> NDArray[np.int64]:
     """The lowest bound of every column, see `mac_array.bias_floor`."""
-    guard_bits, _, _, bits, _ = array
+    guard_bits, max_shift, _, bits, _ = array
     return np.asarray(
-        [bias_floor(int(e), bias_bits, bits, guard_bits) for e in bias_exponents.reshape(-1)], np.int64
+        [bias_floor(int(e), bias_bits, bits, guard_bits, max_shift) for e in bias_exponents.reshape(-1)],
+        np.int64,
     ).reshape(bias_exponents.shape)
 
 

@@ -23,7 +23,6 @@ from blocksim.graph.ir import (
     Operand,
     Softmax,
     out_of,
-    sources_of,
 )
 from blocksim.graph.state import State, View, leave_to_host
 
@@ -146,13 +145,12 @@ def _matmul(state: State, node: onnx.NodeProto) -> bool:
     ):
         return False
     transposed = not (_walks_columns(b_depth) and _walks_rows(b_line))
-    if alpha != 1.0 and not _fold_scale(state, a.tensor, alpha, node.input[0]):
-        return False
+    scaled = alpha != 1.0 and not _fold_scale(state, a.tensor, alpha)
     name = state.name_near([a.tensor, b.tensor] if not transposed else [b.tensor, a.tensor], "matmul")
     m, k, n = row.size, depth.size, b_line.size
     axes, out = _product_layout(state, node.output[0], (*a.shape[:-1], n), groups, m, n, name)
-    periods = (m, n)
-    state.define(node.output[0], name, axes, *periods)
+    value = f"{name}.unscaled" if scaled else node.output[0]
+    state.define(value, name, axes, m, n)
     state.operators.append(
         Matmul(
             name,
@@ -167,7 +165,18 @@ def _matmul(state: State, node: onnx.NodeProto) -> bool:
             n,
         )
     )
+    if scaled:
+        _multiply_by(state, state.values[value], alpha, node.output[0])
     return True
+
+
+def _multiply_by(state: State, view: View, factor: float, value: str) -> None:
+    """A constant factor that no weight could take: an element-wise multiply."""
+    name = state.name_near([view.tensor], "mul")
+    columns = state.tensors[view.tensor].columns
+    constant = state.keep(f"{name}.constant", np.full((1, columns), factor))
+    out = state.like(value, name, view)
+    state.operators.append(Elementwise(name, "mul", view.tensor, None, constant, out))
 
 
 def _product_layout(
@@ -186,12 +195,11 @@ def _product_layout(
     return layout.contiguous(shape), Operand(name, m if groups > 1 else 0, 0)
 
 
-def _fold_scale(state: State, tensor: str, alpha: float, value: str) -> bool:
+def _fold_scale(state: State, tensor: str, alpha: float) -> bool:
     """Fold a constant factor into the weights of the only operator that feeds it."""
     for i, op in enumerate(state.operators):
         if out_of(op) == tensor and isinstance(op, Matmul) and op.weight is not None:
-            users = [o for o in state.operators if tensor in sources_of(o)]
-            if users or len(state.consumers.get(value, [])) != 1:
+            if _readers(state, state.tensors[tensor].reference) != 1:
                 return False
             for name in (op.weight, op.bias):
                 if name is not None:
@@ -200,6 +208,15 @@ def _fold_scale(state: State, tensor: str, alpha: float, value: str) -> bool:
             state.operators[i] = op
             return True
     return False
+
+
+def _readers(state: State, value: str) -> int:
+    """How many nodes read a value or a view of it; a graph output counts as one."""
+    count = int(value in state.outputs)
+    for node in state.consumers.get(value, []):
+        layout_only = node.op_type in ("Reshape", "Transpose", "Identity")
+        count += _readers(state, node.output[0]) if layout_only else list(node.input).count(value)
+    return count
 
 
 def _conv(state: State, node: onnx.NodeProto) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
@@ -50,7 +51,8 @@ def build(canonical: Canonical, path: Path) -> Graph:
     state = State(path, weights=canonical.weights, inputs=canonical.inputs)
     for initialiser in model.graph.initializer:
         state.constants[initialiser.name] = numpy_helper.to_array(initialiser)
-    state.shapes = _shapes(model)
+    state.shapes = _shapes(canonical)
+    state.outputs = {output.name for output in model.graph.output}
     for node in model.graph.node:
         for name in node.input:
             state.consumers.setdefault(name, []).append(node)
@@ -81,15 +83,35 @@ def build(canonical: Canonical, path: Path) -> Graph:
     )
 
 
-def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    inferred = onnx.shape_inference.infer_shapes(model)
+def _shapes(canonical: Canonical) -> dict[str, tuple[int, ...]]:
+    inferred = onnx.shape_inference.infer_shapes(canonical.model)
     graph = inferred.graph
     shapes = {
         v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim)
         for v in (*graph.value_info, *graph.input, *graph.output)
     }
     shapes.update({i.name: tuple(i.dims) for i in graph.initializer})
-    return shapes
+    unknown = [o for node in graph.node for o in node.output if o and o not in shapes]
+    return {**shapes, **_tried_shapes(canonical, unknown)} if unknown else shapes
+
+
+def _tried_shapes(canonical: Canonical, names: list[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes that ONNX's inference does not know, from a run on zeros."""
+    import onnxruntime as ort
+
+    model = onnx.ModelProto.FromString(canonical.model.SerializeToString())
+    given = {output.name for output in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in given)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    wanted = {i.name for i in session.get_inputs()}
+    feeds = {name: array for name, array in canonical.weights.items() if name in wanted}
+    feeds |= {
+        name: np.zeros(shape, onnx.helper.tensor_dtype_to_np_dtype(kind))
+        for name, (shape, kind) in canonical.inputs.items()
+    }
+    return {name: array.shape for name, array in zip(names, session.run(names, feeds), strict=True)}
 
 
 def _settle(state: State, kept: set[str]) -> tuple[tuple[Operator, ...], dict[str, Tensor]]:

@@ -155,6 +155,18 @@ class Lut:
 
 
 @dataclass(frozen=True)
+class HostSource:
+    """An input of host nodes: the ONNX value, what feeds it, and its walk over that tensor.
+
+    `axes` is empty where a graph input feeds it.
+    """
+
+    value: str
+    source: str
+    axes: Axes = ()
+
+
+@dataclass(frozen=True)
 class Host:
     """What the machine lacks: ONNX nodes that run in fp32 on the host.
 
@@ -165,8 +177,7 @@ class Host:
         ONNX operator types.
     model : bytes
         A model of exactly these nodes; its inputs are `sources`, its output the tensor's reference.
-    sources : tuple of (str, str)
-        ONNX input name and the tensor or graph input that feeds it.
+    sources : tuple of HostSource
     out : str
     macs : int
     """
@@ -174,7 +185,7 @@ class Host:
     name: str
     op_types: tuple[str, ...]
     model: bytes
-    sources: tuple[tuple[str, str], ...]
+    sources: tuple[HostSource, ...]
     out: str
     macs: int
 
@@ -249,7 +260,7 @@ def sources_of(op: Operator) -> tuple[str, ...]:
     if isinstance(op, Elementwise):
         return (op.a,) if op.b is None else (op.a, op.b)
     if isinstance(op, Host):
-        return tuple(source for _, source in op.sources)
+        return tuple(s.source for s in op.sources)
     return (op.a,)
 
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from blocksim.errors import BlocksimError
 from blocksim.graph import axes as layout
-from blocksim.graph.ir import Axes, Host, Matrix, Operator, Tensor
+from blocksim.graph.ir import Axes, Host, HostSource, Matrix, Operator, Tensor
 
 OPSET = 18
 
@@ -44,6 +44,7 @@ class State:
     distance: dict[str, tuple[int, str]] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     inputs: dict[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)
+    outputs: set[str] = field(default_factory=set)
 
     def view(self, name: str) -> View | None:
         """The walk of a value over its tensor; None for a constant or an integer input."""
@@ -57,8 +58,13 @@ class State:
         return self.weights.get(name) if found is None else found
 
     def keep(self, name: str, array: NDArray[Any]) -> str:
-        """Enter a constant that an operator uses."""
-        self.used[name] = np.ascontiguousarray(array, np.float32)
+        """Enter a constant that an operator uses; a name that holds another array gets a number."""
+        kept = np.ascontiguousarray(array, np.float32)
+        base, i = name, 0
+        while name in self.used and not np.array_equal(self.used[name], kept):
+            i += 1
+            name = f"{base}_{i}"
+        self.used[name] = kept
         return name
 
     def unused(self, name: str) -> str:
@@ -114,12 +120,13 @@ def leave_to_host(
 ) -> None:
     """Leave nodes to the host: a model of exactly these, its output a fresh tensor."""
     sources, graph_inputs = [], []
-    for source in inputs:
+    for source in dict.fromkeys(inputs):
         if not source or state.constant(source) is not None:
             continue
+        axes: Axes = ()
         if source in state.values:
             view = state.values[source]
-            shape, feed = view.shape, view.tensor
+            shape, feed, axes = view.shape, view.tensor, view.axes
             kind: int = TensorProto.FLOAT
         elif source in state.inputs:
             shape, kind = state.inputs[source]
@@ -128,7 +135,7 @@ def leave_to_host(
             raise BlocksimError(
                 state.path, nodes[0].op_type, source, "its input is not computed by any operator"
             )
-        sources.append((source, feed))
+        sources.append(HostSource(source, feed, axes))
         graph_inputs.append(helper.make_tensor_value_info(source, kind, shape))
     shape = state.shapes.get(value, ())
     if not shape or len(nodes[-1].output) != 1:
@@ -156,13 +163,11 @@ def leave_to_host(
     opsets = [helper.make_opsetid("", OPSET)]
     opsets += [helper.make_opsetid(d, 1) for d in sorted(domains) if d not in ("", "ai.onnx")]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    tensor = name or state.name_near([feed for _, feed in sources], op)
+    tensor = name or state.name_near([s.source for s in sources], op)
     state.distance.setdefault(tensor, (1, tensor))
-    axes = layout.contiguous(shape if len(shape) > 1 else (1, *shape))
-    if len(shape) == 1:
-        axes = axes[1:]
+    walk = layout.contiguous(shape if len(shape) > 1 else (1, *shape))[-len(shape) :]
     rows = prod(shape[:-1])
-    state.define(value, tensor, axes, rows, shape[-1])
+    state.define(value, tensor, walk, rows, shape[-1])
     state.operators.append(
         Host(
             tensor,

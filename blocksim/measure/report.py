@@ -52,8 +52,10 @@ class Saturation(Entry):
     flushed: int = Field(description="terms beyond the aligner's longest shift")
     overflows: int = Field(description="accumulator updates that did not fit")
     clamped: int = Field(description="block exponents brought into range")
-    saturated: int = Field(description="codes brought into range by the requantizer")
-    constants: int = Field(description="codes of constants brought into range when they were encoded")
+    saturated: int = Field(description="codes and LUT inputs brought into range")
+    constants: int = Field(
+        description="codes and exponents of constants brought into range when they were encoded"
+    )
 
 
 class UnitUse(Entry):

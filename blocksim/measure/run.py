@@ -105,7 +105,7 @@ def measure(
         footprint=measure_footprint(trace),
         outputs=_output_errors(run.outputs, reference),
         coverage=_coverage(graph, trace),
-        saturation=Saturation(**loss, constants=manifest.saturated_constants),
+        saturation=Saturation(**loss, constants=manifest.lost_constants),
         units={
             unit.name.lower(): UnitUse(
                 busy=int(busy[trace.program["unit"] == unit].sum()), stalls=stalls[unit.name.lower()]

@@ -36,6 +36,7 @@ class Trace:
 
     def save(self, path: Path | str) -> None:
         """Write the trace as one safetensors file, by way of a partial file beside it."""
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         path = Path(path)
@@ -53,8 +54,9 @@ class Trace:
         try:
             save_file(tensors, str(partial), metadata)
             partial.replace(path)
-        except OSError as error:
-            raise BlocksimError(path, "file", "cannot be written", error.strerror or str(error)) from None
+        except (OSError, SafetensorError) as error:
+            partial.unlink(missing_ok=True)
+            raise BlocksimError(path, "file", "cannot be written", str(error)) from None
 
     @classmethod
     def open(cls, path: Path | str) -> Trace:

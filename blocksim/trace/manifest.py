@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -92,15 +93,15 @@ class TensorSpec(Blocks):
 class ConstantSpec(Blocks):
     """A constant in DRAM.
 
-    Weights (and biases, as matrices of depth 1) are N x K and lie in tiles of the array's columns: each
-    tile holds its codes, k after k, then its exponents, k block after k block. Other constants lie
-    row-major. Tables and host models are plain bytes.
+    Weights (and biases, as matrices of depth 1) are N x K and lie in tiles of at most the array's
+    columns, which start at `tile_starts`: each tile holds its codes, k after k, then its exponents, k
+    block after k block. Other constants lie row-major. Tables and host models are plain bytes.
     """
 
     name: str
     format: str
     role: Literal["weight", "bias", "vector", "embedding", "table", "host"]
-    tile: int
+    tile_starts: tuple[int, ...]
     address: int
     size: int
     sha256: str
@@ -109,12 +110,16 @@ class ConstantSpec(Blocks):
     def tiles(self) -> tuple[tuple[int, int, int, int, int], ...]:
         """Per tile: first and last line, first and last line block, offset of its bytes."""
         out, offset = [], 0
-        for first in range(0, self.rows, self.tile):
-            last = min(first + self.tile, self.rows)
+        for first, last in pairwise((*self.tile_starts, self.rows)):
             b0, b1 = int(self.row_index[first]), int(self.row_index[last - 1]) + 1
             out.append((first, last, b0, b1, offset))
             offset += self.tile_bytes(first, last, b0, b1)
         return tuple(out)
+
+    def tile_span(self, t: int) -> tuple[int, int]:
+        """Offset and size of tile `t` in the constant's bytes."""
+        *tile, offset = self.tiles[t]
+        return offset, self.tile_bytes(*tile)
 
     def tile_bytes(self, first: int, last: int, b0: int, b1: int) -> int:
         """Bytes of one tile."""
@@ -128,6 +133,18 @@ class OperandSpec(Spec):
     row_step: int = 0
     column_step: int = 0
     transposed: bool = False
+
+
+AxesSpec = tuple[tuple[int, int, int], ...]
+"""Axes of an ONNX value: size, row step and column step of each, see `blocksim.graph.ir.Axis`."""
+
+
+class SourceSpec(Spec):
+    """What a host operator reads: an ONNX value, the tensor or graph input that it is, and its axes."""
+
+    value: str
+    source: str
+    axes: AxesSpec = ()
 
 
 class OpSpec(Spec):
@@ -155,7 +172,8 @@ class OpSpec(Spec):
     centred: bool = True
     op_types: tuple[str, ...] = ()
     model: str | None = None
-    sources: tuple[tuple[str, str], ...] = ()
+    sources: tuple[SourceSpec, ...] = ()
+    out_axes: AxesSpec = ()
     macs: int = 0
 
 
@@ -172,7 +190,7 @@ class OutputSpec(Spec):
 
     name: str
     tensor: str
-    axes: tuple[tuple[int, int, int], ...]
+    axes: AxesSpec
     scale: float
 
 
@@ -190,9 +208,8 @@ class Manifest(Spec):
     tensors: dict[str, TensorSpec]
     constants: dict[str, ConstantSpec]
     operators: tuple[OpSpec, ...]
-    host_axes: dict[str, tuple[tuple[int, int, int], ...]]
     scales: dict[str, float]
     dram: dict[str, int]
     dram_bytes: int
     peak_activation_bytes: int
-    saturated_constants: int
+    lost_constants: int

@@ -141,11 +141,13 @@ class Encoded:
         return pack(self.codes, self.format.bits), pack(self.shared, 8)
 
     def decode(self) -> NDArray[np.float32]:
-        """The values as float32, in the original shape."""
+        """The values as float32, in the original shape; what rounds beyond float32 is held in range."""
         if self.format.is_float:
             return self.codes.astype(np.float32).reshape(self.shape)
         rows, columns = self.format.starts(self.codes.shape[-2], self.codes.shape[-1], self.depth_axis)
-        return dequantise(self.codes, self.shared, rows, columns).astype(np.float32).reshape(self.shape)
+        limit = np.finfo(np.float32).max
+        values = dequantise(self.codes, self.shared, rows, columns).clip(-limit, limit)
+        return values.astype(np.float32).reshape(self.shape)
 
 
 def parse(name: str) -> Format:

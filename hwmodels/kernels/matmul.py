@@ -135,6 +135,7 @@ def matmul_static(
     a_rows: Index,
     a_blocks: Index,
     panels: Codes,
+    edges: Index,
     w_exponents: Codes,
     column_top: Codes,
     floor: Index,
@@ -151,17 +152,17 @@ def matmul_static(
     saturating: bool,
     counts: Index,
 ) -> None:
-    """A times weights that lie in panels: (tiles, K, PANEL)."""
-    m, n = sums.shape
+    """A times weights that lie in panels, (tiles, K, PANEL); `edges` are the tiles' first columns and N."""
+    m = sums.shape[0]
     a_exponents = np.empty((m, a_blocks.shape[0]), np.int16)
     row_top = np.empty(m, np.int16)
     spread_exponents(a_shared, a_rows, a_blocks, False, a_exponents, row_top)
     for t in range(panels.shape[0]):
-        first = t * PANEL
+        first = edges[t]
         matmul_panel(
             a, 0, 0, a_exponents, row_top,
             panels[t], w_exponents[t], column_top[t], floor[t], bias[t], bias_exponents[t],
-            segments, last_of_fold, sums, exponents, 0, first, min(PANEL, n - first),
+            segments, last_of_fold, sums, exponents, 0, first, edges[t + 1] - first,
             guard_bits, max_shift, rounding, bits, saturating, counts,
         )  # fmt: skip
 
@@ -223,6 +224,7 @@ def matmul_dynamic(
                 for s in range(depth):
                     w_exponents[s, j] = b_exponents[first + j, s] if inside else ZERO_BLOCK
             top_row = q * b_height + b_row
+            panel[:, width:] = 0  # columns of an earlier panel must not count as flushed
             for j in range(width):
                 for x in range(k):
                     if transposed:

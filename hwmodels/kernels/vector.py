@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.kernels.jit import kernel
-from hwmodels.units.elementwise import add_aligned, add_exponent, product_exponent
-from hwmodels.units.lut import evaluate, to_fixed
+from hwmodels.units.elementwise import add_aligned, add_exponent, add_flushed, product_exponent
+from hwmodels.units.lut import evaluate, is_clipped, to_fixed
 from hwmodels.units.norm import (
     WORD,
     epsilon_term,
@@ -47,8 +47,9 @@ def lut(
     step_bits: int,
     sums: Sums,
     exponents: Exponents,
+    counts: Index,
 ) -> None:
-    """The table's function of every element."""
+    """The table's function of every element; `counts` are the inputs beyond the fixed-point word."""
     for i in range(x.shape[0]):
         for c in range(edges.shape[0] - 1):
             e, first, last = shared[rows[i], c], edges[c], edges[c + 1]
@@ -56,6 +57,7 @@ def lut(
             for j in range(row.shape[0]):
                 out[j] = evaluate(table, to_fixed(row[j], e, fraction, in_bits), span, step_bits)
                 out_exponents[j] = -fraction
+                counts[0] += is_clipped(row[j], e, fraction, in_bits)
 
 
 @kernel
@@ -165,11 +167,12 @@ def add_matrices(
     rounding: int,
     sums: Sums,
     exponents: Exponents,
+    counts: Index,
 ) -> None:
     """The aligned sum of two matrices; b repeats along the rows where it has fewer.
 
     `edges` cut the columns where either exponent changes; `a_blocks` and `b_blocks` are the column
-    block of each run.
+    block of each run. `counts` are the flushed terms.
     """
     for i in range(a.shape[0]):
         k = i % b.shape[0]
@@ -182,6 +185,7 @@ def add_matrices(
             for j in range(left.shape[0]):
                 out[j] = add_aligned(left[j], ea, right[j], eb, guard_bits, max_shift, rounding)
                 out_exponents[j] = add_exponent(ea, eb, guard_bits)
+                counts[0] += add_flushed(left[j], ea, right[j], eb, guard_bits, max_shift)
 
 
 @kernel
@@ -197,6 +201,7 @@ def multiply_matrices(
     edges: Index,
     sums: Sums,
     exponents: Exponents,
+    counts: Index,
 ) -> None:
     """The product of two matrices, element by element; parameters as in `add_matrices`."""
     for i in range(a.shape[0]):

@@ -44,9 +44,15 @@ class Aligner(Part):
 
     per_column: int = Field(ge=1, le=64)
     max_shift: int = Field(ge=1, le=62)
-    guard_bits: int = Field(ge=-8, le=16)
+    guard_bits: int = Field(ge=-8, le=15)
     rounding: Literal["floor", "half_up", "rne"]
     normalise: Literal["bound"]
+
+    @model_validator(mode="after")
+    def _reaches(self) -> Aligner:
+        if self.max_shift < abs(self.guard_bits):
+            raise ValueError("max_shift must reach over the guard_bits")
+        return self
 
 
 class Accumulator(Part):
@@ -92,8 +98,8 @@ class Lut(Part):
     def _covers(self) -> Lut:
         if not (_power_of_two(self.segments) and _power_of_two(self.span)):
             raise ValueError("segments and span must be powers of two")
-        if self.segments > 2 * self.span << self.fraction:
-            raise ValueError("a segment must be at least one step of 2**-fraction wide")
+        if self.segments > self.span << self.fraction:
+            raise ValueError("a segment must be at least two steps of 2**-fraction wide")
         if self.span << self.fraction >= 1 << (self.word_bits - 1):
             raise ValueError("span does not fit word_bits with this fraction")
         return self
@@ -103,8 +109,8 @@ class Softmax(Part):
     """The softmax unit, see `hwmodels.units.softmax`."""
 
     guard_bits: int = Field(ge=0, le=8)
-    exp2_segments: int = Field(ge=2, le=65536)
-    reciprocal_segments: int = Field(ge=2, le=65536)
+    exp2_segments: int = Field(ge=2, le=32768)
+    reciprocal_segments: int = Field(ge=2, le=32768)
     latency: int = Field(ge=0, le=64)
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hwmodels.units.aligner import align, distance
+from hwmodels.units.aligner import align, distance, is_flushed
 from hwmodels.units.ops import ZERO_BLOCK, fits, largest, mul, select
 
 
@@ -48,6 +48,14 @@ def add_aligned(
     return left + align(b, distance(top, b_exponent, guard_bits), max_shift, rounding)
 
 
+def add_flushed(a: int, a_exponent: int, b: int, b_exponent: int, guard_bits: int, max_shift: int) -> int:
+    """How many of the two terms are lost because their shift is too long."""
+    top = largest(a_exponent, b_exponent)
+    left = is_flushed(a, distance(top, a_exponent, guard_bits), max_shift)
+    right = is_flushed(b, distance(top, b_exponent, guard_bits), max_shift)
+    return select(left, 1, 0) + select(right, 1, 0)
+
+
 def product_exponent(a_exponent: int, b_exponent: int) -> int:
     """Exponent of a product; that of a zero block stays a zero block's."""
     zero = (a_exponent == ZERO_BLOCK) | (b_exponent == ZERO_BLOCK)
@@ -56,14 +64,17 @@ def product_exponent(a_exponent: int, b_exponent: int) -> int:
 
 def result_add(
     config: ElementwiseConfig, a: Sequence[int], ea: Sequence[int], b: Sequence[int], eb: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    """The wide sums of two equally long rows, and the exponent of each."""
-    sums, exponents = [], []
+) -> tuple[list[int], list[int], int]:
+    """The wide sums of two equally long rows, the exponent of each, and how many terms were flushed."""
+    sums: list[int] = []
+    exponents: list[int] = []
+    flushed = 0
     for x, ex, y, ey in zip(a, ea, b, eb, strict=True):
         total = add_aligned(x, ex, y, ey, config.guard_bits, config.max_shift, config.rounding)
         sums.append(fits(total, SUM_BITS))
         exponents.append(add_exponent(ex, ey, config.guard_bits))
-    return sums, exponents
+        flushed += add_flushed(x, ex, y, ey, config.guard_bits, config.max_shift)
+    return sums, exponents, flushed
 
 
 def result_mul(

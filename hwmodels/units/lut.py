@@ -51,6 +51,12 @@ def to_fixed(code: int, exponent: int, fraction: int, in_bits: int) -> int:
     return saturate(scale(code, exponent + fraction, in_bits, RNE), in_bits)
 
 
+def is_clipped(code: int, exponent: int, fraction: int, in_bits: int) -> bool:
+    """Whether an input lies beyond the fixed-point word."""
+    word = scale(code, exponent + fraction, in_bits, RNE)
+    return saturate(word, in_bits) != word
+
+
 def interpolate(table: Table, position: int, step_bits: int) -> int:
     """The table's function at `position`: the top bits pick a segment, the low bits interpolate."""
     i = position >> step_bits
@@ -67,7 +73,9 @@ def evaluate(table: Table, x: int, span: int, step_bits: int) -> int:
     return select(inside, interpolate(table, position, step_bits), select(x < 0, 0, x))
 
 
-def result(config: LutConfig, codes: Sequence[int], exponents: Sequence[int]) -> tuple[list[int], list[int]]:
+def result(
+    config: LutConfig, codes: Sequence[int], exponents: Sequence[int]
+) -> tuple[list[int], list[int], int]:
     """The function of each element.
 
     Parameters
@@ -80,10 +88,15 @@ def result(config: LutConfig, codes: Sequence[int], exponents: Sequence[int]) ->
     -------
     sums, exponents : list of int
         Fixed-point words and their exponent, ``-fraction`` throughout.
+    clipped : int
+        How many inputs lay beyond the fixed-point word.
     """
     words = [to_fixed(c, e, config.fraction, config.in_bits) for c, e in zip(codes, exponents, strict=True)]
     sums = [fits(evaluate(config.table, x, config.span, config.step_bits), config.in_bits) for x in words]
-    return sums, [-config.fraction] * len(sums)
+    clipped = sum(
+        is_clipped(c, e, config.fraction, config.in_bits) for c, e in zip(codes, exponents, strict=True)
+    )
+    return sums, [-config.fraction] * len(sums), clipped
 
 
 def cycles(config: LutConfig, elements: int) -> int:
@@ -95,7 +108,10 @@ def cycles(config: LutConfig, elements: int) -> int:
 
 
 def actions(config: LutConfig, elements: int) -> dict[str, int]:
-    """Actions per element: a shift, two table reads, a multiply and two adds."""
+    """Actions per element: a shift, two table reads, a multiply, and three adds.
+
+    The adds are the offset into the table, the difference of two entries, and the interpolation.
+    """
     return {
         f"shift:{config.in_bits}": elements,
         f"table:{config.in_bits}": 2 * elements,

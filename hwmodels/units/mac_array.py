@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hwmodels.units import accumulator, aligner
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import AlignerConfig
-from hwmodels.units.ops import ZERO_BLOCK, bit_length, largest, mul
+from hwmodels.units.ops import ZERO_BLOCK, bit_length, largest, mul, smallest
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ class MatmulResult:
     overflows: int
 
 
-def bias_floor(bias_exponent: int, bias_bits: int, bits: int, guard_bits: int) -> int:
+def bias_floor(bias_exponent: int, bias_bits: int, bits: int, guard_bits: int, max_shift: int) -> int:
     """The lowest bound E under which a bias still fits the accumulator of `bits` bits.
 
-    A bias is shifted left by ``exponent - E + guard``; two bits below the word's top are kept free.
-    A zero bias bounds nothing beyond the lowest exponent.
+    A bias is shifted left by ``exponent - E + guard``: at most as far as the aligner reaches, and so
+    that two bits below the word's top stay free. A zero bias bounds nothing beyond the lowest exponent.
     """
-    return bias_exponent + guard_bits - (bits - bias_bits - 2)
+    return bias_exponent + guard_bits - smallest(bits - bias_bits - 2, max_shift)
 
 
 def largest_exponent(exponents: Sequence[int]) -> int:
@@ -123,7 +123,7 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
             b, eb = 0, ZERO_BLOCK
             if operands.bias is not None and operands.bias_exponents is not None:
                 b, eb = operands.bias[j], operands.bias_exponents[j]
-            floor = bias_floor(eb, operands.bias_bits, word.bits, lane.guard_bits)
+            floor = bias_floor(eb, operands.bias_bits, word.bits, lane.guard_bits, lane.max_shift)
             top = aligner.bound(row_top, largest_exponent(ew), floor, ZERO_BLOCK)
             shift = aligner.distance(top, eb, lane.guard_bits)
             acc = aligner.align(b, shift, lane.max_shift, lane.rounding)
@@ -155,17 +155,18 @@ class ArrayCycles:
     fill: int
 
 
-def cycles(config: MacArrayConfig, m: int, k: int, segments_per_fold: int) -> ArrayCycles:
-    """Cycles of an ``m x k`` tile times as many columns as the array has, or fewer.
+def cycles(config: MacArrayConfig, m: int, segments: Sequence[int]) -> ArrayCycles:
+    """Cycles of a tile of m rows and as many columns as the array has, or fewer.
 
-    ``F = ceil(k / R)`` folds each stream ``S = 1 + (m - 1) II`` rows, where ``II = max(1,
-    ceil(segments / aligners))``, and not fewer than the accumulator's latency. Without overlap a
-    fold takes ``2R + C - 2 + S`` (R to load, S to stream, R + C - 2 to drain). With overlap the next
-    weights load beside the streaming: ``R + (F - 1) max(S, R) + S + R + C - 2``.
+    `segments` is the number of segments in each of the F folds. Fold f streams ``S = 1 + (m - 1) II``
+    rows, where ``II = max(1, ceil(segments / aligners))``, and not fewer than the accumulator's latency.
+    Without overlap it takes ``2R + C - 2 + S`` (R to load, S to stream, R + C - 2 to drain). With overlap
+    the next weights load beside the streaming: ``R + sum over all folds but the last of max(S, R) + S of
+    the last + R + C - 2``.
 
-    By hand, 64 x 64, m = 49, k = 128, one segment, overlap: F = 2, S = 49:
-    64 + 64 + 49 + 126 = 303. With four segments and one aligner: II = 4, S = 193:
-    64 + 193 + 193 + 126 = 576; the aligner costs 273.
+    By hand, 64 x 64, m = 49, two folds of one segment, overlap: S = 49, 64 + 64 + 49 + 126 = 303. With
+    four segments in each and one aligner: II = 4, S = 193, 64 + 193 + 193 + 126 = 576; the aligner costs
+    273. With four in the first and one in the second: 64 + 193 + 49 + 126 = 432.
 
     Returns
     -------
@@ -173,26 +174,26 @@ def cycles(config: MacArrayConfig, m: int, k: int, segments_per_fold: int) -> Ar
         `aligner` is the total minus the total at full rate; `weight_load` what the array waits for
         weights; `fill` the filling and draining of the systolic wave.
     """
-    folds = -(-k // config.rows)
-    fill = config.rows + config.columns - 2
+    folds = len(segments)
+    wave = config.rows + config.columns - 2
 
     def streamed(ii: int) -> int:
         return max(1 + (m - 1) * ii, config.accumulator.latency)
 
-    def total(stream: int) -> int:
+    def total(streams: Sequence[int]) -> int:
         if config.overlap:
-            return config.rows + (folds - 1) * max(stream, config.rows) + stream + fill
-        return folds * (config.rows + stream + fill)
+            return config.rows + sum(max(s, config.rows) for s in streams[:-1]) + streams[-1] + wave
+        return sum(config.rows + s + wave for s in streams)
 
-    stream = streamed(max(1, aligner.cycles(segments_per_fold, config.aligners)))
+    streams = [streamed(max(1, aligner.cycles(n, config.aligners))) for n in segments]
     waiting = folds * config.rows
     if config.overlap:
-        waiting = config.rows + (folds - 1) * max(0, config.rows - stream)
+        waiting = config.rows + sum(max(0, config.rows - s) for s in streams[:-1])
     return ArrayCycles(
-        total=total(stream),
+        total=total(streams),
         weight_load=waiting,
-        aligner=total(stream) - total(streamed(1)),
-        fill=fill if config.overlap else folds * fill,
+        aligner=total(streams) - total([streamed(1)] * folds),
+        fill=wave if config.overlap else folds * wave,
     )
 
 
@@ -202,8 +203,8 @@ def actions(
     """Actions of an ``m x k`` times ``k x n`` tile.
 
     Every multiply has an add of the column's running sum (products and the bits of a fold's depth)
-    and moves its operands and its sum through registers; every segment is aligned; every fold is one
-    accumulator update.
+    and moves its operands and its sum through registers; every segment is aligned; the segments of a
+    fold are joined by adds; every fold is one accumulator update.
     """
     depth_bits = bit_length(config.rows - 1)
     sum_bits = a_bits + w_bits + depth_bits
@@ -214,6 +215,7 @@ def actions(
         "register.bits": macs * (a_bits + sum_bits) + k * n * w_bits,
     }
     for part in (
+        {f"add:{config.accumulator.bits}": m * n * (segments - folds)},
         aligner.actions(config.accumulator.bits, m * n * segments),
         accumulator.actions(config.accumulator, m * n * folds),
     ):
@@ -230,9 +232,9 @@ def segment_starts(k: int, rows: int, *boundaries: Sequence[int]) -> list[int]:
     return sorted(starts)
 
 
-def segments_per_fold(segments: Sequence[int], rows: int) -> int:
-    """The largest number of segments in one fold: what one row asks of its column's aligners."""
+def segments_per_fold(segments: Sequence[int], rows: int) -> tuple[int, ...]:
+    """The number of segments in each fold: what one row asks of its column's aligners."""
     counts: dict[int, int] = {}
     for start in segments:
         counts[start // rows] = counts.get(start // rows, 0) + 1
-    return max(counts.values())
+    return tuple(counts.values())

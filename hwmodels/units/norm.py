@@ -227,20 +227,33 @@ def cycles(config: NormConfig, rows: int, columns: int) -> int:
 
 
 def actions(config: NormConfig, rows: int, columns: int) -> dict[str, int]:
-    """Actions: per element the two sums, one multiply by the root and one by gamma."""
+    """Actions, by pass, per element and per row.
+
+    1: align, square, two sums. Per row: N s2 and s1 squared with their difference, epsilon, leading-zero
+    count, shift, interpolation, Newton steps of three multiplies. 2: times N, minus s1, times the root,
+    shift, times gamma, align product and beta, add. A row stays in registers between the passes.
+    """
     n = rows * columns
     steps = config.newton_steps * rows
+    length = bit_length(columns)
     return {
-        f"shift:{WORD}": 2 * n,
+        f"shift:{WORD}": n,
         "mul:16x16": n,
-        "add:44": 2 * n,
-        "mul:30x19": n,
-        "shift:48": n,
-        "mul:24x16": n,
-        f"shift:{SUM_BITS}": n,
-        f"add:{SUM_BITS}": n,
+        "add:44": 3 * n,
+        f"mul:44x{length}": rows,
+        f"mul:{WORD + length}x{WORD + length}": rows,
+        "add:62": 2 * rows,
+        "shift:62": 2 * rows,
         "lzc:62": rows,
         "table:19": 2 * rows,
+        f"mul:19x{step_bits(len(config.root))}": rows,
         "mul:19x19": 3 * steps,
-        "add:20": steps,
+        "add:20": 2 * rows + steps,
+        f"mul:{WORD}x{length}": n,
+        f"add:{WORD + length + 1}": n,
+        f"mul:{WORD + length + 1}x19": n,
+        "shift:48": n,
+        f"mul:{Y_BITS}x16": n,
+        f"shift:{SUM_BITS}": 2 * n,
+        "register.bits": n * WORD,
     }

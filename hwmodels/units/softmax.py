@@ -81,7 +81,7 @@ def aligned(code: int, exponent: int, row_exponent: int, guard_bits: int) -> int
 def exponential(distance: int, row_exponent: int, guard_bits: int, table: Table, low: int) -> int:
     """``2**-(distance log2 e)`` with 16 fraction bits, for an aligned ``distance >= 0``."""
     s = row_exponent - guard_bits - LOG2E_FRACTION + FRACTION
-    t = smallest(scale(distance * LOG2E, s, LONGEST_SHIFT, HALF_UP), VANISHED)
+    t = smallest(scale(distance * LOG2E, smallest(s, LONGEST_SHIFT), 62, HALF_UP), VANISHED)
     whole = t >> FRACTION
     return shift_right(interpolate(table, t - (whole << FRACTION), low), whole, HALF_UP)
 
@@ -151,20 +151,31 @@ def cycles(config: SoftmaxConfig, rows: int, columns: int) -> int:
 
 
 def actions(config: SoftmaxConfig, rows: int, columns: int) -> dict[str, int]:
-    """Actions: per element two shifts, two multiplies, a table step; per row one reciprocal."""
+    """Actions, by pass, per element and per row.
+
+    1: align, compare. 2: subtract, times log2 e, shift, interpolate (two reads, a difference, a multiply,
+    an add), shift, sum; per row the reciprocal (leading-zero count, shift, interpolate). 3: multiply,
+    shift. A row stays in registers between the passes: one word written, then one exponential.
+    """
     n = rows * columns
     word = 17 + config.guard_bits
-    return {
+    low, low_row = step_bits(len(config.exp2)), step_bits(len(config.reciprocal))
+    counts = {
         f"shift:{word}": n,
         f"compare:{word}": n,
         f"add:{word}": n,
         f"mul:{word}x15": n,
-        "shift:36": n,
+        f"shift:{word + 15}": n,
         "table:17": 2 * n + 2 * rows,
-        "mul:17x10": n + rows,
+        "add:17": 2 * n + 2 * rows,
+        f"mul:17x{low}": n,
         "shift:17": n,
         "add:32": n,
         "lzc:32": rows,
+        "shift:32": rows,
         "mul:17x17": n,
-        "shift:34": n + rows,
+        "shift:34": n,
+        "register.bits": n * (word + 17),
     }
+    counts[f"mul:17x{low_row}"] = counts.get(f"mul:17x{low_row}", 0) + rows
+    return counts

@@ -41,20 +41,17 @@ def run_static(config: MacArrayConfig, o: MatmulOperands) -> tuple[np.ndarray, n
             bias[j // PANEL, j % PANEL] = o.bias[j]
             bias_exponents[j // PANEL, j % PANEL] = o.bias_exponents[j]
     lane, word = config.aligner, config.accumulator
-    floor = np.array(
-        [
-            [mac_array.bias_floor(int(e), o.bias_bits, word.bits, lane.guard_bits) for e in t]
-            for t in bias_exponents
-        ]
-    )
+    rest = (o.bias_bits, word.bits, lane.guard_bits, lane.max_shift)
+    floor = np.array([[mac_array.bias_floor(int(e), *rest) for e in t] for t in bias_exponents])
     folds = np.array(o.segments) // config.rows
     last = np.append(folds[1:] != folds[:-1], True)
     sums, exponents = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16)
     counts = np.zeros(4, np.int64)
     matmul_static(
         np.array(o.a, np.int16), np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth),
-        panels, w_exponents, w_exponents.max(axis=1), floor, bias, bias_exponents,
-        np.array([*o.segments, k]), last, sums, exponents, *array_arguments(config), counts,
+        panels, np.append(np.arange(0, n, PANEL), n), w_exponents, w_exponents.max(axis=1),
+        floor, bias, bias_exponents, np.array([*o.segments, k]), last,
+        sums, exponents, *array_arguments(config), counts,
     )  # fmt: skip
     return sums, exponents, counts[:2].tolist()
 
@@ -118,7 +115,7 @@ def test_dynamic_kernel_is_result(case: tuple[MacArrayConfig, MatmulOperands]) -
     folds = np.array(o.segments) // config.rows
     last = np.append(folds[1:] != folds[:-1], True)
     lane, word = config.aligner, config.accumulator
-    floor = np.full(PANEL, mac_array.bias_floor(ZERO_BLOCK, 8, word.bits, lane.guard_bits))
+    floor = np.full(PANEL, mac_array.bias_floor(ZERO_BLOCK, 8, word.bits, lane.guard_bits, lane.max_shift))
     a, ea = np.array(o.a, np.int16), np.array(o.a_exponents, np.int16)
     w, ew = np.array(o.w, np.int16), np.array(o.w_exponents, np.int16)
     for transposed in (False, True):
@@ -148,7 +145,7 @@ def test_result_is_the_rational_model(case: tuple[MacArrayConfig, MatmulOperands
             e_row = max((e for e in o.a_exponents[i] if e != ZERO_BLOCK), default=None)
             e_column = max((e for e in o.w_exponents[j] if e != ZERO_BLOCK), default=None)
             eb = o.bias_exponents[j] if o.bias_exponents else ZERO_BLOCK
-            top = eb + guard - 38
+            top = eb + guard - min(38, longest)
             if e_row is not None and e_column is not None:
                 top = max(top, e_row + e_column)
             unit = top - guard
@@ -233,10 +230,12 @@ def test_overflow_is_counted_and_saturates_or_wraps() -> None:
 
 
 def test_cycles_by_hand() -> None:
-    assert mac_array.cycles(BCT64, 49, 128, 1).total == 303
-    four = mac_array.cycles(BCT64, 49, 128, 4)
+    assert mac_array.cycles(BCT64, 49, (1, 1)).total == 303
+    four = mac_array.cycles(BCT64, 49, (4, 4))
     assert (four.total, four.aligner) == (576, 273)
-    assert mac_array.cycles(replace(BCT64, aligners=4), 49, 128, 4).total == 303
+    assert mac_array.cycles(BCT64, 49, (4, 1)).total == 432
+    assert mac_array.cycles(replace(BCT64, aligners=4), 49, (4, 4)).total == 303
+    assert mac_array.segments_per_fold(mac_array.segment_starts(72, 64, range(0, 72, 16)), 64) == (4, 1)
 
 
 @pytest.mark.parametrize("m", [1, 3, 49, 64, 200])
@@ -245,20 +244,20 @@ def test_cycles_are_the_closed_forms(m: int, k: int) -> None:
     """Serial folds: ceil(K/R) (2R + C + M - 2); with overlap DESIGN's formula, recounted fold by fold."""
     serial = replace(BCT64, overlap=False)
     folds = ceil(k / 64)
-    assert mac_array.cycles(serial, m, k, 1).total == folds * (2 * 64 + 64 + m - 2)
+    assert mac_array.cycles(serial, m, (1,) * folds).total == folds * (2 * 64 + 64 + m - 2)
     clock = 64  # the first weights
     for fold in range(folds):
         streaming = m if fold == folds - 1 else max(m, 64)  # the next weights load meanwhile
         clock += streaming
-    assert mac_array.cycles(BCT64, m, k, 1).total == clock + 64 + 64 - 2
+    assert mac_array.cycles(BCT64, m, (1,) * folds).total == clock + 64 + 64 - 2
 
 
 @pytest.mark.parametrize("segments", [1, 2, 4, 8])
 @pytest.mark.parametrize("aligners", [1, 2, 4, 8])
 def test_aligner_stall_is_what_full_rate_would_save(segments: int, aligners: int) -> None:
     config = replace(BCT64, aligners=aligners)
-    c = mac_array.cycles(config, 49, 256, segments)
-    assert c.aligner == c.total - mac_array.cycles(config, 49, 256, 1).total
+    c = mac_array.cycles(config, 49, (segments,) * 4)
+    assert c.aligner == c.total - mac_array.cycles(config, 49, (1,) * 4).total
     assert (c.aligner == 0) == (segments <= aligners)
 
 

@@ -53,13 +53,15 @@ def spread(shared: np.ndarray, edges: np.ndarray) -> list[list[int]]:
 def test_lut_kernel_is_result(case: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     codes, shared, edges = case
     sums, exponents = buffers(codes.shape)
+    counts = np.zeros(1, np.int64)
     vector.lut(
         codes, shared, np.arange(2), edges, table(GELU.table),
-        GELU.fraction, GELU.in_bits, GELU.span, GELU.step_bits, sums, exponents,
+        GELU.fraction, GELU.in_bits, GELU.span, GELU.step_bits, sums, exponents, counts,
     )  # fmt: skip
-    for i, e in enumerate(spread(shared, edges)):
-        want = lut.result(GELU, codes[i].tolist(), e)
-        assert (sums[i].tolist(), exponents[i].tolist()) == want
+    results = [lut.result(GELU, codes[i].tolist(), e) for i, e in enumerate(spread(shared, edges))]
+    assert sums.tolist() == [r[0] for r in results]
+    assert exponents.tolist() == [r[1] for r in results]
+    assert counts[0] == sum(r[2] for r in results)
 
 
 @numba.njit
@@ -240,18 +242,22 @@ def test_elementwise_kernels_are_result(
         (vector.multiply_matrices, ()),
     ):
         sums, exponents = buffers((2, n))
-        kernel(*arguments, edges, *extra, sums, exponents)
+        counts = np.zeros(1, np.int64)
+        kernel(*arguments, edges, *extra, sums, exponents, counts)
+        flushed = 0
         for i in range(2):
             (a, ea), (b, eb) = plain
             row = (a[i].tolist(), ea[i], b[i].tolist(), eb[i])
             add = kernel is vector.add_matrices
-            want = elementwise.result_add(config, *row) if add else elementwise.result_mul(*row)
-            assert (sums[i].tolist(), exponents[i].tolist()) == want
+            want = elementwise.result_add(config, *row) if add else (*elementwise.result_mul(*row), 0)
+            flushed += want[2]
+            assert (sums[i].tolist(), exponents[i].tolist()) == want[:2]
+        assert counts[0] == flushed
 
 
 def test_add_of_equal_exponents_is_exact() -> None:
     config = MACHINE.elementwise_config
-    sums, exponents = elementwise.result_add(config, [3, -5], [-4, -4], [10, 20], [-4, -4])
+    sums, exponents, _ = elementwise.result_add(config, [3, -5], [-4, -4], [10, 20], [-4, -4])
     assert np.ldexp(np.array(sums, float), np.array(exponents)).tolist() == [13 / 16, 15 / 16]
 
 
