@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from blocksim.errors import BlocksimError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from blocksim.measure.report import Report
 
 PALETTE = [
     "#3b6ea5", "#e0882f", "#4f9d69", "#b5507a", "#7a68ae", "#c2a83e", "#5aa6b2",
     "#8a8a8a", "#a65e3a", "#2f4858", "#9bc53d", "#e4a5c0", "#6c757d", "#c8553d",
 ]  # fmt: skip
-STALL_COLOURS = {"dma": "#d9534f", "array": "#c2a83e", "requantizer": "#e0882f"}
+UNIT_COLOURS = {
+    "dma": "#d9534f",
+    "array": "#c2a83e",
+    "requantizer": "#e0882f",
+    "softmax": "#7a68ae",
+    "norm": "#5aa6b2",
+    "lut": "#9bc53d",
+    "elementwise": "#e4a5c0",
+    "host": "#8a8a8a",
+}
 MEMORY_PARTS = {
     "weight codes": "weight_bits",
     "exponents": "metadata_bits",
@@ -66,10 +75,17 @@ class Plots:
         return timeline(self._report)
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure
+class Plot(Figure):
+    """A figure that a notebook shows, whatever its matplotlib backend."""
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=110)
+        return buffer.getvalue()
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    figure = Plot(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3, linewidth=0.6)
@@ -109,12 +125,13 @@ def cycles(report: Report) -> Figure:
     busy = np.array([data.units[u].busy for u in units])
     axes.barh(units, busy, color=PALETTE[0], label="busy")
     left = busy.astype(float)
-    causes = {c for u in units for c, n in data.units[u].stalls.items() if n}
-    for i, cause in enumerate(sorted(causes)):
+    for cause, colour in UNIT_COLOURS.items():
         waits = np.array([data.units[u].stalls.get(cause, 0) for u in units])
-        colour = STALL_COLOURS.get(cause, PALETTE[(3 + i) % len(PALETTE)])
-        axes.barh(units, waits, left=left, color=colour, alpha=0.55, hatch="//", label=f"waits for {cause}")
-        left += waits
+        if waits.any():
+            axes.barh(
+                units, waits, left=left, color=colour, alpha=0.55, hatch="//", label=f"waits for {cause}"
+            )
+            left += waits
     if data.cycles:
         axes.axvline(data.cycles, color="#444444", lw=1, ls="--")
         axes.text(data.cycles, -0.75, f" {data.cycles:,} cycles", fontsize=8, ha="right")

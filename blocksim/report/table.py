@@ -51,7 +51,7 @@ def frame(reports: Sequence[Report]) -> pd.DataFrame:
     """The table as a DataFrame."""
     import pandas as pd
 
-    return pd.DataFrame(rows(reports), columns=list(COLUMNS)).set_index("configuration")
+    return pd.DataFrame(rows(reports), columns=list(COLUMNS)).convert_dtypes().set_index("configuration")
 
 
 FORMATS = {
