@@ -114,7 +114,8 @@ def page(figures: dict[str, object]) -> str:
         "",
         "Written by `make bench`: the embedded ViT, warm, both with "
         f"{figures['threads']} threads, medians of {figures['pairs']} interleaved pairs. *Execute* is "
-        "everything from encoding the inputs to decoding the outputs, bit-exact; *fp32* is `session.run` of onnxruntime.",
+        "everything from encoding the inputs to decoding the outputs, bit-exact; *fp32* is "
+        "`session.run` of onnxruntime.",
         "",
         "Machine: " + ", ".join(f"{k} {v}" for k, v in machine.items()) + ".",
         "",

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from blocksim.engine.link import link
     from blocksim.engine.schedule import schedule
     from blocksim.graph import import_onnx
-    from blocksim.measure.report import Report
+    from blocksim.report.report import Report
     from blocksim.trace import Trace
 
 _HOMES = {
     "Experiment": "blocksim.api",
-    "Report": "blocksim.measure.report",
+    "Report": "blocksim.report.report",
     "Trace": "blocksim.trace",
     "compile_model": "blocksim.api",
     "execute": "blocksim.engine.execute",

@@ -18,8 +18,8 @@ from blocksim.engine.boundary import check_inputs
 from blocksim.errors import BlocksimError
 from blocksim.graph import import_onnx
 from blocksim.graph.reference import Reference
-from blocksim.measure.report import Report
 from blocksim.measure.run import measure, measure_fp32
+from blocksim.report.report import Report
 from blocksim.trace import Trace
 from blocksim.yamlfile import load_costs, load_machine
 from hwmodels.machines import Machine
@@ -134,13 +134,16 @@ class Experiment:
         """
         loaded = load_machine(machine)
         if str(precision) == "fp32":
-            return measure_fp32(self.graph, loaded, self.inputs, self.reference, self.labels)
+            return Report.of(measure_fp32(self.graph, loaded, self.inputs, self.reference, self.labels))
         plan = plans.load(precision, block, weight_block, act_block)
         table = load_costs(costs or loaded.costs)
         trace = compiler.compile_graph(self.graph, loaded, plan, strict)
         reference = self.reference
         with progress_bar(plan.name, self.samples, self.progress) as told:
-            return measure(self.graph, trace, table, self.inputs, reference, self.labels, self.threads, told)
+            measured = measure(
+                self.graph, trace, table, self.inputs, reference, self.labels, self.threads, told
+            )
+        return Report.of(measured)
 
 
 def run(

@@ -18,17 +18,17 @@ from blocksim.graph.ir import Graph
 from blocksim.graph.reference import Reference
 from blocksim.measure.energy import Energy, measure_energy
 from blocksim.measure.error import ErrorMeter
-from blocksim.measure.footprint import Footprint, measure_footprint
-from blocksim.measure.report import (
+from blocksim.measure.figures import (
     Coverage,
     EnergyFigure,
     Layer,
+    Measurement,
     OutputError,
-    Report,
     ReportData,
     Saturation,
     UnitUse,
 )
+from blocksim.measure.footprint import Footprint, measure_footprint
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Opcode, Unit
 from hwmodels.costs import CostTable
@@ -51,7 +51,7 @@ def measure(
     labels: NDArray[np.integer] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
-) -> Report:
+) -> Measurement:
     """Execute, schedule and compare.
 
     Parameters
@@ -71,7 +71,7 @@ def measure(
 
     Returns
     -------
-    Report
+    Measurement
     """
     manifest = trace.manifest
     linked = link(trace)
@@ -122,7 +122,7 @@ def measure(
         dram_bytes=energy.actions.get("dram.bytes", 0),
         layers=_layers(graph, trace, run, timeline, energy, layer_errors),
     )
-    return Report(data, run.outputs, trace, timeline)
+    return Measurement(data, run.outputs, trace, timeline)
 
 
 def measure_fp32(
@@ -131,8 +131,8 @@ def measure_fp32(
     inputs: Inputs,
     reference: Outputs,
     labels: NDArray[np.integer] | None = None,
-) -> Report:
-    """The reference itself as a report: values, and no cycles."""
+) -> Measurement:
+    """The reference itself as a measurement: values, and no cycles."""
     linear = sum(graph.constants[n].size for op in graph.matmuls() for n in (op.weight, op.bias) if n)
     activations = sum(t.rows * t.columns for t in graph.tensors.values())
     footprint = Footprint(
@@ -159,7 +159,7 @@ def measure_fp32(
         saturation=Saturation(flushed=0, overflows=0, clamped=0, saturated=0, constants=0),
         units={}, array_parts={}, energy={}, actions={}, dram_bytes=0, layers=(),
     )  # fmt: skip
-    return Report(data, dict(reference))
+    return Measurement(data, dict(reference))
 
 
 def _file_name(graph: Graph) -> str:

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from blocksim.measure.report import ReportData
+from blocksim.measure.figures import ReportData
 
 
 def schema_text() -> str:

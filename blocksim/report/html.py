@@ -12,17 +12,17 @@ from blocksim.report import plots, table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from blocksim.measure.report import Report
+    from blocksim.measure.figures import Measurement
 
 TEMPLATE = Path(__file__).parent / "page.html.j2"
 
 
-def page(reports: Sequence[Report], title: str | None = None) -> str:
+def page(reports: Sequence[Measurement], title: str | None = None) -> str:
     """One page about one run or several of the same model.
 
     Parameters
     ----------
-    reports : sequence of Report
+    reports : sequence of Measurement
         The first one that has cycles is shown in detail.
     title : str, optional
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from blocksim.errors import BlocksimError
 
 if TYPE_CHECKING:
-    from blocksim.measure.report import Report
+    from blocksim.measure.figures import Measurement
 
 PALETTE = [
     "#3b6ea5", "#e0882f", "#4f9d69", "#b5507a", "#7a68ae", "#c2a83e", "#5aa6b2",
@@ -42,10 +42,10 @@ class Plots:
 
     Parameters
     ----------
-    report : Report
+    report : Measurement
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Measurement) -> None:
         self._report = report
 
     def error(self) -> Figure:
@@ -93,11 +93,11 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _measured(reports: Sequence[Report]) -> list[Report]:
+def _measured(reports: Sequence[Measurement]) -> list[Measurement]:
     return [r for r in reports if r.data.cycles is not None]
 
 
-def error(reports: Sequence[Report]) -> Figure:
+def error(reports: Sequence[Measurement]) -> Figure:
     """Signal to quantisation noise per layer, one line per report."""
     figure, axes = _figure(11, 4.4)
     measured = _measured(reports)
@@ -117,7 +117,7 @@ def error(reports: Sequence[Report]) -> Figure:
     return figure
 
 
-def cycles(report: Report) -> Figure:
+def cycles(report: Measurement) -> Figure:
     """Busy and stalled cycles of every unit, stalls by the unit waited for."""
     figure, axes = _figure(9, 3.6)
     data = report.data
@@ -142,7 +142,7 @@ def cycles(report: Report) -> Figure:
     return figure
 
 
-def energy(reports: Sequence[Report]) -> Figure:
+def energy(reports: Sequence[Measurement]) -> Figure:
     """Energy by component, one bar per report."""
     measured = _measured(reports)
     figure, axes = _figure(9, 1.6 + 0.45 * len(measured))
@@ -164,7 +164,7 @@ def energy(reports: Sequence[Report]) -> Figure:
     return figure
 
 
-def memory(reports: Sequence[Report]) -> Figure:
+def memory(reports: Sequence[Measurement]) -> Figure:
     """Bits by part of the model, one bar per report, fp32 beside them."""
     measured = _measured(reports)
     figure, axes = _figure(9, 2.0 + 0.45 * len(measured))
@@ -185,7 +185,7 @@ def memory(reports: Sequence[Report]) -> Figure:
     return figure
 
 
-def timeline(report: Report) -> Figure:
+def timeline(report: Measurement) -> Figure:
     """When each unit worked."""
     from blocksim.trace.isa import Opcode, Unit
 
@@ -215,7 +215,7 @@ def timeline(report: Report) -> Figure:
     return figure
 
 
-def tradeoff(reports: Sequence[Report]) -> Figure:
+def tradeoff(reports: Sequence[Measurement]) -> Figure:
     """The price of a small block: error against cycles, a point per report."""
     figure, axes = _figure(9, 4.2)
     for colour, report in zip(PALETTE * 3, _measured(reports), strict=False):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from blocksim.measure.report import Report
+    from blocksim.measure.figures import Measurement
 
 COLUMNS = {
     "configuration": "",
@@ -25,7 +25,7 @@ COLUMNS = {
 """Columns and what they mean."""
 
 
-def rows(reports: Sequence[Report]) -> list[dict[str, object]]:
+def rows(reports: Sequence[Measurement]) -> list[dict[str, object]]:
     """One row of values per report; None where a report has no such value."""
     table: list[dict[str, object]] = []
     for report in reports:
@@ -47,7 +47,7 @@ def rows(reports: Sequence[Report]) -> list[dict[str, object]]:
     return table
 
 
-def frame(reports: Sequence[Report]) -> pd.DataFrame:
+def frame(reports: Sequence[Measurement]) -> pd.DataFrame:
     """The table as a DataFrame."""
     import pandas as pd
 
@@ -66,7 +66,7 @@ FORMATS = {
 }
 
 
-def texts(reports: Sequence[Report]) -> list[dict[str, str]]:
+def texts(reports: Sequence[Measurement]) -> list[dict[str, str]]:
     """The table as text; a dash where there is no value."""
     return [
         {name: "-" if value is None else FORMATS.get(name, "{}").format(value) for name, value in row.items()}
@@ -74,12 +74,12 @@ def texts(reports: Sequence[Report]) -> list[dict[str, str]]:
     ]
 
 
-def shown_columns(reports: Sequence[Report]) -> list[str]:
+def shown_columns(reports: Sequence[Measurement]) -> list[str]:
     """The columns that have a value in at least one row."""
     return [name for name in COLUMNS if any(row[name] is not None for row in rows(reports))]
 
 
-def rich_table(reports: Sequence[Report], title: str) -> Table:
+def rich_table(reports: Sequence[Measurement], title: str) -> Table:
     """The table for the terminal."""
     from rich.table import Table
 
@@ -92,7 +92,7 @@ def rich_table(reports: Sequence[Report], title: str) -> Table:
     return table
 
 
-def plain(reports: Sequence[Report]) -> str:
+def plain(reports: Sequence[Measurement]) -> str:
     """The table as plain text."""
     shown, body = shown_columns(reports), texts(reports)
     widths = {name: max(len(name), *(len(row[name]) for row in body)) for name in shown}

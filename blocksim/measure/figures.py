@@ -1,27 +1,19 @@
-"""The report: every figure of one run, with stable keys, as JSON, table and plots."""
+"""The figures of one run, with stable keys: what ``report.json`` holds, and what a measurement gives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from blocksim.errors import BlocksimError
 from blocksim.measure.footprint import Footprint
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from blocksim.engine.schedule import Timeline
-    from blocksim.report.plots import Plots
     from blocksim.trace.file import Trace
-
-REPORT_VERSION = 1
 
 
 class Entry(BaseModel):
@@ -127,7 +119,7 @@ class ReportData(Entry):
 
 
 @dataclass(frozen=True)
-class Report:
+class Measurement:
     """One run: its figures, its outputs, and what they were made from.
 
     Attributes
@@ -144,73 +136,3 @@ class Report:
     outputs: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     trace: Trace | None = field(default=None, repr=False)
     timeline: Timeline | None = field(default=None, repr=False)
-
-    @cached_property
-    def layers(self) -> pd.DataFrame:
-        """One row per operator, see `Layer` for the columns."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [layer.model_dump() for layer in self.data.layers], columns=list(Layer.model_fields)
-        )
-
-    @property
-    def cycles(self) -> int | None:
-        """Cycles of one sample."""
-        return self.data.cycles
-
-    @property
-    def energy_pj(self) -> float | None:
-        """Energy of one sample in pJ."""
-        return self.data.energy_pj
-
-    @property
-    def plot(self) -> Plots:
-        """Plots of this report: ``report.plot.error()``, ``cycles``, ``energy``, ``memory``, ``timeline``."""
-        from blocksim.report.plots import Plots
-
-        return Plots(self)
-
-    def to_json(self) -> str:
-        """The figures as indented JSON."""
-        return self.data.model_dump_json(indent=2) + "\n"
-
-    def save(self, folder: Path | str, html: bool = True) -> None:
-        """Write ``report.json``, ``layers.csv`` and ``report.html`` into an existing folder."""
-        folder = Path(folder)
-        (folder / "report.json").write_text(self.to_json())
-        self.layers.to_csv(folder / "layers.csv", index=False)
-        if html:
-            from blocksim.report.html import page
-
-            (folder / "report.html").write_text(page([self]))
-
-    @classmethod
-    def open(cls, path: Path | str) -> Report:
-        """Read ``report.json``, given itself or its folder.
-
-        Raises
-        ------
-        BlocksimError
-            If it is missing or is not a report.
-        """
-        path = Path(path)
-        path = path / "report.json" if path.is_dir() else path
-        if not path.is_file():
-            raise BlocksimError(path, "file", "missing", "give a folder that blocksim run wrote")
-        try:
-            return cls(ReportData.model_validate_json(path.read_text()))
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"]) or "file"
-            raise BlocksimError(path, name, str(first["input"])[:40], first["msg"]) from None
-
-    def __repr__(self) -> str:
-        from blocksim.report.table import plain
-
-        return plain([self])
-
-    def _repr_html_(self) -> str:
-        from blocksim.report.table import frame
-
-        return frame([self]).to_html()

@@ -1,0 +1,86 @@
+"""The report: a measurement that shows itself as table, DataFrame, plots, JSON and HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+from pydantic import ValidationError
+
+from blocksim.errors import BlocksimError
+from blocksim.measure.figures import Layer, Measurement, ReportData
+from blocksim.report.html import page
+from blocksim.report.plots import Plots
+from blocksim.report.table import frame, plain
+
+
+@dataclass(frozen=True, repr=False)
+class Report(Measurement):
+    """One run: its figures, its outputs, and what they were made from; see `Measurement`."""
+
+    @classmethod
+    def of(cls, measurement: Measurement) -> Report:
+        """A measurement as a report."""
+        return cls(measurement.data, measurement.outputs, measurement.trace, measurement.timeline)
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row per operator, see `Layer` for the columns."""
+        return pd.DataFrame(
+            [layer.model_dump() for layer in self.data.layers], columns=list(Layer.model_fields)
+        )
+
+    @property
+    def cycles(self) -> int | None:
+        """Cycles of one sample."""
+        return self.data.cycles
+
+    @property
+    def energy_pj(self) -> float | None:
+        """Energy of one sample in pJ."""
+        return self.data.energy_pj
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of this report: ``report.plot.error()``, ``cycles``, ``energy``, ``memory``, ``timeline``."""
+        return Plots(self)
+
+    def to_json(self) -> str:
+        """The figures as indented JSON."""
+        return self.data.model_dump_json(indent=2) + "\n"
+
+    def save(self, folder: Path | str, html: bool = True) -> None:
+        """Write ``report.json``, ``layers.csv`` and ``report.html`` into an existing folder."""
+        folder = Path(folder)
+        (folder / "report.json").write_text(self.to_json())
+        self.layers.to_csv(folder / "layers.csv", index=False)
+        if html:
+            (folder / "report.html").write_text(page([self]))
+
+    @classmethod
+    def open(cls, path: Path | str) -> Report:
+        """Read ``report.json``, given itself or its folder.
+
+        Raises
+        ------
+        BlocksimError
+            If it is missing or is not a report.
+        """
+        path = Path(path)
+        path = path / "report.json" if path.is_dir() else path
+        if not path.is_file():
+            raise BlocksimError(path, "file", "missing", "give a folder that blocksim run wrote")
+        try:
+            return cls(ReportData.model_validate_json(path.read_text()))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or "file"
+            raise BlocksimError(path, name, str(first["input"])[:40], first["msg"]) from None
+
+    def __repr__(self) -> str:
+        return plain([self])
+
+    def _repr_html_(self) -> str:
+        return frame([self]).to_html()

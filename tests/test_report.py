@@ -1,0 +1,134 @@
+"""Reports: figures that add up, tables and plots that show, and the README's own example."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import blocksim as bs
+from blocksim.measure.error import ErrorMeter
+from blocksim.report import plots, table
+from blocksim.report.html import page
+from blocksim.zoo import ZooModel
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def reports(vit: ZooModel) -> list[bs.Report]:
+    experiment = bs.Experiment(vit.path, {"image": vit.inputs["image"][:6]}, vit.labels[:6])
+    return [experiment.run("fp32"), experiment.run("bct-int8", "16x16"), experiment.run("bct-w4a8", "64x64")]
+
+
+def test_footprint_is_the_formula(reports: list[bs.Report], vit: ZooModel) -> None:
+    """Blocks counted by hand: 128 x 128 weights in 16 x 16 blocks, biases in blocks of 16."""
+    f = reports[1].data.footprint
+    weights = 128 * 16 + 4 * (4 * 128 * 128 + 2 * 128 * 512) + 10 * 128
+    biases = 128 + 4 * (4 * 128 + 512 + 128) + 10
+    exponents = 8 * 1 + 4 * (4 * 64 + 2 * 8 * 32) + 1 * 8 + (8 + 4 * (4 * 8 + 32 + 8) + 1)
+    assert f.weight_bits == 8 * (weights + biases)
+    assert f.metadata_bits == 8 * exponents
+    assert f.fp32_bits == 32 * (weights + biases)
+    assert f.compression_ratio == f.fp32_bits / (f.weight_bits + f.metadata_bits)
+    assert f.embedding_bits == 49 * 128 * 8 + 49 * 8
+    assert f.norm_bits == 9 * 2 * (128 * 16 + 8 * 8)
+
+
+def test_layers_add_up_to_the_run(reports: list[bs.Report]) -> None:
+    for report in reports[1:]:
+        layers, data = report.layers, report.data
+        assert layers["macs"].sum() == data.coverage.datapath_macs
+        assert layers["cycles"].sum() == sum(u.busy for u in data.units.values())
+        assert layers["energy_pj"].sum() + data.energy["static"] == pytest.approx(data.energy_pj)
+        assert layers["end"].max() + 100 == data.cycles  # the last bytes reach DRAM after its latency
+        counts = {n: a.count * a.pj for n, a in data.actions.items()}
+        assert sum(counts.values()) == pytest.approx(data.energy_pj)
+        assert (
+            layers["sqnr_db"].notna().sum() == len(layers) - 1
+        )  # the cut patches are no tensor of the model
+
+
+def test_tables(reports: list[bs.Report]) -> None:
+    frame = table.frame(reports)
+    assert list(frame.index) == ["fp32", "bct-int8 16x16", "bct-w4a8 64x64"]
+    assert pd.isna(frame.loc["fp32", "cycles"])
+    assert frame.loc["bct-int8 16x16", "cycles"] == reports[1].cycles
+    assert "bct-int8 16x16" in repr(reports[1])
+    assert "<table" in reports[1]._repr_html_()
+    assert table.plain(reports).count("\n") == 3
+
+
+@pytest.mark.parametrize("name", ["error", "cycles", "energy", "memory", "timeline"])
+def test_plots_say_what_they_show(reports: list[bs.Report], name: str) -> None:
+    figure = getattr(reports[1].plot, name)()
+    (axes,) = figure.axes
+    assert axes.get_title(loc="left")
+    assert axes.get_xlabel() or axes.get_ylabel()
+    assert axes.get_legend() is not None
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_page_stands_alone(reports: list[bs.Report]) -> None:
+    text = page(reports, "A title & more")
+    assert "A title &amp; more" in text
+    assert not re.search(r'(src|href)="(?!#)', re.sub(r'xlink:href="#[^"]*"', "", text))
+    assert "prefers-color-scheme: dark" in text
+    assert text.count("<figure>") == 6
+    assert plots.tradeoff(reports).axes
+
+
+def test_page_is_the_same_for_the_same_run(reports: list[bs.Report]) -> None:
+    assert page(reports[1:2]) == page(reports[1:2])
+
+
+def test_error_meter() -> None:
+    meter = ErrorMeter()
+    meter.add(np.array([3.0, 4.0]), np.array([3.0, 4.5]))
+    assert meter.sqnr_db == pytest.approx(10 * np.log10(25 / 0.25))
+    assert meter.largest == 0.5
+    assert meter.cosine == pytest.approx((9 + 18) / (5 * np.hypot(3, 4.5)))
+    exact = ErrorMeter()
+    exact.add(np.ones(3), np.ones(3))
+    assert (exact.sqnr_db, exact.cosine) == (None, pytest.approx(1))
+    assert ErrorMeter().cosine is None
+
+
+def test_smaller_blocks_have_less_error(vit: ZooModel) -> None:
+    experiment = bs.Experiment(vit.path, {"image": vit.inputs["image"][:24]})
+    sqnr = [
+        experiment.run("bct-int8", block).data.outputs["logits"].sqnr_db
+        for block in ("64x64", "16x16", "8x8")
+    ]
+    assert sqnr == sorted(sqnr)
+    assert sqnr[2] - sqnr[0] > 3
+
+
+def test_readme_example_runs(vit: ZooModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As printed, on the first 16 images."""
+    few = replace(vit, inputs={"image": vit.inputs["image"][:16]}, labels=vit.labels[:16])
+    monkeypatch.setattr(bs.zoo, "load", lambda name: few)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert len(names["reports"]) == 3  # type: ignore[arg-type]
+
+
+def test_import_is_light() -> None:
+    """Nothing heavy is imported before it is used."""
+    import subprocess
+
+    heavy = ("numba", "onnx", "onnxruntime", "pandas", "matplotlib", "numpy")
+    code = f"import sys, blocksim, blocksim.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_hwmodels_never_imports_blocksim() -> None:
+    for path in (ROOT / "hwmodels").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) blocksim", path.read_text(), re.M), path
