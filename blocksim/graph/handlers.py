@@ -293,6 +293,8 @@ def _elementwise(kind: str) -> Handler:
         matrix = replace(tensor, axes=view.axes, scale=1.0).to_matrix(np.broadcast_to(constant, view.shape))
         if (matrix == matrix[:1]).all():
             matrix = matrix[:1]
+            if kind == "add" and _absorb_bias(state, view, matrix[0], node.output[0]):
+                return True
         name = state.name_near([view.tensor], kind)
         used = state.keep(node.input[1 - index], matrix)
         out = state.like(node.output[0], name, view)
@@ -300,6 +302,23 @@ def _elementwise(kind: str) -> Handler:
         return True
 
     return handle
+
+
+def _absorb_bias(state: State, view: View, bias: Matrix, value: str) -> bool:
+    """Make an added row the bias of the product before it, where nobody reads the product alone."""
+    tensor = state.tensors[view.tensor]
+    for i, op in enumerate(state.operators):
+        if out_of(op) != view.tensor:
+            continue
+        plain = isinstance(op, Matmul) and op.weight is not None and op.bias is None
+        if not plain or _readers(state, tensor.reference) != 1:
+            return False
+        assert isinstance(op, Matmul)
+        state.operators[i] = replace(op, bias=state.keep(f"{op.name}.bias", bias * np.float32(tensor.scale)))
+        state.tensors[tensor.name] = replace(tensor, reference=value, axes=view.axes)
+        state.values[value] = view
+        return True
+    return False
 
 
 def _norm(state: State, node: onnx.NodeProto) -> bool:
