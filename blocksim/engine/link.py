@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocksim.engine.boundary import HostSession, encode_tensor, to_value
+from blocksim.engine.packed import bias_floor_of, matrix_of, panels_of
 from blocksim.engine.segments import Segments, segments_of
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Opcode
-from blocksim.trace.manifest import Blocks, ConstantSpec, Index, Manifest, OpSpec, SourceSpec, TensorSpec
-from hwmodels.formats.packing import packed_bytes, unpack
+from blocksim.trace.manifest import Blocks, Index, Manifest, OpSpec, SourceSpec, TensorSpec
 from hwmodels.kernels import vector as kernels
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
 from hwmodels.kernels.requantizer import requantize
 from hwmodels.units import norm, softmax
-from hwmodels.units.mac_array import bias_floor
 from hwmodels.units.ops import ZERO_BLOCK
 
 COUNTS = ("flushed", "overflows", "clamped", "saturated")
@@ -194,14 +193,14 @@ class _Linker:
         a = self.manifest.tensors[op.a.tensor]
         weight = self.manifest.constants[op.weight]
         segments = segments_of(op, 0, a, weight, self.machine.array.rows)
-        panels, exponents = _panels(weight, self.trace.sections[op.weight])
+        panels, exponents = panels_of(weight, self.trace.sections[op.weight])
         w_exponents = np.ascontiguousarray(exponents[:, segments.b_blocks])
         bias = np.zeros((len(panels), PANEL), np.int16)
         bias_exponents = np.full((len(panels), PANEL), ZERO_BLOCK, np.int16)
         bias_bits = 8
         if op.bias is not None:
             spec = self.manifest.constants[op.bias]
-            values, shared = _panels(spec, self.trace.sections[op.bias])
+            values, shared = panels_of(spec, self.trace.sections[op.bias])
             bias, bias_exponents, bias_bits = values[:, 0].copy(), shared[:, 0].copy(), spec.bits
         array = self._array()
         floor = bias_floor_of(bias_exponents, bias_bits, array)
@@ -317,7 +316,7 @@ class _Linker:
         else:
             assert op.constant is not None
             b_spec = self.manifest.constants[op.constant]
-            fixed = (*_matrix(b_spec, self.trace.sections[op.constant]), b_spec.row_index)
+            fixed = (*matrix_of(b_spec, self.trace.sections[op.constant]), b_spec.row_index)
         cuts = np.union1d(a_spec.column_starts, b_spec.column_starts)
         edges = np.append(cuts, a_spec.columns)
         a_blocks, b_blocks = a_spec.column_index[cuts], b_spec.column_index[cuts]
@@ -360,7 +359,7 @@ class _Linker:
     def _row(self, name: str) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """The codes of a one-row constant, and an exponent for each."""
         spec = self.manifest.constants[name]
-        codes, shared = _matrix(spec, self.trace.sections[name])
+        codes, shared = matrix_of(spec, self.trace.sections[name])
         return codes[0], np.ascontiguousarray(shared[0][spec.column_index])
 
 
@@ -373,40 +372,5 @@ def stored(w: Workspace, spec: TensorSpec, sample: int) -> tuple[NDArray[np.int1
     )
 
 
-def bias_floor_of(
-    bias_exponents: NDArray[np.int16], bias_bits: int, array: tuple[Any, ...]
-) -> NDArray[np.int64]:
-    """The lowest bound of every column, see `mac_array.bias_floor`."""
-    guard_bits, max_shift, _, bits, _ = array
-    return np.asarray(
-        [bias_floor(int(e), bias_bits, bits, guard_bits, max_shift) for e in bias_exponents.reshape(-1)],
-        np.int64,
-    ).reshape(bias_exponents.shape)
-
-
 def _edges(segments: Segments, k: int) -> tuple[Index, NDArray[np.bool_]]:
     return np.append(segments.starts, k), segments.last_of_fold
-
-
-def _matrix(spec: ConstantSpec, data: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Codes and exponents of a row-major constant."""
-    codes = unpack(data[: spec.codes_bytes], spec.rows * spec.columns, spec.bits)
-    shared = unpack(data[spec.codes_bytes :], spec.blocks, 8)
-    return (
-        codes.reshape(spec.rows, spec.columns),
-        shared.reshape(len(spec.row_starts), len(spec.column_starts)),
-    )
-
-
-def _panels(spec: ConstantSpec, data: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """A tiled constant as panels: codes (tiles, K, PANEL) and exponents (tiles, K blocks, PANEL)."""
-    depth = len(spec.column_starts)
-    codes = np.zeros((len(spec.tiles), spec.columns, PANEL), np.int16)
-    exponents = np.full((len(spec.tiles), depth, PANEL), ZERO_BLOCK, np.int16)
-    for t, (first, last, b0, b1, offset) in enumerate(spec.tiles):
-        count = (last - first) * spec.columns
-        at = offset + packed_bytes(count, spec.bits)
-        codes[t, :, : last - first] = unpack(data[offset:at], count, spec.bits).reshape(spec.columns, -1)
-        shared = unpack(data[at : at + (b1 - b0) * depth], (b1 - b0) * depth, 8).reshape(depth, b1 - b0)
-        exponents[t, :, : last - first] = shared[:, spec.row_index[first:last] - b0]
-    return codes, exponents

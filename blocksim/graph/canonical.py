@@ -102,6 +102,10 @@ def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.fl
         array = onnx.numpy_helper.to_array(initialiser)
         if not np.issubdtype(array.dtype, np.floating):
             continue
+        if array.dtype != np.float32 and array.ndim > 1:
+            raise BlocksimError(
+                path, initialiser.name, str(array.dtype), "weights must be float32; export it in float32"
+            )
         large = array.size >= LARGE or (array.ndim > 1 and array.size > 1)
         finite = bool(np.isfinite(array).all())
         is_mask = not np.isnan(array).any() and not np.isposinf(array).any() and np.unique(array).size <= 2

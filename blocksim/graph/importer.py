@@ -7,19 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import numpy_helper
 
 from blocksim.errors import BlocksimError
 from blocksim.graph.canonical import Canonical, canonicalise, read
 from blocksim.graph.handlers import HANDLERS, leave
 from blocksim.graph.ir import Graph, GraphInput, GraphOutput, Matmul, Operator, Tensor, out_of, sources_of
 from blocksim.graph.state import State, leave_to_host
-
-DTYPES: dict[int, str] = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.INT64: "int64",
-    TensorProto.INT32: "int32",
-}
 
 
 def import_onnx(path: Path | str, bind: dict[str, int] | None = None) -> Graph:
@@ -53,6 +47,7 @@ def build(canonical: Canonical, path: Path) -> Graph:
         state.constants[initialiser.name] = numpy_helper.to_array(initialiser)
     state.shapes = _shapes(canonical)
     state.outputs = {output.name for output in model.graph.output}
+    state.opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     for node in model.graph.node:
         for name in node.input:
             state.consumers.setdefault(name, []).append(node)
@@ -71,7 +66,7 @@ def build(canonical: Canonical, path: Path) -> Graph:
     return Graph(
         source=str(path),
         inputs=tuple(
-            GraphInput(name, shape, DTYPES.get(dtype, str(dtype)))
+            GraphInput(name, shape, str(onnx.helper.tensor_dtype_to_np_dtype(dtype)))
             for name, (shape, dtype) in canonical.inputs.items()
         ),
         outputs=tuple(outputs),

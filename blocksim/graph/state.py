@@ -16,8 +16,6 @@ from blocksim.errors import BlocksimError
 from blocksim.graph import axes as layout
 from blocksim.graph.ir import Axes, Host, HostSource, Matrix, Operator, Tensor
 
-OPSET = 18
-
 
 @dataclass(frozen=True)
 class View:
@@ -45,6 +43,7 @@ class State:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     inputs: dict[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)
     outputs: set[str] = field(default_factory=set)
+    opset: int = 18
 
     def view(self, name: str) -> View | None:
         """The walk of a value over its tensor; None for a constant or an integer input."""
@@ -160,7 +159,7 @@ def leave_to_host(
         initialisers,
     )
     domains = {node.domain for node in nodes}
-    opsets = [helper.make_opsetid("", OPSET)]
+    opsets = [helper.make_opsetid("", state.opset)]
     opsets += [helper.make_opsetid(d, 1) for d in sorted(domains) if d not in ("", "ai.onnx")]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     tensor = name or state.name_near([s.source for s in sources], op)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from blocksim._version import __version__
 from blocksim.engine.boundary import decode_tensor
 from blocksim.engine.execute import Execution, execute
-from blocksim.engine.link import link
+from blocksim.engine.link import Linked, link
 from blocksim.engine.schedule import PARTS, Timeline, schedule, stalls_by_cause
 from blocksim.graph.ir import Graph
 from blocksim.graph.reference import Reference
@@ -76,7 +76,7 @@ def measure(
     manifest = trace.manifest
     linked = link(trace)
     run = execute(linked, inputs, threads=threads, progress=progress)
-    layer_errors = _layer_errors(graph, trace, inputs)
+    layer_errors = _layer_errors(graph, linked, inputs)
     timeline = schedule(trace)
     energy = measure_energy(trace, costs, timeline.cycles)
     loss = {
@@ -185,17 +185,18 @@ def _output_errors(outputs: Outputs, reference: Outputs) -> dict[str, OutputErro
     return errors
 
 
-def _layer_errors(graph: Graph, trace: Trace, inputs: Inputs) -> dict[str, ErrorMeter]:
+def _layer_errors(graph: Graph, linked: Linked, inputs: Inputs) -> dict[str, ErrorMeter]:
     """Error of every tensor over the first few samples."""
-    names = tuple(trace.manifest.tensors)
+    specs = linked.manifest.tensors
+    names = tuple(specs)
     few = {name: array[:LAYER_SAMPLES] for name, array in inputs.items()}
-    run = execute(link(trace), few, probe=names)
+    run = execute(linked, few, probe=names)
     reference = Reference(graph, names)
     meters: dict[str, ErrorMeter] = {}
     for s in range(len(next(iter(few.values())))):
         matrices = reference.matrices({name: array[s : s + 1] for name, array in few.items()})
         for name, matrix in matrices.items():
-            decoded = decode_tensor(trace.manifest.tensors[name], run.probes[name][s])
+            decoded = decode_tensor(specs[name], run.probes[name][s])
             meters.setdefault(name, ErrorMeter()).add(matrix, decoded)
     return meters
 
