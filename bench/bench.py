@@ -1,7 +1,8 @@
 """How fast execution is, against fp32 inference of the same model: side by side, in one run.
 
 ``make bench`` writes ``bench/bench.json`` and ``docs/bench.md``. Pairs are interleaved, so that a
-machine whose speed drifts slows both; ratios are taken pair by pair, and medians are quoted.
+machine whose speed drifts slows both; a pause before each call lets the other's worker threads, which
+spin for a while after theirs, fall asleep. Ratios are taken pair by pair, and medians are quoted.
 """
 
 from __future__ import annotations
@@ -35,11 +36,17 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def rested(function: Callable[[], object]) -> float:
+    """Wall time of one call, after a pause in which the other side's threads stop spinning."""
+    time.sleep(0.02)
+    return seconds(function)
+
+
 def pairs(ours: Callable[[], object], theirs: Callable[[], object]) -> dict[str, float]:
     """Medians of both, and of their ratio pair by pair, after two warm calls of each."""
     for function in (ours, theirs) * 2:
         function()
-    times = [(seconds(ours), seconds(theirs)) for _ in range(PAIRS)]
+    times = [(rested(ours), rested(theirs)) for _ in range(PAIRS)]
     return {
         "ours_ms": 1e3 * statistics.median(a for a, _ in times),
         "theirs_ms": 1e3 * statistics.median(b for _, b in times),

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from blocksim.engine.schedule import schedule
     from blocksim.graph import import_onnx
     from blocksim.report.report import Report
+    from blocksim.report.table import compare
     from blocksim.trace import Trace
 
 _HOMES = {
     "Experiment": "blocksim.api",
     "Report": "blocksim.report.report",
     "Trace": "blocksim.trace",
+    "compare": "blocksim.report.table",
     "compile_model": "blocksim.api",
     "execute": "blocksim.engine.execute",
     "import_onnx": "blocksim.graph",
@@ -46,6 +48,7 @@ __all__ = [
     "Report",
     "Trace",
     "__version__",
+    "compare",
     "compile_model",
     "execute",
     "import_onnx",

@@ -17,11 +17,11 @@ from blocksim.compiler import precision as plans
 from blocksim.engine.boundary import check_inputs
 from blocksim.errors import BlocksimError
 from blocksim.graph import import_onnx
-from blocksim.graph.reference import Reference
+from blocksim.graph.reference import Reference, refuse_mixed_batch
 from blocksim.measure.run import measure, measure_fp32
 from blocksim.report.report import Report
 from blocksim.trace import Trace
-from blocksim.yamlfile import load_costs, load_machine
+from blocksim.yamlfile import costs_for, load_machine
 from hwmodels.machines import Machine
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -37,13 +37,17 @@ def progress_bar(text: str, total: int, show: bool) -> Iterator[Progress | None]
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    if not (console.is_terminal or console.is_jupyter):
+        yield None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(text, total=total)
         yield lambda n: bar.advance(task, n)
 
@@ -81,23 +85,43 @@ class Experiment:
         threads: int | None = None,
         progress: bool = False,
         inputs_name: object = "inputs",
+        labels_name: object = "labels",
     ) -> None:
+        if threads is not None and threads < 1:
+            raise BlocksimError("command line", "--threads", threads, "give 1 or more")
         self.graph = import_onnx(model, dict(bind or {}))
         if not isinstance(inputs, Mapping):
             inputs = {self.graph.inputs[0].name: inputs}
         self.inputs = check_inputs(self.graph.inputs, inputs, inputs_name)
         self.samples = len(next(iter(self.inputs.values())))
-        if labels is not None and len(labels) != self.samples:
-            raise BlocksimError("labels", "length", len(labels), f"there are {self.samples} samples")
+        if labels is not None:
+            self._check_labels(labels, labels_name)
         self.labels = labels
         self.threads = threads if threads is not None else os.cpu_count() or 1
         self.progress = progress
+
+    def _check_labels(self, labels: NDArray[np.integer], where: object) -> None:
+        """Labels are classes of the first output, (N, classes), one per sample."""
+        output = self.graph.outputs[0]
+        shape = tuple(axis.size for axis in output.axes)
+        if len(shape) != 2:
+            shown = ", ".join(str(s) for s in shape[1:])
+            raise BlocksimError(
+                where, output.name, f"shape (N, {shown})", "labels need an output of shape (N, classes)"
+            )
+        if len(labels) != self.samples:
+            raise BlocksimError(where, "length", len(labels), f"there are {self.samples} samples")
+        wrong = labels[(labels < 0) | (labels >= shape[1])]
+        if len(wrong):
+            raise BlocksimError(where, "label", wrong[0], f"classes are 0 to {shape[1] - 1}")
 
     @cached_property
     def reference(self) -> dict[str, NDArray[np.float32]]:
         """The fp32 outputs of all samples."""
         with progress_bar("fp32 reference", self.samples, self.progress) as told:
-            return Reference(self.graph).outputs(self.inputs, told)
+            outputs = Reference(self.graph).outputs(self.inputs, told)
+        refuse_mixed_batch(self.graph, self.inputs, outputs)
+        return outputs
 
     def run(
         self,
@@ -136,8 +160,8 @@ class Experiment:
         if str(precision) == "fp32":
             return Report.of(measure_fp32(self.graph, loaded, self.inputs, self.reference, self.labels))
         plan = plans.load(precision, block, weight_block, act_block)
-        table = load_costs(costs or loaded.costs)
-        trace = compiler.compile_graph(self.graph, loaded, plan, strict)
+        table = costs_for(loaded, costs)
+        trace = compiler.compile_graph(self.graph, loaded, plan, strict, _where(machine))
         reference = self.reference
         with progress_bar(plan.name, self.samples, self.progress) as told:
             measured = measure(
@@ -216,4 +240,9 @@ def compile_model(
         )
     graph = import_onnx(model, dict(bind or {}))
     plan = plans.load(precision, block, weight_block, act_block)
-    return compiler.compile_graph(graph, load_machine(machine), plan, strict)
+    return compiler.compile_graph(graph, load_machine(machine), plan, strict, _where(machine))
+
+
+def _where(machine: str | Path | Machine) -> str:
+    """The machine as the user named it, for messages."""
+    return machine.name if isinstance(machine, Machine) else str(machine)

@@ -5,7 +5,9 @@ Errors are one line; exit 2 for bad input, 130 for Ctrl-C.
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +19,8 @@ from blocksim.errors import BlocksimError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from blocksim.report.report import Report
 
 app = typer.Typer(
     name="blocksim",
@@ -42,7 +46,17 @@ BindOption = Annotated[list[str] | None, typer.Option(help="Size of a free dimen
 StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse multiply-accumulates on the host.")]
 CostsOption = Annotated[str | None, typer.Option(help="An energy table by name, or a YAML file.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run's folder.")]
-ThreadsOption = Annotated[int | None, typer.Option(help="Threads; the bits do not depend on it.", min=1)]
+
+
+def _at_least_one(threads: int | None) -> int | None:
+    if threads is not None and threads < 1:
+        raise BlocksimError("command line", "--threads", threads, "give 1 or more")
+    return threads
+
+
+ThreadsOption = Annotated[
+    int | None, typer.Option(help="Threads; the bits do not depend on it.", callback=_at_least_one)
+]
 
 INTERRUPTED = 130
 
@@ -68,18 +82,15 @@ def demo(
 
     Example: blocksim demo --out blocksim-demo
     """
-    from rich.console import Console
-
     from blocksim import zoo
     from blocksim.api import Experiment
     from blocksim.output import output_folder
     from blocksim.report.html import page
-    from blocksim.report.table import rich_table
 
     with output_folder(out, force) as folder:
         model = zoo.load("vit_fashion")
         experiment = Experiment(model.path, model.inputs, model.labels, threads=threads, progress=True)
-        _note("compiling kernels on the first run takes some seconds")
+        _note_compilation()
         reports = []
         for plan, block in DEMO:
             report = experiment.run(plan, block)
@@ -89,12 +100,9 @@ def demo(
             reports.append(report)
         title = "A Vision Transformer on Fashion-MNIST: what a block size buys"
         (folder / "report.html").write_text(page(reports, title))
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(
-        rich_table(reports, f"ViT on Fashion-MNIST, 1,000 test images, machine {reports[0].data.machine}")
-    )
+    _show(reports, f"ViT on Fashion-MNIST, 1,000 test images, machine {reports[0].data.machine}")
     host = ", ".join(reports[1].data.coverage.host_ops)
-    console.print(f"On the host in fp32, without multiply-accumulates: {host}. Page: {out / 'report.html'}")
+    typer.echo(f"On the host in fp32, without multiply-accumulates: {host}. Page: {out / 'report.html'}")
 
 
 @app.command()
@@ -119,24 +127,24 @@ def run(
 
     Example: blocksim run model.onnx --inputs x.npz --precision bct-int8 --block 16x16 --out run/
     """
-    from rich.console import Console
-
     from blocksim.api import Experiment
+    from blocksim.compiler.precision import PRESETS
     from blocksim.output import output_folder
-    from blocksim.report.table import rich_table
 
+    if block is not None and precision in PRESETS and "{" not in "".join(PRESETS[precision].values()):
+        typer.echo(f"{precision} keeps its own block; --block {block} has no effect", err=True)
     with output_folder(out, force) as folder:
         given = _arrays(inputs)
         right = None if labels is None else _labels(labels)
-        experiment = Experiment(model, given, right, _bindings(bind), threads, True, inputs)
+        experiment = Experiment(
+            model, given, right, _bindings(bind), threads, True, inputs, labels or "labels"
+        )
+        _note_compilation()
         report = experiment.run(precision, block, machine, weight_block, act_block, costs, strict)
         report.save(folder, html)
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(
-        rich_table([report], f"{report.data.model} on {report.data.machine}, {report.data.samples} samples")
-    )
+    _show([report], f"{report.data.model} on {report.data.machine}, {report.data.samples} samples")
     page = out / ("report.html" if html else "report.json")
-    console.print(
+    typer.echo(
         f"On the host in fp32: {', '.join(report.data.coverage.host_ops) or 'nothing'}. Report: {page}"
     )
 
@@ -159,9 +167,12 @@ def compile_command(
     Example: blocksim compile model.onnx --block 16x16 -o model.trace
     """
     from blocksim.api import compile_model
+    from blocksim.trace.file import is_trace
 
     if out.exists() and not force:
         raise BlocksimError(out, "--out", "exists", "give another file, or --force to replace it")
+    if out.exists() and not is_trace(out):
+        raise BlocksimError(out, "--out", "not a trace", "blocksim did not write it; give another file")
     trace = compile_model(model, machine, precision, block, weight_block, act_block, _bindings(bind), strict)
     trace.save(out)
     typer.echo(f"{out}: {len(trace.program):,} instructions, {len(trace.manifest.operators)} operators")
@@ -194,8 +205,28 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
         raise typer.Exit
 
 
-def _note(text: str) -> None:
-    typer.echo(text, err=True)
+def _note_compilation() -> None:
+    """Say why the first run takes longer."""
+    from hwmodels.kernels.jit import cache_folder
+
+    if not cache_folder().exists():
+        typer.echo("compiling kernels, once for this version", err=True)
+
+
+def _show(reports: Sequence[Report], title: str) -> None:
+    """The table, as wide as the terminal allows, and what was lost on the way."""
+    from rich.console import Console
+
+    from blocksim.report.table import losses, plain, rich_table
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    pretty = rich_table(reports, title)
+    if console.measure(pretty).maximum <= console.width:
+        console.print(pretty)
+    else:
+        typer.echo(f"{title}\n{plain(reports)}")
+    for line in losses(reports):
+        typer.echo(line)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]] | NDArray[Any]:
@@ -227,12 +258,13 @@ def _load(path: Path) -> Any:
     import numpy as np
 
     if not path.is_file():
-        raise BlocksimError(path, "file", "missing", "give the path of an .npz or .npy file")
+        what = "a folder" if path.is_dir() else "missing"
+        raise BlocksimError(path, "file", what, "give the path of an .npz or .npy file")
     try:
         return np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile):
         raise BlocksimError(
-            path, "file", "not an .npz or .npy", "write it with numpy.savez or numpy.save"
+            path, "file", "not a whole .npz or .npy of numbers", "write it with numpy.savez"
         ) from None
 
 
@@ -248,6 +280,7 @@ def _bindings(bind: list[str] | None) -> dict[str, int]:
 
 def main() -> None:
     """Run the command line; turn errors into one line and an exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left half written
     try:
         code = app(standalone_mode=False)  # the code of an early exit, where there was one
         if code == INTERRUPTED:
@@ -261,10 +294,18 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None
+    except OSError as error:
+        where = error.filename or "standard output"
+        _fail(f"blocksim: {where}: file: {error.strerror or error}: give a path that can be used", 2)
+    except MemoryError:
+        _fail("blocksim: model: size: too large for the memory of this machine: give smaller dimensions", 2)
     except Exception as error:
         usage = getattr(error, "format_message", None)  # a usage error of the command-line library
         if usage is None:
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(usage())
+            raise SystemExit(0) from None
         _fail(f"blocksim: command line: {usage()}", 2)
 
 

@@ -1,8 +1,10 @@
-"""Output folders: written beside their place, renamed when whole, never overwritten unasked."""
+"""Output: written beside its place, renamed when whole; nothing that blocksim did not write is replaced."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,30 @@ from pathlib import Path
 from blocksim.errors import BlocksimError
 
 OWN = {"report.json", "report.html", "layers.csv"}
+"""Files that a run writes; a demo has folders of these."""
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """What lies in a folder that blocksim did not write."""
+    foreign = []
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            inside = foreign_files(entry)
+            foreign += [f"{entry.name}/{name}" for name in inside]
+        elif entry.name not in OWN:
+            foreign.append(entry.name)
+    return foreign
+
+
+def _replaceable(out: Path, folder: Path) -> None:
+    foreign = foreign_files(folder)
+    if foreign:
+        raise BlocksimError(
+            out,
+            "--out",
+            f"{folder.name} holds {foreign[0]}",
+            "not blocksim's; give another folder",
+        )
 
 
 @contextmanager
@@ -19,36 +45,63 @@ def output_folder(out: Path, force: bool) -> Iterator[Path]:
     Parameters
     ----------
     out : Path
-        Where the output goes.
+        Where the output goes; it is written to ``<out>.partial`` first.
     force : bool
-        Replace a folder that an earlier run wrote.
+        Replace a folder that an earlier run wrote, if it holds nothing else.
 
     Raises
     ------
     BlocksimError
         If `out` exists and must not be replaced, or cannot be written.
     """
-    if out.exists():
-        if not out.is_dir():
-            raise BlocksimError(out, "--out", "a file", "give a folder")
-        names = {p.name for p in out.iterdir()}
-        if not force and names:
-            raise BlocksimError(out, "--out", "exists", "give another folder, or --force to replace it")
-        if names and not names & OWN:
-            raise BlocksimError(out, "--out", "not a folder of blocksim's", "give another folder")
     partial = out.with_name(out.name + ".partial")
     try:
+        if out.is_symlink() or (out.exists() and not out.is_dir()):
+            kind = "a link" if out.is_symlink() else "a file"
+            raise BlocksimError(out, "--out", kind, "give a folder")
+        if out.is_dir():
+            if not force and any(out.iterdir()):
+                raise BlocksimError(out, "--out", "exists", "give another folder, or --force to replace it")
+            _replaceable(out, out)
         if partial.exists():
+            _replaceable(out, partial)
             shutil.rmtree(partial)
         partial.mkdir(parents=True)
     except OSError as error:
         raise BlocksimError(out, "--out", "cannot be written", error.strerror or str(error)) from None
     try:
         yield partial
-        if out.exists():
-            shutil.rmtree(out)
-        partial.rename(out)
-    except OSError as error:
-        raise BlocksimError(out, "--out", "cannot be written", error.strerror or str(error)) from None
+        try:
+            if out.is_dir():
+                _replaceable(out, out)
+                shutil.rmtree(out)
+            partial.rename(out)
+        except OSError as error:
+            raise BlocksimError(out, "--out", "cannot be written", error.strerror or str(error)) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def output_file(out: Path) -> Iterator[Path]:
+    """A new file beside `out` to write to; it becomes `out` when the block ends well.
+
+    Raises
+    ------
+    BlocksimError
+        If the folder of `out` cannot be written to.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f"{out.name}.", suffix=".partial", dir=out.parent)
+        os.close(handle)
+    except OSError as error:
+        raise BlocksimError(out, "file", "cannot be written", error.strerror or str(error)) from None
+    partial = Path(name)
+    try:
+        yield partial
+        partial.chmod(0o644)
+        partial.replace(out)
+    except OSError as error:
+        raise BlocksimError(out, "file", "cannot be written", error.strerror or str(error)) from None
+    finally:
+        partial.unlink(missing_ok=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,6 +17,17 @@ from hwmodels.machines import Machine
 M = TypeVar("M", bound=BaseModel)
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: one of the two values would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path, model: type[M]) -> M:
     """A YAML file as a checked model.
 
@@ -25,7 +37,7 @@ def read_yaml(path: Path, model: type[M]) -> M:
         If the file is missing, is not YAML, or has a field that the model refuses.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise BlocksimError(path, "file", "unreadable", str(error)) from None
     except yaml.YAMLError as error:
@@ -62,7 +74,7 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def load_machine(machine: str | Path | Machine) -> Machine:
@@ -84,8 +96,28 @@ def load_machine(machine: str | Path | Machine) -> Machine:
             "--machine", "machine", machine, f"give one of {known}, or the path of a YAML file"
         )
     loaded = read_yaml(path, Machine)
+    beside = path.parent / loaded.costs
+    if loaded.costs not in costs.names() and beside.is_file():
+        loaded = loaded.model_copy(update={"costs": str(beside)})
     load_costs(loaded.costs, path)
     return loaded
+
+
+def costs_for(machine: Machine, name: str | Path | None) -> CostTable:
+    """The energy table of a machine, or another one, which must know the machine's DRAM.
+
+    Raises
+    ------
+    BlocksimError
+        If there is no such table, or it has no figure for the DRAM.
+    """
+    table = load_costs(name or machine.costs)
+    if machine.dram.type not in table.dram:
+        known = ", ".join(table.dram)
+        raise BlocksimError(
+            name or machine.costs, "dram", machine.dram.type, f"no such figure; it has {known}"
+        )
+    return table
 
 
 def load_costs(name: str | Path, where: object = "--costs") -> CostTable:

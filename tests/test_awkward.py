@@ -165,8 +165,8 @@ def test_a_constant_may_be_used_at_two_widths(tmp_path: Path) -> None:
 )
 def test_exceptions_keep_to_the_widths_of_their_role(tiny_graph: Graph, name: str, text: str) -> None:
     plan = load("bct-int8", "8x8")
-    plan = Precision("mine", plan.roles, {name: parse(text)})
-    with pytest.raises(bs.BlocksimError, match=rf"mine: tensors.{name}: {text}: the datapath takes"):
+    plan = Precision("mine", plan.roles, {name: parse(text)}, "mine.yaml")
+    with pytest.raises(bs.BlocksimError, match=rf"mine.yaml: tensors.{name}: {text}: the datapath takes"):
         compile_graph(tiny_graph, BCT64, plan)
 
 

@@ -93,16 +93,20 @@ def test_schema_is_current() -> None:
 def test_accuracy_from_labels(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", np.zeros(4, np.int64))
     b = Builder()
-    b.node("ReduceMean", [b.linear("tokens", "layer", WIDTH_IN, 3)], "y", axes=[1], keepdims=0)
-    b.nodes[-1].ClearField("attribute")
-    b.nodes[-1].input.append(b.constant("axes", np.array([1], np.int64)))
-    b.save(tmp_path / "m.onnx", "y", ["batch", 1, 3], {"tokens": ["batch", TOKENS, WIDTH_IN]})
+    axes = b.constant("axes", np.array([1], np.int64))
+    b.node("ReduceMean", [b.linear("tokens", "layer", WIDTH_IN, 3), axes], "y", keepdims=0)
+    b.save(tmp_path / "m.onnx", "y", ["batch", 3], {"tokens": ["batch", TOKENS, WIDTH_IN]})
     done = cli("run", "m.onnx", "--inputs", inputs, "--labels", "y.npy", "--out", "out", "--no-html")
     assert done.returncode == 0, done.stderr
     data = Report.open(tmp_path / "out").data
     assert data.accuracy is not None
     assert data.coverage.host_ops == ("tokens.encode", "layer.reducemean")
     assert not (tmp_path / "out" / "report.html").exists()
+    for labels, said in (([0, 1, 2, 3], ["label", "3", "0 to 2"]), ([0, 1], ["length", "2", "4 samples"])):
+        np.save(tmp_path / "bad.npy", np.array(labels))
+        refused(
+            cli("run", "m.onnx", "--inputs", inputs, "--labels", "bad.npy", "--out", "o"), "bad.npy", *said
+        )
 
 
 def test_fp32_has_values_and_no_cycles(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path) -> None:
@@ -149,7 +153,10 @@ def test_help_and_version(cli: Cli) -> None:
         (["fly"], ["No such command", "fly"]),
         (["run", "m.onnx", "--block"], ["--block"]),
         (["run", "m.onnx", "--inputs", "x.npz", "--out", "o", "--blok", "8x8"], ["--blok"]),
-        (["run", "m.onnx", "--inputs", "x.npz", "--out", "o", "--threads", "0"], ["threads"]),
+        (
+            ["run", "m.onnx", "--inputs", "x.npz", "--out", "o", "--threads", "0"],
+            ["--threads", "0", "1 or more"],
+        ),
         (["run", "m.onnx", "--out", "o"], ["--inputs"]),
     ],
 )
@@ -201,11 +208,14 @@ def test_wrong_inputs(
 def test_input_files(cli: Cli, tiny_path: Path, tmp_path: Path, inputs: Path) -> None:
     refused(cli(*run_words(tiny_path, "no.npz")), "no.npz", "missing")
     (tmp_path / "text.npz").write_text("not numbers")
-    refused(cli(*run_words(tiny_path, "text.npz")), "text.npz", "not an .npz")
+    refused(cli(*run_words(tiny_path, "text.npz")), "text.npz", "not a whole .npz")
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     refused(cli(*run_words(tiny_path, "objects.npy")), "objects.npy")
     np.save(tmp_path / "y.npy", np.zeros(3, np.int64))
-    refused(cli(*run_words(tiny_path, inputs, "--labels", "y.npy")), "labels", "3", "4 samples")
+    refused(cli(*run_words(tiny_path, inputs, "--labels", "y.npy")), "y.npy", "(N, 10, 5)", "(N, classes)")
+    (tmp_path / "folder").mkdir()
+    refused(cli(*run_words(tiny_path, "folder")), "folder", "a folder")
+    refused(cli(*run_words("folder", inputs)), "folder", "a folder")
     np.save(tmp_path / "f.npy", np.zeros(4))
     refused(cli(*run_words(tiny_path, inputs, "--labels", "f.npy")), "f.npy", "integers")
 
@@ -289,7 +299,7 @@ def test_bad_machines(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path, n
     assert old in text
     (tmp_path / "my.yaml").write_text(text.replace(old, new))
     words = run_words(tiny_path, inputs, "--machine", "my.yaml")
-    refused(cli(*words), "bct64" if name.startswith("small") else "my.yaml", *said)
+    refused(cli(*words), "my.yaml", *said)
 
 
 PLAN = (
@@ -374,7 +384,8 @@ def test_output_folders(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path)
     refused(
         cli("run", tiny_path, "--inputs", inputs, "--out", "mine", "--force"),
         "mine",
-        "not a folder of blocksim",
+        "thesis.txt",
+        "not blocksim's",
     )
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "file").write_text("a file")
@@ -385,6 +396,85 @@ def test_output_folders(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path)
         "cannot be written",
     )
     refused(cli("compile", tiny_path, "-o", "/proc/none/m.trace"), "/proc/none/m.trace", "cannot be written")
+
+
+def test_nothing_of_the_users_is_replaced(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path) -> None:
+    """Not in an earlier run's folder, not where the partial output goes, not a model taken for a trace."""
+    words = run_words(tiny_path, inputs, "--no-html")
+    assert cli(*words).returncode == 0
+    (tmp_path / "out" / "notes.txt").write_text("my notes")
+    refused(cli(*words, "--force"), "out", "notes.txt", "not blocksim's")
+    (tmp_path / "new.partial").mkdir()
+    (tmp_path / "new.partial" / "notes.txt").write_text("my notes")
+    refused(cli("run", tiny_path, "--inputs", inputs, "--out", "new"), "new.partial", "notes.txt")
+    assert (tmp_path / "new.partial" / "notes.txt").read_text() == "my notes"
+    (tmp_path / "copy.onnx").write_bytes(tiny_path.read_bytes())
+    refused(cli("compile", "copy.onnx", "-o", "copy.onnx", "--force"), "copy.onnx", "not a trace")
+    assert (tmp_path / "copy.onnx").read_bytes() == tiny_path.read_bytes()
+    (tmp_path / "m.trace.partial").write_text("my notes")
+    assert cli("compile", tiny_path, "-o", "m.trace").returncode == 0
+    assert (tmp_path / "m.trace.partial").read_text() == "my notes"
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    refused(cli("run", tiny_path, "--inputs", inputs, "--out", "link", "--force"), "link", "a link")
+
+
+def test_models_that_the_datapath_cannot_run(cli: Cli, inputs: Path, tmp_path: Path) -> None:
+    b = Builder()
+    b.node("Sin", ["tokens"], "y")
+    b.save(tmp_path / "sin.onnx", "y", ["batch", TOKENS, WIDTH_IN], {"tokens": ["batch", TOKENS, WIDTH_IN]})
+    refused(cli(*run_words("sin.onnx", inputs)), "sin.onnx", "no operator of the datapath")
+    b = Builder()
+    axes = b.constant("axes", np.array([0], np.int64))
+    b.node("ReduceMean", [b.linear("tokens", "layer", WIDTH_IN, 3), axes], "y")
+    b.save(tmp_path / "mix.onnx", "y", [1, TOKENS, 3], {"tokens": ["batch", TOKENS, WIDTH_IN]})
+    refused(cli(*run_words("mix.onnx", inputs)), "mix.onnx", "mixes the samples of a batch")
+    model = onnx.load(str(tmp_path / "sin.onnx"))
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    onnx.save(model, str(tmp_path / "double.onnx"))
+    refused(cli(*run_words("double.onnx", inputs)), "double.onnx", "tokens", "double", "float32")
+
+
+def test_options_that_contradict(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    refused(
+        cli(*run_words(tiny_path, inputs, "--precision", "plan.yaml", "--block", "8x8")),
+        "plan.yaml",
+        "--block",
+    )
+    (tmp_path / "plan.yaml").write_text(PLAN + "weight: int4@8x8\n")
+    refused(
+        cli(*run_words(tiny_path, inputs, "--precision", "plan.yaml")), "plan.yaml", "weight stands twice"
+    )
+    done = cli(
+        *run_words(tiny_path, inputs, "--precision", "layerwise-shift8", "--block", "8x8", "--no-html")
+    )
+    assert done.returncode == 0
+    assert "keeps its own block" in done.stderr
+
+
+def test_energy_tables(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path) -> None:
+    """A table beside the machine's file is found; one without the machine's DRAM is refused."""
+    from hwmodels import costs
+
+    machine = (machines.FOLDER / "bct64.yaml").read_text()
+    table = (costs.FOLDER / "jouppi-7nm.yaml").read_text()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "costs.yaml").write_text(table)
+    (tmp_path / "mine" / "m.yaml").write_text(machine.replace("horowitz-45nm", "costs.yaml"))
+    assert cli(*run_words(tiny_path, inputs, "--machine", "mine/m.yaml", "--no-html")).returncode == 0
+    (tmp_path / "c.yaml").write_text("\n".join(x for x in table.splitlines() if "gddr6" not in x))
+    (tmp_path / "g.yaml").write_text(machine.replace("type: ddr", "type: gddr6"))
+    words = ["--machine", "g.yaml", "--costs", "c.yaml", "--force"]
+    refused(cli(*run_words(tiny_path, inputs, *words)), "c.yaml", "dram", "gddr6", "ddr, hbm2")
+
+
+def test_losses_are_told(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path) -> None:
+    text = (machines.FOLDER / "bct64.yaml").read_text()
+    (tmp_path / "narrow.yaml").write_text(text.replace("bits: 32", "bits: 18"))
+    done = cli(*run_words(tiny_path, inputs, "--machine", "narrow.yaml", "--no-html"))
+    assert "accumulator overflows" in done.stdout
+    assert Report.open(tmp_path / "out").data.machine_parameters["accumulator"]["bits"] == 18
 
 
 def test_a_failed_run_keeps_the_earlier_one(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_layers_add_up_to_the_run(reports: list[bs.Report]) -> None:
 
 
 def test_tables(reports: list[bs.Report]) -> None:
-    frame = table.frame(reports)
+    frame = bs.compare(reports)
     assert list(frame.index) == ["fp32", "bct-int8 16x16", "bct-w4a8 64x64"]
     assert pd.isna(frame.loc["fp32", "cycles"])
     assert frame.loc["bct-int8 16x16", "cycles"] == reports[1].cycles
@@ -79,7 +79,7 @@ def test_page_stands_alone(reports: list[bs.Report]) -> None:
     assert "A title &amp; more" in text
     assert not re.search(r'(src|href)="(?!#)', re.sub(r'xlink:href="#[^"]*"', "", text))
     assert "prefers-color-scheme: dark" in text
-    assert text.count("<figure>") == 6
+    assert text.count("<figure>") == 7
     assert plots.tradeoff(reports).axes
 
 

@@ -28,7 +28,9 @@ from hwmodels.units.norm import epsilon_of
 __all__ = ["Precision", "compile_graph"]
 
 
-def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: bool = False) -> Trace:
+def compile_graph(
+    graph: Graph, machine: Machine, precision: Precision, strict: bool = False, where: str | None = None
+) -> Trace:
     """Compile a graph for a machine under a precision plan.
 
     Parameters
@@ -38,6 +40,8 @@ def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: 
     precision : Precision
     strict : bool
         Refuse a model of which the host computes multiply-accumulates.
+    where : str, optional
+        The machine's file, for messages.
 
     Returns
     -------
@@ -48,6 +52,13 @@ def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: 
     BlocksimError
         If the plan does not fit the model, or a memory is too small for an operator.
     """
+    if all(isinstance(op, Host) for op in graph.operators):
+        raise BlocksimError(
+            graph.source,
+            "graph",
+            "no operator of the datapath",
+            "it needs a product, softmax, norm, GELU or add",
+        )
     if strict:
         _refuse_host_macs(graph)
     specs = assign(graph, precision)
@@ -61,7 +72,7 @@ def compile_graph(graph: Graph, machine: Machine, precision: Precision, strict: 
         if isinstance(op, Host):
             store.add_bytes(f"{op.name}.model", op.model, "host")
     operators = tuple(_op_spec(op, graph, machine, specs, tables) for op in graph.operators)
-    emitter = Emitter(machine, specs, store, {o.tensor for o in graph.outputs})
+    emitter = Emitter(machine, specs, store, {o.tensor for o in graph.outputs}, where or machine.name)
     program = emitter.run(operators)
     manifest = Manifest(
         blocksim=__version__,

@@ -32,7 +32,7 @@ def assign(graph: Graph, precision: Precision) -> dict[str, TensorSpec]:
     if unknown:
         close = ", ".join(sorted(graph.tensors)[:4])
         raise BlocksimError(
-            precision.name, "tensors", unknown[0], f"the model has no such tensor; it has {close}, ..."
+            precision.where, "tensors", unknown[0], f"the model has no such tensor; it has {close}, ..."
         )
     read = {source for op in graph.operators if not isinstance(op, Host) for source in sources_of(op)}
     specs = {}
@@ -41,7 +41,7 @@ def assign(graph: Graph, precision: Precision) -> dict[str, TensorSpec]:
         form = precision.of(role, name)
         if name in by_rows and name in by_columns and form.block.lines != form.block.depth:
             raise BlocksimError(
-                precision.name,
+                precision.where,
                 name,
                 form.name,
                 "its consumers reduce different axes; give it a square block under tensors:",

@@ -36,14 +36,15 @@ class Emitter:
     store : ConstantStore
     kept : set of str
         Graph outputs: stored to DRAM.
-    source : str
-        The machine's name, for messages.
+    where : str
+        The machine's file or name, for messages.
     """
 
     machine: Machine
     specs: dict[str, TensorSpec]
     store: ConstantStore
     kept: set[str]
+    where: str
     dram: dict[str, int] = field(default_factory=dict)
     dram_end: int = 0
     records: list[dict[str, object]] = field(default_factory=list)
@@ -204,7 +205,7 @@ class Emitter:
                 self.activations.free(name)
             if not self._fit(sizes, inputs, position, uses):
                 raise BlocksimError(
-                    self.machine.name,
+                    self.where,
                     "sram.activations.kib",
                     self.machine.sram.activations.kib,
                     f"too small for {op.name}, whose tensors need {-(-sum(sizes.values()) // 1024)} or more",
@@ -257,7 +258,7 @@ class Emitter:
         at = self.weights.allocate(total)
         if at is None:
             raise BlocksimError(
-                self.machine.name,
+                self.where,
                 "sram.weights.kib",
                 self.machine.sram.weights.kib,
                 f"too small for {op.name}, one tile of {parts[0][0].name} needs {-(-total // 1024)} or more",

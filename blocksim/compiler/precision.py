@@ -85,11 +85,14 @@ class Precision:
     roles : dict of str to Format
     tensors : dict of str to Format
         Exceptions by name.
+    where : str
+        Its file, for messages.
     """
 
     name: str
     roles: dict[str, Format]
     tensors: dict[str, Format]
+    where: str = "--precision"
 
     def of(self, role: str, name: str) -> Format:
         """The format of one tensor or constant.
@@ -100,7 +103,7 @@ class Precision:
             If an exception gives it a width that the datapath does not take in its role.
         """
         form = self.tensors.get(name, self.roles[role])
-        return _format(self.name, f"tensors.{name}", form.name, WIDTHS[role])
+        return _format(self.where, f"tensors.{name}", form.name, WIDTHS[role])
 
 
 def load(
@@ -120,8 +123,8 @@ def load(
     BlocksimError
         If the plan or a block shape cannot be used.
     """
-    weight = _block("--weight-block" if weight_block else "--block", weight_block or block)
-    activation = _block("--act-block" if act_block else "--block", act_block or block)
+    weight = _block("--block", block) if weight_block is None else _block("--weight-block", weight_block)
+    activation = _block("--block", block) if act_block is None else _block("--act-block", act_block)
     blocks = {"weight": weight.name, "activation": activation.name, "bias": _along(weight)}
     if str(plan) in PRESETS:
         texts = PRESETS[str(plan)]
@@ -136,6 +139,9 @@ def load(
     if not path.is_file():
         known = ", ".join(["fp32", *PRESETS])
         raise BlocksimError("--precision", "plan", plan, f"give one of {known}, or the path of a YAML file")
+    for name, given in (("--block", block), ("--weight-block", weight_block), ("--act-block", act_block)):
+        if given is not None:
+            raise BlocksimError(path, name, given, "a plan file has blocks of its own; change them there")
     return _from_file(path)
 
 
@@ -147,12 +153,12 @@ def _from_file(path: Path) -> Precision:
     tensors = {
         name: _format(path, f"tensors.{name}", text, (4, 8, 16)) for name, text in entries.tensors.items()
     }
-    return Precision(path.stem, roles, tensors)
+    return Precision(path.stem, roles, tensors, str(path))
 
 
 def _block(field: str, text: str | None) -> Block:
     try:
-        return parse_block(text or DEFAULT_BLOCK)
+        return parse_block(DEFAULT_BLOCK if text is None else text)
     except ValueError as error:
         value, remedy = str(error).split(": ", 1)
         raise BlocksimError("command line", field, value, remedy) from None
@@ -164,12 +170,13 @@ def _along(block: Block) -> str:
 
 
 def _format(where: object, field: str, text: str, widths: tuple[int, ...]) -> Format:
+    allowed = " or ".join(f"int{w}@<block>" for w in widths)
     try:
         parsed = parse(text)
     except ValueError as error:
         value, remedy = str(error).split(": ", 1)
-        raise BlocksimError(where, field, value, remedy) from None
+        said = remedy if remedy.startswith("a block") else f"the datapath takes {allowed} here"
+        raise BlocksimError(where, field, value, said) from None
     if parsed.bits not in widths or parsed.is_float:
-        allowed = " or ".join(f"int{w}" for w in widths)
         raise BlocksimError(where, field, text, f"the datapath takes {allowed} here")
     return parsed

@@ -99,11 +99,10 @@ def walk_of(spec: TensorSpec, axes: Sequence[tuple[int, int, int]], scale: float
     )  # fmt: skip
 
 
-def to_value(manifest: Manifest, source: SourceSpec, stored: Stored) -> NDArray[np.float32]:
-    """A stored tensor as the ONNX value that the host reads."""
+def walk_of_source(manifest: Manifest, source: SourceSpec) -> Tensor:
+    """A tensor as the ONNX value that the host reads."""
     spec = manifest.tensors[source.source]
-    walk = walk_of(spec, source.axes, manifest.scales.get(source.source, 1.0))
-    return walk.to_value(decode_tensor(spec, stored))
+    return walk_of(spec, source.axes, manifest.scales.get(source.source, 1.0))
 
 
 def decode_outputs(

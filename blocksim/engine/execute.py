@@ -90,16 +90,17 @@ def execute(
 
     def run(start: int) -> tuple[dict[str, list[Stored]], NDArray[np.int64]]:
         stop = min(start + chunk, total)
-        w = linked.workspace(stop - start)
-        w.inputs = {name: array[start:stop] for name, array in checked.items()}
         kept: dict[str, list[Stored]] = {}
-        for name, step in linked.steps:
-            step(w)
-            if name in wanted:
-                kept[name] = _copies(linked, w, name)
+        with linked.workspace(stop - start) as w:
+            w.inputs = {name: array[start:stop] for name, array in checked.items()}
+            for name, step in linked.steps:
+                step(w)
+                if name in wanted:
+                    kept[name] = _copies(linked, w, name)
+            counts = w.counts.copy()
         if progress:
             progress(stop - start)
-        return kept, w.counts
+        return kept, counts
 
     if threads == 1:
         parts = [run(s) for s in starts]

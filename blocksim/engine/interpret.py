@@ -18,8 +18,9 @@ from blocksim.engine.boundary import (
     Stored,
     check_inputs,
     decode_outputs,
+    decode_tensor,
     encode_tensor,
-    to_value,
+    walk_of_source,
 )
 from blocksim.engine.segments import segments_of
 from blocksim.trace.file import Trace
@@ -379,7 +380,8 @@ class _Run:
             else:
                 spec = self.manifest.tensors[source.source]
                 stored = self._stored(self.machine.dram, self.manifest.dram[source.source], spec)
-                feeds[source.value] = to_value(self.manifest, source, stored)
+                walk = walk_of_source(self.manifest, source)
+                feeds[source.value] = walk.to_value(decode_tensor(spec, stored))
         session = HostSession(self.manifest, op, self.trace.sections[op.model])
         matrix = session.run(feeds)
         spec = self.manifest.tensors[op.out.tensor]

@@ -7,14 +7,15 @@ as the kernels read them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blocksim.engine.boundary import HostSession, encode_tensor, to_value
+from blocksim.engine.boundary import HostSession, decode_tensor, encode_tensor, walk_of_source
 from blocksim.engine.packed import bias_floor_of, matrix_of, panels_of
 from blocksim.engine.segments import Segments, segments_of
 from blocksim.trace.file import Trace
@@ -89,13 +90,26 @@ class Linked:
     manifest : Manifest
     steps : tuple of (str, Step)
         The tensor that each step writes, and the step.
+    spare : dict of int to list of Workspace
+        Buffers that nobody uses at the moment, by their number of samples.
     """
 
     manifest: Manifest
     steps: tuple[tuple[str, Step], ...]
+    spare: dict[int, list[Workspace]] = field(default_factory=dict, repr=False)
 
-    def workspace(self, samples: int) -> Workspace:
-        """Fresh buffers for some samples."""
+    @contextmanager
+    def workspace(self, samples: int) -> Iterator[Workspace]:
+        """Buffers for some samples, for one thread at a time; kept for the next who asks."""
+        try:
+            w = self.spare.setdefault(samples, []).pop()
+        except IndexError:
+            w = self._fresh(samples)
+        w.counts[:] = 0
+        yield w
+        self.spare[samples].append(w)
+
+    def _fresh(self, samples: int) -> Workspace:
         specs = self.manifest.tensors
         widest = max(t.rows * t.columns for t in specs.values()) * samples
         return Workspace(
@@ -225,28 +239,37 @@ class _Linker:
         array = self._array()
         floor = bias_floor_of(np.full(PANEL, ZERO_BLOCK, np.int16), 8, array)
         call: Callable[..., None] = matmul_dynamic
-        groups = []
-        for g in range(op.groups):
-            segments = segments_of(op, g, a, b, self.machine.array.rows)
-            a_row, b_row = g * op.a.row_step, g * op.b.row_step
-            a_column, b_column = g * op.a.column_step, g * op.b.column_step
-            lines = (
-                b.column_index[b_column : b_column + op.n]
-                if op.b.transposed
-                else b.row_index[b_row : b_row + op.n]
+        alike: dict[tuple[int, ...], list[int]] = {}  # groups whose segments are the same run in one call
+        segments = [segments_of(op, g, a, b, self.machine.array.rows) for g in range(op.groups)]
+        for g, s in enumerate(segments):
+            alike.setdefault(tuple(s.starts.tolist()), []).append(g)
+        calls = []
+        for groups in alike.values():
+            a_places = np.array([(g * op.a.row_step, g * op.a.column_step) for g in groups], np.int64)
+            b_places = np.array([(g * op.b.row_step, g * op.b.column_step) for g in groups], np.int64)
+            o_places = np.array([(g * op.out.row_step, g * op.out.column_step) for g in groups], np.int64)
+            index, axis = (b.column_index, 1) if op.b.transposed else (b.row_index, 0)
+            left = (
+                np.stack([a.row_index[r : r + op.m] for r, _ in a_places]),
+                np.stack([segments[g].a_blocks for g in groups]),
+                a_places,
             )
-            left: tuple[Any, ...] = (a.row_index[a_row : a_row + op.m], segments.a_blocks, a_row, a_column)
-            right: tuple[Any, ...] = (lines, segments.b_blocks, b_row, b_column, op.b.transposed, floor)
-            out: tuple[Any, ...] = (g * op.out.row_step, g * op.out.column_step)
-            groups.append((left, right, _edges(segments, op.k), out))
+            right = (
+                np.stack([index[place[axis] : place[axis] + op.n] for place in b_places]),
+                np.stack([segments[g].b_blocks for g in groups]),
+                b_places,
+                op.b.transposed,
+                floor,
+                *_edges(segments[groups[0]], op.k),
+            )
+            calls.append((left, right, o_places))
 
         def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
-            for left, right, edges, out in groups:
+            for left, right, o_places in calls:
                 call(
-                    w.samples, op.m, op.k, op.n,
-                    w.codes[a.name], w.shared[a.name], *left,
+                    w.samples, op.k, w.codes[a.name], w.shared[a.name], *left,
                     w.codes[b.name], w.shared[b.name], *right,
-                    *edges, sums, exponents, *out, *array, counts,
+                    sums, exponents, o_places, *array, counts,
                 )  # fmt: skip
 
         return compute
@@ -338,10 +361,13 @@ class _Linker:
         session = HostSession(self.manifest, op, self.trace.sections[op.model])
         specs, out = self.manifest.tensors, self.manifest.tensors[op.out.tensor]
 
+        walks = {s.value: walk_of_source(self.manifest, s) for s in op.sources if s.source in specs}
+
         def feed(w: Workspace, source: SourceSpec, sample: int) -> NDArray[Any]:
             if source.source in w.inputs:
                 return w.inputs[source.source][sample : sample + 1]
-            return to_value(self.manifest, source, stored(w, specs[source.source], sample))
+            spec = specs[source.source]
+            return walks[source.value].to_value(decode_tensor(spec, stored(w, spec, sample)))
 
         def run(w: Workspace) -> None:
             for s in range(w.samples):

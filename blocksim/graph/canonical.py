@@ -39,11 +39,14 @@ class Canonical:
     weights : dict of str to float32 array
     inputs : dict of str to tuple
         Shape and ONNX element type of each real input, its leading axis 1.
+    free_batch : bool
+        Whether the leading axis of every input is free.
     """
 
     model: onnx.ModelProto
     weights: dict[str, NDArray[np.float32]]
     inputs: dict[str, tuple[tuple[int, ...], int]]
+    free_batch: bool
 
 
 def read(path: Path) -> onnx.ModelProto:
@@ -55,7 +58,8 @@ def read(path: Path) -> onnx.ModelProto:
         If it is missing, is not ONNX, or is truncated.
     """
     if not path.is_file():
-        raise BlocksimError(path, "file", "missing", "give the path of an ONNX model")
+        what = "a folder" if path.is_dir() else "missing"
+        raise BlocksimError(path, "file", what, "give the path of an ONNX model")
     try:
         model = onnx.load(str(path))
     except Exception as error:  # protobuf and file errors have no common base
@@ -90,10 +94,15 @@ def canonicalise(model: onnx.ModelProto, path: Path, bind: dict[str, int]) -> Ca
     model = onnx.ModelProto.FromString(model.SerializeToString())
     model.ir_version = min(model.ir_version, MAX_IR)
     weights = _take_weights(model, path)
+    free_batch = all(
+        value.type.tensor_type.shape.dim and not value.type.tensor_type.shape.dim[0].HasField("dim_value")
+        for value in model.graph.input
+        if value.name not in weights
+    )
     inputs, free = _bind(model, path, bind, set(weights))
     optimised = _optimise(model, path, free)
     _rewrite(optimised)
-    return Canonical(optimised, weights, inputs)
+    return Canonical(optimised, weights, inputs, free_batch)
 
 
 def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.float32]]:
@@ -130,7 +139,14 @@ def _bind(
     real = [i for i in model.graph.input if i.name not in weights]
     for value in real:
         shape = []
+        kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+        if kind in ("FLOAT16", "BFLOAT16", "DOUBLE"):
+            raise BlocksimError(
+                path, value.name, kind.lower(), "inputs must be float32; export it in float32"
+            )
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if not dim.HasField("dim_value") and not dim.dim_param:
+                dim.dim_param = f"{value.name}.{axis}"
             if dim.HasField("dim_value"):
                 size = dim.dim_value
             elif axis == 0:
@@ -138,7 +154,7 @@ def _bind(
             elif dim.dim_param in bind:
                 size = bind[dim.dim_param]
             else:
-                name = dim.dim_param or f"axis {axis}"
+                name = dim.dim_param
                 raise BlocksimError(path, value.name, f"dimension {name} is free", f"give --bind {name}=SIZE")
             if axis == 0 and size != 1:
                 raise BlocksimError(

@@ -117,7 +117,7 @@ def _gemm(state: State, node: onnx.NodeProto) -> bool:
         return False
     array = weight if attribute(node, "transB", 0) else weight.T
     scale = attribute(node, "alpha", 1.0)
-    return scale == 1.0 and _linear(state, node.output[0], view, node.input[1], array, bias, scale)
+    return _linear(state, node.output[0], view, node.input[1], array, bias, scale)
 
 
 def _matmul(state: State, node: onnx.NodeProto) -> bool:

@@ -75,6 +75,7 @@ def build(canonical: Canonical, path: Path) -> Graph:
         constants=state.used,
         canonical=model.SerializeToString(),
         weights=canonical.weights,
+        free_batch=canonical.free_batch,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,16 +63,17 @@ class Tensor:
 
     def to_matrix(self, value: NDArray[np.floating]) -> Matrix:
         """The ONNX value as this tensor's matrix, `scale` applied."""
-        rows, columns = self._walk()
+        rows, columns = self._walk
         matrix = np.empty((self.rows, self.columns), np.float32)
         matrix[rows, columns] = value
         return matrix * np.float32(self.scale)
 
     def to_value(self, matrix: NDArray[np.floating]) -> Matrix:
         """The matrix as the ONNX value, `scale` taken off."""
-        rows, columns = self._walk()
+        rows, columns = self._walk
         return (matrix[rows, columns] / self.scale).astype(np.float32)
 
+    @cached_property
     def _walk(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         grid = np.indices(self.shape).reshape(len(self.axes), *self.shape)
         rows = sum((g * a.row_step for g, a in zip(grid, self.axes, strict=True)), np.zeros(self.shape, int))
@@ -227,6 +229,10 @@ class Graph:
     constants : dict of str to float32 array
     canonical : bytes
         The canonical ONNX graph without large weights, for the fp32 reference.
+    weights : dict of str to float32 array
+        The weights that `canonical` is without.
+    free_batch : bool
+        Whether the file leaves the batch free, so that samples can be given together.
     """
 
     source: str
@@ -237,6 +243,7 @@ class Graph:
     constants: dict[str, Matrix] = field(repr=False)
     canonical: bytes = field(repr=False)
     weights: dict[str, Matrix] = field(repr=False)
+    free_batch: bool
 
     def matmuls(self) -> Iterator[Matmul]:
         """The products, in order."""

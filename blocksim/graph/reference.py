@@ -9,7 +9,36 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from blocksim.errors import BlocksimError
 from blocksim.graph.ir import Graph, Matrix
+
+
+def refuse_mixed_batch(
+    graph: Graph, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, Matrix]
+) -> None:
+    """Check that the model's file treats the samples of a batch apart, as the datapath does.
+
+    Raises
+    ------
+    BlocksimError
+        If a batch of two gives something else than the two samples alone.
+    """
+    import onnxruntime as ort
+
+    samples = min(2, len(next(iter(inputs.values()))))
+    if samples < 2 or not graph.free_batch:
+        return
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(graph.source, options, providers=["CPUExecutionProvider"])
+    feeds = {name: array[:samples] for name, array in inputs.items()}
+    for name, together in zip(outputs, session.run(list(outputs), feeds), strict=True):
+        alone = outputs[name][:samples]
+        scale = float(np.abs(alone).max())
+        if together.shape != alone.shape or float(np.abs(together - alone).max()) > 1e-2 * scale + 1e-6:
+            raise BlocksimError(
+                graph.source, name, "mixes the samples of a batch", "export it with a leading axis of 1"
+            )
 
 
 class Reference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,7 @@ class ReportData(Entry):
     blocksim: str
     model: str
     machine: str
+    machine_parameters: dict[str, Any] = Field(description="every field of the machine's file")
     costs: str
     precision: str
     formats: dict[str, str]

@@ -91,6 +91,7 @@ def measure(
         blocksim=__version__,
         model=manifest.model,
         machine=machine.name,
+        machine_parameters=machine.model_dump(mode="json"),
         costs=costs.name,
         precision=manifest.precision,
         formats=manifest.formats,
@@ -151,7 +152,8 @@ def measure_fp32(
     accuracy = _accuracy(reference, labels)
     samples = len(next(iter(inputs.values())))
     data = ReportData(
-        blocksim=__version__, model=Path(graph.source).name, machine=machine.name, costs=machine.costs,
+        blocksim=__version__, model=Path(graph.source).name, machine=machine.name,
+        machine_parameters=machine.model_dump(mode="json"), costs=machine.costs,
         precision="fp32", formats={}, samples=samples, layer_samples=0, accuracy=accuracy,
         reference_accuracy=accuracy, cycles=None, clock_ghz=machine.clock_ghz, utilisation=None,
         energy_pj=None, footprint=footprint, outputs=_output_errors(reference, reference),

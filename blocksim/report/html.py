@@ -41,8 +41,8 @@ def page(reports: Sequence[Measurement], title: str | None = None) -> str:
         figures.append(("What a block size buys, and what it costs", plots.tradeoff(measured)))
     if detail is not None:
         figures += [
-            ("Error per layer", plots.error(measured)),
-            ("Cycles by unit", plots.cycles(detail)),
+            (f"Error per layer, over the first {detail.data.layer_samples} samples", plots.error(measured)),
+            *((f"Cycles by unit, {r.data.precision}", plots.cycles(r)) for r in measured),
             ("Energy by component", plots.energy(measured)),
             ("Memory by part", plots.memory(measured)),
         ]

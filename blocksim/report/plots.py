@@ -28,6 +28,23 @@ UNIT_COLOURS = {
     "elementwise": "#e4a5c0",
     "host": "#8a8a8a",
 }
+COMPONENTS = {
+    "DRAM": "#3b6ea5",
+    "weight SRAM": "#5aa6b2",
+    "activation SRAM": "#4f9d69",
+    "accumulators": "#7a68ae",
+    "vector buffer": "#b5507a",
+    "array": "#e0882f",
+    "requantizer": "#a65e3a",
+    "softmax": "#2f4858",
+    "norm": "#9bc53d",
+    "lut": "#e4a5c0",
+    "elementwise": "#6c757d",
+    "dma": "#c8553d",
+    "static": "#c2a83e",
+}
+"""Components of the energy, in the order of a bar, each in its own colour everywhere."""
+
 MEMORY_PARTS = {
     "weight codes": "weight_bits",
     "exponents": "metadata_bits",
@@ -113,7 +130,7 @@ def error(reports: Sequence[Measurement]) -> Figure:
     axes.set_ylabel("SQNR against fp32 [dB], higher is better")
     axes.set_title("Where the error comes in: every stored tensor, first to last", loc="left")
     if measured:
-        axes.legend(fontsize=8, ncols=2, frameon=False)
+        axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
@@ -146,17 +163,15 @@ def energy(reports: Sequence[Measurement]) -> Figure:
     """Energy by component, one bar per report."""
     measured = _measured(reports)
     figure, axes = _figure(9, 1.6 + 0.45 * len(measured))
-    components = sorted(
-        {c for r in measured for c in r.data.energy},
-        key=lambda c: -max(r.data.energy.get(c, 0.0) for r in measured),
-    )
+    components = [c for c in COMPONENTS if any(r.data.energy.get(c) for r in measured)]
     labels = [r.data.precision for r in measured]
     left = np.zeros(len(measured))
-    for colour, component in zip(PALETTE, components, strict=False):
+    for colour, component in ((COMPONENTS[c], c) for c in components):
         values = np.array([r.data.energy.get(component, 0.0) for r in measured]) / 1e6
         axes.barh(labels, values, left=left, color=colour, label=component)
         left += values
     axes.invert_yaxis()
+    axes.margins(x=0.05)
     axes.set_xlabel("energy per sample [uJ]")
     costs = measured[0].data.costs if measured else ""
     axes.set_title(f"Where the energy goes ({costs})", loc="left")

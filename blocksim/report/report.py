@@ -13,7 +13,7 @@ from blocksim.errors import BlocksimError
 from blocksim.measure.figures import Layer, Measurement, ReportData
 from blocksim.report.html import page
 from blocksim.report.plots import Plots
-from blocksim.report.table import frame, plain
+from blocksim.report.table import compare, plain
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,8 +52,9 @@ class Report(Measurement):
         return self.data.model_dump_json(indent=2) + "\n"
 
     def save(self, folder: Path | str, html: bool = True) -> None:
-        """Write ``report.json``, ``layers.csv`` and ``report.html`` into an existing folder."""
+        """Write ``report.json``, ``layers.csv`` and ``report.html`` into a folder."""
         folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(self.to_json())
         self.layers.to_csv(folder / "layers.csv", index=False)
         if html:
@@ -83,4 +84,4 @@ class Report(Measurement):
         return plain([self])
 
     def _repr_html_(self) -> str:
-        return frame([self]).to_html()
+        return compare([self]).to_html()

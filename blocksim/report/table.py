@@ -47,7 +47,7 @@ def rows(reports: Sequence[Measurement]) -> list[dict[str, object]]:
     return table
 
 
-def frame(reports: Sequence[Measurement]) -> pd.DataFrame:
+def compare(reports: Sequence[Measurement]) -> pd.DataFrame:
     """The table as a DataFrame."""
     import pandas as pd
 
@@ -90,6 +90,27 @@ def rich_table(reports: Sequence[Measurement], title: str) -> Table:
     for row in texts(reports):
         table.add_row(*(row[name] for name in shown))
     return table
+
+
+LOSSES = {
+    "flushed": "terms flushed",
+    "overflows": "accumulator overflows",
+    "clamped": "exponents clamped",
+    "saturated": "codes saturated",
+    "constants": "codes or exponents of constants brought into range",
+}
+"""What can be lost, as `Saturation` counts it."""
+
+
+def losses(reports: Sequence[Measurement]) -> list[str]:
+    """One line for every report that lost something on the way."""
+    lines = []
+    for report in reports:
+        lost = report.data.saturation.model_dump()
+        said = ", ".join(f"{count:,} {LOSSES[name]}" for name, count in lost.items() if count)
+        if said:
+            lines.append(f"{report.data.precision} lost on the way, over all samples: {said}")
+    return lines
 
 
 def plain(reports: Sequence[Measurement]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from blocksim.errors import BlocksimError
+from blocksim.output import output_file
 from blocksim.trace.isa import INSTRUCTION, UNIT_OF, Opcode, Program, Unit
 from blocksim.trace.manifest import TRACE_VERSION, Manifest
 
@@ -35,7 +36,7 @@ class Trace:
     sections: dict[str, bytes]
 
     def save(self, path: Path | str) -> None:
-        """Write the trace as one safetensors file, by way of a partial file beside it."""
+        """Write the trace as one safetensors file, by way of a new file beside it."""
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
@@ -50,13 +51,11 @@ class Trace:
             "manifest.sha256": hashlib.sha256(text.encode()).hexdigest(),
             "program.sha256": hashlib.sha256(code.tobytes()).hexdigest(),
         }
-        partial = path.with_name(path.name + ".partial")
-        try:
-            save_file(tensors, str(partial), metadata)
-            partial.replace(path)
-        except (OSError, SafetensorError) as error:
-            partial.unlink(missing_ok=True)
-            raise BlocksimError(path, "file", "cannot be written", str(error)) from None
+        with output_file(path) as partial:
+            try:
+                save_file(tensors, str(partial), metadata)
+            except SafetensorError as error:
+                raise BlocksimError(path, "file", "cannot be written", str(error)) from None
 
     @classmethod
     def open(cls, path: Path | str) -> Trace:
@@ -71,7 +70,8 @@ class Trace:
 
         path = Path(path)
         if not path.is_file():
-            raise BlocksimError(path, "file", "missing", "give the path of a trace")
+            what = "a folder" if path.is_dir() else "missing"
+            raise BlocksimError(path, "file", what, "give the path of a trace")
         try:
             with safe_open(str(path), "numpy") as file:
                 metadata = file.metadata() or {}
@@ -111,6 +111,17 @@ class Trace:
         program = np.frombuffer(code, INSTRUCTION)
         _check_program(path, program, manifest)
         return cls(manifest, program, sections)
+
+
+def is_trace(path: Path) -> bool:
+    """Whether a file is a trace, of whatever version."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "numpy") as file:
+            return "blocksim-trace" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def _check_program(path: Path, program: Program, manifest: Manifest) -> None:

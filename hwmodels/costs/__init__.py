@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FOLDER = Path(__file__).parent
 Status = Literal["cited", "derived", "chosen"]
@@ -86,7 +86,7 @@ class CostTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
-    node_nm: int
+    node_nm: float
     add: tuple[Arithmetic, ...] = Field(min_length=1)
     mul: tuple[Arithmetic, ...] = Field(min_length=1)
     relative_to_add: dict[str, Relative]
@@ -94,6 +94,13 @@ class CostTable(BaseModel):
     dram: dict[str, DramAccess]
     register_: Register = Field(alias="register")
     static: Static
+
+    @model_validator(mode="after")
+    def _complete(self) -> CostTable:
+        missing = {"shift", "compare", "lzc", "table"} - set(self.relative_to_add)
+        if missing:
+            raise ValueError(f"relative_to_add has no {', '.join(sorted(missing))}")
+        return self
 
     def figure(self, action: str, bank_kib: float = 0.0, dram: str = "ddr") -> Figure:
         """Energy of one unit of an action.

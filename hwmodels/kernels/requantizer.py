@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.kernels.jit import kernel
-from hwmodels.units.ops import largest
+from hwmodels.units.ops import largest, magnitude
 from hwmodels.units.requantizer import (
     NO_KEY,
     block_exponent,
@@ -34,15 +34,27 @@ def requantize(
 ) -> None:
     """Fill `codes` and `shared`; `counts` are the clamped exponents and the saturated codes."""
     n = sums.shape[1]
+    peaks = np.empty(n, np.int64)
     tops = np.empty(n, np.int64)
     stored = np.empty(n, np.int64)
     for rb in range(row_edges.shape[0] - 1):
+        first, same = exponents[row_edges[rb]], True
         for j in range(n):
-            tops[j] = 2 * NO_KEY
+            peaks[j] = 0
         for i in range(row_edges[rb], row_edges[rb + 1]):
             row, own = sums[i], exponents[i]
             for j in range(n):
-                tops[j] = largest(tops[j], rank(row[j], own[j], bits))
+                same = same & (own[j] == first[j])
+                peaks[j] = largest(peaks[j], magnitude(row[j]))
+        for j in range(n):
+            tops[j] = rank(peaks[j], first[j], bits)  # under one exponent the rank grows with the magnitude
+        if not same:
+            for j in range(n):
+                tops[j] = 2 * NO_KEY
+            for i in range(row_edges[rb], row_edges[rb + 1]):
+                row, own = sums[i], exponents[i]
+                for j in range(n):
+                    tops[j] = largest(tops[j], rank(row[j], own[j], bits))
         clamped = 0
         for cb in range(column_edges.shape[0] - 1):
             top = 2 * NO_KEY

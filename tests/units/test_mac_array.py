@@ -118,14 +118,16 @@ def test_dynamic_kernel_is_result(case: tuple[MacArrayConfig, MatmulOperands]) -
     floor = np.full(PANEL, mac_array.bias_floor(ZERO_BLOCK, 8, word.bits, lane.guard_bits, lane.max_shift))
     a, ea = np.array(o.a, np.int16), np.array(o.a_exponents, np.int16)
     w, ew = np.array(o.w, np.int16), np.array(o.w_exponents, np.int16)
+    origin = np.zeros((1, 2), np.int64)
     for transposed in (False, True):
         b, eb = (w.T.copy(), ew.T.copy()) if transposed else (w, ew)
         sums, exponents = np.zeros((2 * m, n), np.int64), np.zeros((2 * m, n), np.int16)
         counts = np.zeros(4, np.int64)
         matmul_dynamic(
-            2, m, k, n, np.vstack([a, a]), np.vstack([ea, ea]), np.arange(m), np.arange(depth), 0, 0,
-            np.vstack([b, b]), np.vstack([eb, eb]), np.arange(n), np.arange(depth), 0, 0, transposed, floor,
-            np.array([*o.segments, k]), last, sums, exponents, 0, 0, *array_arguments(config), counts,
+            2, k, np.vstack([a, a]), np.vstack([ea, ea]), np.arange(m)[None], np.arange(depth)[None], origin,
+            np.vstack([b, b]), np.vstack([eb, eb]), np.arange(n)[None], np.arange(depth)[None], origin,
+            transposed, floor, np.array([*o.segments, k]), last, sums, exponents, origin,
+            *array_arguments(config), counts,
         )  # fmt: skip
         assert sums.tolist() == want.sums * 2
         assert exponents.tolist() == want.exponents * 2
