@@ -31,6 +31,26 @@ class View:
 
 @dataclass
 class State:
+    """An import on its way.
+
+    Attributes
+    ----------
+    path : Path
+        The ONNX file, for messages.
+    values, constants, weights : dict
+        ONNX values on the datapath, small constants, and large weights, by their ONNX name.
+    used : dict of str to array
+        Constants that operators use, by the operators' names for them.
+    tensors, operators
+        The graph so far.
+    consumers : dict of str to list of nodes
+        Who reads an ONNX value.
+    distance : dict of str to (int, str)
+        Of each operator, the steps to the nearest one named after a weight, and that one's name.
+    shapes, inputs, outputs, opset
+        Of the canonical model.
+    """
+
     path: Path
     values: dict[str, View] = field(default_factory=dict)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)

@@ -7,7 +7,6 @@ hash of all hwmodels sources and the Numba version. Ranges are asserted in the p
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -55,16 +54,17 @@ def _identity_of_fits(name: str) -> None:
 
 
 def _register(module: ModuleType, skip: tuple[str, ...] = ()) -> None:
-    """Make a unit's ops callable from kernels: every function that takes plain integers."""
-    for name, f in vars(module).items():
-        if isinstance(f, FunctionType) and f.__module__ == module.__name__ and name not in skip:
-            annotations = inspect.get_annotations(f)
-            if not {"config", "operands", "return"} & {k for k, v in annotations.items() if "Config" in v}:
-                register_jitable(f)
+    """Make a unit's functions callable from kernels; what a kernel never calls is never compiled."""
+    for name, function in vars(module).items():
+        if isinstance(function, FunctionType) and function.__module__ == module.__name__ and name not in skip:
+            register_jitable(function)
 
 
-for _name in ("fits", "fits_unsigned"):
+UNCHECKED = ("fits", "fits_unsigned")
+"""Ops that only assert a range: in a kernel they are their first argument."""
+
+for _name in UNCHECKED:
     _identity_of_fits(_name)
-_register(ops, skip=("fits", "fits_unsigned"))
+_register(ops, skip=UNCHECKED)
 for _module in (aligner, accumulator, requantizer, lut, softmax, norm, elementwise, mac_array):
     _register(_module)
