@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode, Unit
+from blocksim.trace.manifest import OpSpec
 
 HEADER = f"{'#':>6}  {'opcode':<8}{'operator':<28}{'tile':<34}{'addresses':<46}waits for"
 
@@ -41,10 +42,17 @@ def listing(trace: Trace) -> Iterator[str]:
             columns = f"{record['column']}:{record['column'] + record['columns']}]"
             tile = f"{rows}, {columns}" + (f" group {record['group']}" if record["group"] else "")
             tile += " spilled" if flags & Flag.SPILL else ""
-            names = [f"{n}={record[n]:#x}" for n in ("a", "b", "c") if record[n]]
+            names = [f"{n}={record[n]:#x}" for n in _operands(opcode, manifest.operators[record["op_id"]])]
             addresses = " ".join([*names, f"-> {record['dst']:#x}"])
         waits = " ".join(
             f"{Unit(u).name.lower()}#{ticket}" for u, ticket in enumerate(record["wait"]) if ticket
         )
         name = manifest.operators[record["op_id"]].name
         yield f"{i:>6}  {opcode.name:<8}{name:<28}{tile:<34}{addresses:<46}{waits}".rstrip()
+
+
+def _operands(opcode: Opcode, op: OpSpec) -> str:
+    """The address fields that an instruction uses."""
+    if opcode is Opcode.MATMUL:
+        return "ab" if op.bias is None else "abc"
+    return {Opcode.NORM: "abc", Opcode.ADD: "ab", Opcode.MUL: "ab"}.get(opcode, "a")

@@ -62,7 +62,7 @@ roundings = st.sampled_from([FLOOR, HALF_UP, RNE])
 @st.composite
 def products(draw: st.DrawFn) -> tuple[MacArrayConfig, MatmulOperands]:
     rows = draw(st.sampled_from([4, 6, 64]))
-    m, k, n = draw(st.integers(1, 3)), draw(st.integers(1, 14)), draw(st.integers(1, 3))
+    m, k, n = draw(st.integers(1, 11)), draw(st.integers(1, 14)), draw(st.integers(1, 3))
     cuts = draw(st.lists(st.integers(1, 13), max_size=4))
     segments = mac_array.segment_starts(k, rows, cuts)
     seed = draw(st.integers(0, 2**31))
@@ -75,7 +75,8 @@ def products(draw: st.DrawFn) -> tuple[MacArrayConfig, MatmulOperands]:
         return np.where(rng.random(e.shape) < 0.2, ZERO_BLOCK, e) if zeros else e
 
     w_bits = draw(st.sampled_from([4, 8]))
-    ea, ew = exponents(m), exponents(n)
+    height = draw(st.integers(1, 6))  # rows of a block share their exponents
+    ea, ew = exponents(m)[np.arange(m) // height], exponents(n)
     index = np.searchsorted(segments, np.arange(k), side="right") - 1
     a = np.where(ea[:, index] == ZERO_BLOCK, 0, rng.integers(-127, 128, (m, k)))
     limit = 2 ** (w_bits - 1) - 1
