@@ -69,11 +69,13 @@ class Experiment:
         Threads for execution; all cores by default. The bits do not depend on it.
     progress : bool
         Show progress bars.
+    inputs_name, labels_name : object
+        Their files, for messages.
 
     Raises
     ------
     BlocksimError
-        If the model or the inputs cannot be used.
+        If the model, the inputs or the labels cannot be used.
     """
 
     def __init__(

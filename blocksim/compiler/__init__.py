@@ -9,9 +9,21 @@ from blocksim.compiler.assign import assign
 from blocksim.compiler.constants import ConstantStore, encode_constants
 from blocksim.compiler.emit import Emitter
 from blocksim.compiler.precision import Precision
-from blocksim.compiler.tiling import tile_matmul, tile_vector
+from blocksim.compiler.tiling import Tiling, tile_matmul, tile_vector
 from blocksim.errors import BlocksimError
-from blocksim.graph.ir import Axes, Elementwise, Graph, Host, Lut, Matmul, Norm, Operand, Operator, Softmax
+from blocksim.graph.ir import (
+    Axes,
+    Elementwise,
+    Graph,
+    Host,
+    Lut,
+    Matmul,
+    Norm,
+    Operand,
+    Operator,
+    Softmax,
+    out_of,
+)
 from blocksim.trace.file import Trace
 from blocksim.trace.manifest import (
     InputSpec,
@@ -62,17 +74,15 @@ def compile_graph(
     if strict:
         _refuse_host_macs(graph)
     specs = assign(graph, precision)
-    tiles = {
-        op.name: tuple(first for first, _ in tile_matmul(machine, specs[op.out.tensor], op.m, op.n).tiles)
-        for op in graph.matmuls()
-    }
-    store = encode_constants(graph, precision, tiles)
+    tilings = {op.name: _tiling(op, machine, specs) for op in graph.operators if not isinstance(op, Host)}
+    store = encode_constants(graph, precision, tilings)
     tables = _add_tables(graph, machine, store)
     for op in graph.operators:
         if isinstance(op, Host):
             store.add_bytes(f"{op.name}.model", op.model, "host")
-    operators = tuple(_op_spec(op, graph, machine, specs, tables) for op in graph.operators)
-    emitter = Emitter(machine, specs, store, {o.tensor for o in graph.outputs}, where or machine.name)
+    operators = tuple(_op_spec(op, graph, tilings, tables) for op in graph.operators)
+    kept = {o.tensor for o in graph.outputs}
+    emitter = Emitter(machine, specs, store, tilings, kept, where or machine.name)
     program = emitter.run(operators)
     manifest = Manifest(
         blocksim=__version__,
@@ -132,9 +142,16 @@ def _add_tables(graph: Graph, machine: Machine, store: ConstantStore) -> dict[st
     return addresses
 
 
-def _op_spec(
-    op: Operator, graph: Graph, machine: Machine, specs: dict[str, TensorSpec], tables: dict[str, int]
-) -> OpSpec:
+def _tiling(op: Operator, machine: Machine, specs: dict[str, TensorSpec]) -> Tiling:
+    """How an operator of the datapath is cut into instructions."""
+    out = specs[out_of(op)]
+    if isinstance(op, Matmul):
+        return tile_matmul(machine, out, op.m, op.n)
+    kind = op.kind if isinstance(op, Elementwise) else type(op).__name__.lower()
+    return tile_vector(machine, out, -(-machine.wide_bits(kind) // 8))
+
+
+def _op_spec(op: Operator, graph: Graph, tilings: dict[str, Tiling], tables: dict[str, int]) -> OpSpec:
     """An operator as the trace describes it."""
     if isinstance(op, Host):
         return OpSpec(
@@ -144,39 +161,35 @@ def _op_spec(
                 SourceSpec(value=s.value, source=s.source, axes=_plain(s.axes)) for s in op.sources
             ),
         )  # fmt: skip
+    spill = tilings[op.name].spill
     if isinstance(op, Matmul):
-        spill = tile_matmul(machine, specs[op.out.tensor], op.m, op.n).spill
         return OpSpec(
             name=op.name, kind="matmul", a=_operand(op.a), b=_operand(op.b) if op.b else None,
             out=_operand(op.out), weight=op.weight, bias=op.bias,
             groups=op.groups, m=op.m, k=op.k, n=op.n, spill=spill,
         )  # fmt: skip
     out, a = OperandSpec(tensor=op.out), OperandSpec(tensor=op.a)
-
-    def spills(kind: str) -> bool:
-        return tile_vector(machine, specs[op.out], -(-machine.wide_bits(kind) // 8)).spill
-
     if isinstance(op, Norm):
         columns = graph.tensors[op.a].columns
         return OpSpec(
             name=op.name, kind="norm", a=a, out=out, weight=op.gamma, bias=op.beta,
             epsilon=epsilon_of(op.epsilon, columns), centred=op.centred,
-            tables={"table.root": tables["table.root"]}, spill=spills("norm"),
+            tables={"table.root": tables["table.root"]}, spill=spill,
         )  # fmt: skip
     if isinstance(op, Softmax):
         used = {name: tables[name] for name in ("table.exp2", "table.reciprocal")}
-        return OpSpec(name=op.name, kind="softmax", a=a, out=out, tables=used, spill=spills("softmax"))
+        return OpSpec(name=op.name, kind="softmax", a=a, out=out, tables=used, spill=spill)
     if isinstance(op, Lut):
         name = f"table.{op.function}"
         return OpSpec(
             name=op.name, kind="lut", a=a, out=out, function=op.function,
-            tables={name: tables[name]}, spill=spills("lut"),
+            tables={name: tables[name]}, spill=spill,
         )  # fmt: skip
     assert isinstance(op, Elementwise)
     return OpSpec(
         name=op.name, kind="add" if op.kind == "add" else "mul", a=a,
         b=OperandSpec(tensor=op.b) if op.b else None,
-        out=out, constant=op.constant, spill=spills(op.kind),
+        out=out, constant=op.constant, spill=spill,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocksim.compiler.precision import Precision
+from blocksim.compiler.tiling import Tiling
 from blocksim.graph.ir import Elementwise, Graph, Matmul, Norm
 from blocksim.trace.manifest import ConstantSpec
 from hwmodels.formats import Format
@@ -90,19 +91,20 @@ class ConstantStore:
         self.sections[spec.name] = data
 
 
-def encode_constants(graph: Graph, precision: Precision, tiles: dict[str, tuple[int, ...]]) -> ConstantStore:
+def encode_constants(graph: Graph, precision: Precision, tilings: dict[str, Tiling]) -> ConstantStore:
     """Encode every weight, bias, norm parameter and added constant of a graph.
 
-    `tiles` are the first columns of each product's tiles: its weights are packed tile by tile.
+    `tilings` are those of the operators: a product's weights are packed tile by tile.
     """
     store = ConstantStore()
     for op in graph.operators:
         if isinstance(op, Matmul) and op.weight is not None:
+            starts_at = tuple(first for first, _ in tilings[op.name].tiles)
             form = precision.of("weight", op.weight)
-            store.add_matrix(op.weight, graph.constants[op.weight], form, "weight", tiles[op.name])
+            store.add_matrix(op.weight, graph.constants[op.weight], form, "weight", starts_at)
             if op.bias is not None:
                 form = precision.of("bias", op.bias)
-                store.add_matrix(op.bias, graph.constants[op.bias][:, None], form, "bias", tiles[op.name])
+                store.add_matrix(op.bias, graph.constants[op.bias][:, None], form, "bias", starts_at)
         elif isinstance(op, Norm):
             for name in (op.gamma, op.beta):
                 form = precision.of("vector", name)

@@ -10,7 +10,7 @@ import numpy as np
 from blocksim.compiler.constants import ConstantStore, aligned
 from blocksim.compiler.hazards import HazardTracker, Region
 from blocksim.compiler.memory import FirstFit, Ring
-from blocksim.compiler.tiling import Tiling, tile_matmul, tile_vector
+from blocksim.compiler.tiling import Tiling
 from blocksim.errors import BlocksimError
 from blocksim.trace.isa import INSTRUCTION, UNIT_OF, Flag, Opcode, Program, Unit
 from blocksim.trace.manifest import ConstantSpec, OperandSpec, OpSpec, TensorSpec
@@ -34,6 +34,8 @@ class Emitter:
     machine : Machine
     specs : dict of str to TensorSpec
     store : ConstantStore
+    tilings : dict of str to Tiling
+        By operator.
     kept : set of str
         Graph outputs: stored to DRAM.
     where : str
@@ -43,6 +45,7 @@ class Emitter:
     machine: Machine
     specs: dict[str, TensorSpec]
     store: ConstantStore
+    tilings: dict[str, Tiling]
     kept: set[str]
     where: str
     dram: dict[str, int] = field(default_factory=dict)
@@ -90,16 +93,10 @@ class Emitter:
 
     def _on_datapath(self, op: OpSpec, position: int, uses: dict[str, list[int]]) -> None:
         out = self.specs[op.out.tensor]
-        wide_bytes = -(-self.machine.wide_bits(op.kind) // 8)
-        if op.kind == "matmul":
-            tiling = tile_matmul(self.machine, out, op.m, op.n)
-        else:
-            tiling = tile_vector(self.machine, out, wide_bytes)
-        if tiling.spill != op.spill:
-            raise AssertionError(f"{op.name}: the manifest and the tiling disagree")
+        tiling = self.tilings[op.name]
         sizes = {t: self.specs[t].nbytes for t in (*_reads(op), out.name)}
         if tiling.spill:
-            sizes[_wide(op)] = out.rows * out.columns * wide_bytes
+            sizes[_wide(op)] = out.rows * out.columns * -(-self.machine.wide_bits(op.kind) // 8)
         self._place(op, sizes, position, uses)
         if op.kind == "matmul":
             self._matmul(op, tiling)

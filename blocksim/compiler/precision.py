@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from blocksim.errors import BlocksimError
 from blocksim.yamlfile import read_yaml
 from hwmodels.formats import Block, Format, parse, parse_block
-
-Role = Literal["weight", "activation", "vector", "bias", "embedding"]
 
 WIDTHS: dict[str, tuple[int, ...]] = {
     "weight": (4, 8),

@@ -71,7 +71,7 @@ class CostModel:
             Opcode.REQUANT: lambda: requantizer.cycles(m.requantizer_config, n, bool(flags & Flag.SPILL)),
             Opcode.SOFTMAX: lambda: softmax.cycles(m.softmax_config, rows, columns),
             Opcode.NORM: lambda: norm.cycles(m.norm_config, rows, columns),
-            Opcode.LUT: lambda: -(-n // m.vector.lanes) + m.lut.latency,
+            Opcode.LUT: lambda: lut.cycles(m.lut_config(str(op.function)), n),
             Opcode.ADD: lambda: elementwise.cycles(m.elementwise_config, n),
             Opcode.MUL: lambda: elementwise.cycles(m.elementwise_config, n),
             Opcode.HOST: lambda: 0,

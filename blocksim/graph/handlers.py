@@ -31,6 +31,7 @@ Handler = Callable[[State, onnx.NodeProto], bool]
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """An attribute of a node, `default` where it has none of that name."""
     for attribute in node.attribute:
         if attribute.name == name:
             return helper.get_attribute_value(attribute)
@@ -38,6 +39,7 @@ def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 
 
 def leave(_state: State, _node: onnx.NodeProto) -> bool:
+    """Leave any node to the host."""
     return False
 
 
@@ -197,7 +199,7 @@ def _product_layout(
 
 def _fold_scale(state: State, tensor: str, alpha: float) -> bool:
     """Fold a constant factor into the weights of the only operator that feeds it."""
-    for i, op in enumerate(state.operators):
+    for op in state.operators:
         if out_of(op) == tensor and isinstance(op, Matmul) and op.weight is not None:
             if _readers(state, state.tensors[tensor].reference) != 1:
                 return False
@@ -205,7 +207,6 @@ def _fold_scale(state: State, tensor: str, alpha: float) -> bool:
                 if name is not None:
                     state.used[name] = state.used[name] * np.float32(alpha)
             state.tensors[tensor] = replace(state.tensors[tensor], scale=state.tensors[tensor].scale * alpha)
-            state.operators[i] = op
             return True
     return False
 

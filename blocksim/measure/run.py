@@ -164,12 +164,6 @@ def measure_fp32(
     return Measurement(data, dict(reference))
 
 
-def _file_name(graph: Graph) -> str:
-    from pathlib import Path
-
-    return Path(graph.source).name
-
-
 def _accuracy(outputs: Outputs, labels: NDArray[np.integer] | None) -> float | None:
     if labels is None:
         return None

@@ -110,6 +110,11 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
     return figure, axes
 
 
+def _legend(axes: Any) -> None:
+    """A legend beside the axes, where it covers nothing."""
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
 def _measured(reports: Sequence[Measurement]) -> list[Measurement]:
     return [r for r in reports if r.data.cycles is not None]
 
@@ -130,7 +135,7 @@ def error(reports: Sequence[Measurement]) -> Figure:
     axes.set_ylabel("SQNR against fp32 [dB], higher is better")
     axes.set_title("Where the error comes in: every stored tensor, first to last", loc="left")
     if measured:
-        axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        _legend(axes)
     return figure
 
 
@@ -155,7 +160,7 @@ def cycles(report: Measurement) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("cycles per sample")
     axes.set_title(f"What each unit does: {data.precision} on {data.machine}", loc="left")
-    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _legend(axes)
     return figure
 
 
@@ -175,7 +180,7 @@ def energy(reports: Sequence[Measurement]) -> Figure:
     axes.set_xlabel("energy per sample [uJ]")
     costs = measured[0].data.costs if measured else ""
     axes.set_title(f"Where the energy goes ({costs})", loc="left")
-    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _legend(axes)
     return figure
 
 
@@ -196,7 +201,7 @@ def memory(reports: Sequence[Measurement]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("KiB")
     axes.set_title("What the model takes; the ratio is that of its linear layers", loc="left")
-    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _legend(axes)
     return figure
 
 
@@ -223,7 +228,7 @@ def timeline(report: Measurement) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, t.cycles)
     axes.set_xlabel("cycle")
-    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _legend(axes)
     axes.set_title(
         f"One sample, {t.cycles:,} cycles: {report.data.precision} on {report.data.machine}", loc="left"
     )
@@ -237,7 +242,7 @@ def tradeoff(reports: Sequence[Measurement]) -> Figure:
         data = report.data
         first = next(iter(data.outputs.values()))
         axes.scatter([data.cycles], [first.sqnr_db], s=60, color=colour, label=data.precision)
-    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _legend(axes)
     axes.margins(0.18)
     axes.set_xlabel("cycles per sample, lower is better")
     axes.set_ylabel("SQNR of the output [dB], higher is better")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-BITS = (4, 8, 16)
-
 
 def packed_bytes(count: int, bits: int) -> int:
     """Bytes that `count` codes of `bits` bits take."""

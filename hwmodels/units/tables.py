@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 
 def _points(
@@ -32,6 +33,7 @@ def reciprocal_root(segments: int, fraction: int) -> tuple[int, ...]:
     return _points(lambda m: 1.0 / math.sqrt(m), 1.0, 4.0, segments, fraction)
 
 
+@cache
 def gelu(segments: int, span: int, fraction: int) -> tuple[int, ...]:
     """``x (1 + erf(x / sqrt 2)) / 2`` for x in [-span, span], with `fraction` fraction bits."""
     return _points(lambda x: 0.5 * x * (1.0 + math.erf(x / math.sqrt(2.0))), -span, span, segments, fraction)
