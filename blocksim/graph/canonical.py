@@ -17,11 +17,20 @@ import onnx
 from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
+from blocksim.graph.weights import WeightSource
 
 LARGE = 1024
 """Initialisers of this many elements or more, and matrices of any size, are weights, not structure."""
 
-NOT_WANTED = ["SkipLayerNormFusion", "BiasGeluFusion", "BiasSoftmaxFusion", "QuickGeluFusion"]
+NOT_WANTED = [
+    "SkipLayerNormFusion",
+    "BiasGeluFusion",
+    "BiasSoftmaxFusion",
+    "QuickGeluFusion",
+    "AttentionFusion",
+    "EmbedLayerNormFusion",
+    "MatmulBNFusion",
+]
 """Fusions of onnxruntime that would hide a tensor that the datapath stores."""
 
 MAX_IR = 13
@@ -75,7 +84,9 @@ def read(path: Path) -> onnx.ModelProto:
     return model
 
 
-def canonicalise(model: onnx.ModelProto, path: Path, bind: dict[str, int]) -> Canonical:
+def canonicalise(
+    model: onnx.ModelProto, path: Path, bind: dict[str, int], source: WeightSource | None = None
+) -> Canonical:
     """Bring a model to canonical form.
 
     Parameters
@@ -85,6 +96,8 @@ def canonicalise(model: onnx.ModelProto, path: Path, bind: dict[str, int]) -> Ca
         Its file, for messages.
     bind : dict of str to int
         Sizes of free dimensions other than the batch.
+    source : WeightSource, optional
+        Fills a skeleton: inputs that are weights.
 
     Raises
     ------
@@ -93,6 +106,7 @@ def canonicalise(model: onnx.ModelProto, path: Path, bind: dict[str, int]) -> Ca
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     model.ir_version = min(model.ir_version, MAX_IR)
+    _fill(model, path, source)
     weights = _take_weights(model, path)
     free_batch = all(
         value.type.tensor_type.shape.dim and not value.type.tensor_type.shape.dim[0].HasField("dim_value")
@@ -103,6 +117,24 @@ def canonicalise(model: onnx.ModelProto, path: Path, bind: dict[str, int]) -> Ca
     optimised = _optimise(model, path, free)
     _rewrite(optimised)
     return Canonical(optimised, weights, inputs, free_batch)
+
+
+def _fill(model: onnx.ModelProto, path: Path, source: WeightSource | None) -> None:
+    """Give a skeleton its weights: inputs of the weights' names become initialisers."""
+    for value in list(model.graph.input):
+        dims = value.type.tensor_type.shape.dim
+        fixed = bool(dims) and all(d.HasField("dim_value") for d in dims)
+        if not fixed or value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+            continue
+        shape = tuple(d.dim_value for d in dims)
+        if source is not None and source.has(value.name):
+            array = source.load(value.name, shape)
+            model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
+            model.graph.input.remove(value)
+        elif value.name.endswith((".weight", ".bias", "_embeddings", "_token")):
+            where, what = (path, "no weights") if source is None else (source.where, "missing")
+            remedy = "this is a skeleton; give --weights FILE.safetensors, MODEL.onnx or random"
+            raise BlocksimError(where, value.name, what, remedy if source is None else f"{path} needs it")
 
 
 def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.float32]]:

@@ -11,12 +11,16 @@ from onnx import numpy_helper
 
 from blocksim.errors import BlocksimError
 from blocksim.graph.canonical import Canonical, canonicalise, read
-from blocksim.graph.handlers import HANDLERS, leave
+from blocksim.graph.demand import view
+from blocksim.graph.handlers import HANDLERS
 from blocksim.graph.ir import Graph, GraphInput, GraphOutput, Matmul, Operator, Tensor, out_of, sources_of
-from blocksim.graph.state import State, leave_to_host
+from blocksim.graph.state import State
+from blocksim.graph.weights import WeightSource
 
 
-def import_onnx(path: Path | str, bind: dict[str, int] | None = None) -> Graph:
+def import_onnx(
+    path: Path | str, bind: dict[str, int] | None = None, weights: WeightSource | None = None
+) -> Graph:
     """Read an ONNX model as a typed graph of one sample.
 
     Parameters
@@ -25,6 +29,8 @@ def import_onnx(path: Path | str, bind: dict[str, int] | None = None) -> Graph:
         An ONNX file of a transformer in float32.
     bind : dict of str to int
         Sizes of free dimensions other than the batch.
+    weights : WeightSource, optional
+        What fills a skeleton.
 
     Returns
     -------
@@ -36,7 +42,7 @@ def import_onnx(path: Path | str, bind: dict[str, int] | None = None) -> Graph:
         If the file cannot be used; the message names the field and what would be right.
     """
     path = Path(path)
-    return build(canonicalise(read(path), path, bind or {}), path)
+    return build(canonicalise(read(path), path, bind or {}, weights), path)
 
 
 def build(canonical: Canonical, path: Path) -> Graph:
@@ -54,14 +60,16 @@ def build(canonical: Canonical, path: Path) -> Graph:
     for node in model.graph.node:
         if node.op_type == "Constant":
             state.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-        elif not HANDLERS.get(node.op_type, leave)(state, node):
-            leave_to_host(state, [node], node.input, node.output[0], f"{node.op_type.lower()}")
+        elif all(not name or state.constant(name) is not None for name in node.input) and node.input:
+            _compute(state, node)
+        elif node.op_type not in HANDLERS or not HANDLERS[node.op_type](state, node):
+            state.pending |= dict.fromkeys(node.output, node)
     outputs = []
     for output in model.graph.output:
-        view = state.view(output.name)
-        if view is None:
+        found = view(state, output.name)
+        if found is None:
             raise BlocksimError(path, output.name, "not computed", "an output must depend on an input")
-        outputs.append(GraphOutput(output.name, view.tensor, view.axes))
+        outputs.append(GraphOutput(output.name, found.tensor, found.axes))
     operators, tensors = _settle(state, {o.tensor for o in outputs})
     return Graph(
         source=str(path),
@@ -76,7 +84,33 @@ def build(canonical: Canonical, path: Path) -> Graph:
         canonical=model.SerializeToString(),
         weights=canonical.weights,
         free_batch=canonical.free_batch,
+        padding=state.padding,
     )
+
+
+def _compute(state: State, node: onnx.NodeProto) -> None:
+    """Compute a node whose inputs are all constants, through onnxruntime; it keeps its weight's name."""
+    import onnxruntime as ort
+
+    given = {name: state.constant(name) for name in node.input if name}
+    infos = [
+        onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+        for n, a in given.items()
+        if a is not None
+    ]
+    wanted = [onnx.ValueInfoProto(name=name) for name in node.output if name]
+    graph = onnx.helper.make_graph([node], "constant", infos, wanted)
+    opsets = [onnx.helper.make_opsetid("", state.opset)]
+    if node.domain:
+        opsets.append(onnx.helper.make_opsetid(node.domain, 1))
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    made = session.run(None, given)
+    origins = [state.origins.get(n, n) for n in node.input if n in state.weights or n in state.origins]
+    for info, array in zip(wanted, made, strict=True):
+        state.constants[info.name] = np.asarray(array)
+        if origins:
+            state.origins[info.name] = origins[0]
 
 
 def _shapes(canonical: Canonical) -> dict[str, tuple[int, ...]]:
@@ -118,7 +152,11 @@ def _settle(state: State, kept: set[str]) -> tuple[tuple[Operator, ...], dict[st
         if out_of(op) in needed:
             operators.insert(0, op)
             needed.update(sources_of(op))
-    tensors = {name: t for name, t in state.tensors.items() if name in needed}
+    tensors = {
+        name: t if state.padding else replace(t, tokens=0)
+        for name, t in state.tensors.items()
+        if name in needed
+    }
     for op in operators:
         if isinstance(op, Matmul) and op.groups > 1:
             for operand in (op.a, op.b):

@@ -45,6 +45,9 @@ class Tensor:
         How that value's axes walk over the matrix.
     scale : float
         Factor from the reference to this tensor, where a constant was folded into weights.
+    tokens : int
+        Where the rows are the tokens of a padded sequence, group after group: how many a group has.
+        Rows of absent tokens are zero. Else 0.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Tensor:
     reference: str
     axes: Axes
     scale: float = 1.0
+    tokens: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -139,10 +143,26 @@ class Norm:
 
 @dataclass(frozen=True)
 class Softmax:
-    """Softmax of every row."""
+    """Softmax of every row over the keys that take part.
+
+    `mask` names a constant of ones and zeros, (rows, columns): keys that every sample takes or leaves.
+    `padded` says that the keys are tokens, of which those that are absent are left out.
+    """
 
     name: str
     a: str
+    out: str
+    mask: str | None = None
+    padded: bool = False
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Rows of a table by the numbers of an integer input."""
+
+    name: str
+    table: str
+    ids: str
     out: str
 
 
@@ -192,7 +212,7 @@ class Host:
     macs: int
 
 
-Operator = Matmul | Elementwise | Norm | Softmax | Lut | Host
+Operator = Matmul | Elementwise | Norm | Softmax | Lut | Gather | Host
 
 
 @dataclass(frozen=True)
@@ -233,6 +253,8 @@ class Graph:
         The weights that `canonical` is without.
     free_batch : bool
         Whether the file leaves the batch free, so that samples can be given together.
+    padding : str
+        The input that says which tokens are there; empty where all are.
     """
 
     source: str
@@ -244,6 +266,7 @@ class Graph:
     canonical: bytes = field(repr=False)
     weights: dict[str, Matrix] = field(repr=False)
     free_batch: bool
+    padding: str = ""
 
     def matmuls(self) -> Iterator[Matmul]:
         """The products, in order."""
@@ -268,7 +291,7 @@ def sources_of(op: Operator) -> tuple[str, ...]:
         return (op.a,) if op.b is None else (op.a, op.b)
     if isinstance(op, Host):
         return tuple(s.source for s in op.sources)
-    return (op.a,)
+    return () if isinstance(op, Gather) else (op.a,)
 
 
 def out_of(op: Operator) -> str:

@@ -1,32 +1,49 @@
-"""The state of an import: values as walks over tensors, names, and what is left to the host."""
+"""The state of an import: values as walks over tensors, names, and what nothing has asked for yet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
-from blocksim.errors import BlocksimError
-from blocksim.graph import axes as layout
-from blocksim.graph.ir import Axes, Host, HostSource, Matrix, Operator, Tensor
+from blocksim.graph.ir import Axes, Matrix, Operator, Tensor
 
 
 @dataclass(frozen=True)
 class View:
-    """An ONNX value as a walk over a tensor."""
+    """An ONNX value as a walk over a tensor.
+
+    Attributes
+    ----------
+    tensor : str
+    axes : tuple of Axis
+    factor : float
+        A constant factor that the value has over the walk and that no operator has taken yet.
+    deferred : tuple of nodes
+        Nodes between the walk and the value that no operator has taken yet: a mask that is added, a
+        division by the number of tokens.
+    base : str
+        The ONNX value that the first of the deferred nodes reads.
+    """
 
     tensor: str
     axes: Axes
+    factor: float = 1.0
+    deferred: tuple[onnx.NodeProto, ...] = ()
+    base: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(a.size for a in self.axes)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the value is the walk and nothing else."""
+        return self.factor == 1.0 and not self.deferred
 
 
 @dataclass
@@ -39,6 +56,11 @@ class State:
         The ONNX file, for messages.
     values, constants, weights : dict
         ONNX values on the datapath, small constants, and large weights, by their ONNX name.
+    origins : dict of str to str
+        The weight that a computed constant is made of.
+    pending : dict of str to node
+        Values that nothing has asked for yet, and the node that makes each: the host's work if anything
+        ever asks, and nobody's if an operator takes its meaning over, as of a mask.
     used : dict of str to array
         Constants that operators use, by the operators' names for them.
     tensors, operators
@@ -49,12 +71,16 @@ class State:
         Of each operator, the steps to the nearest one named after a weight, and that one's name.
     shapes, inputs, outputs, opset
         Of the canonical model.
+    padding : str
+        The input that says which tokens are there; empty where there is none.
     """
 
     path: Path
     values: dict[str, View] = field(default_factory=dict)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     weights: dict[str, Matrix] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    pending: dict[str, onnx.NodeProto] = field(default_factory=dict)
     used: dict[str, Matrix] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
@@ -64,12 +90,33 @@ class State:
     inputs: dict[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)
     outputs: set[str] = field(default_factory=set)
     opset: int = 18
+    padding: str = ""
 
-    def view(self, name: str) -> View | None:
-        """The walk of a value over its tensor; None for a constant or an integer input."""
-        if name not in self.values and self.inputs.get(name, ((), 0))[1] == TensorProto.FLOAT:
-            encode_input(self, name)
-        return self.values.get(name)
+    def chain(self, name: str) -> list[onnx.NodeProto]:
+        """The pending nodes that a value needs, in an order in which they can run."""
+        nodes: dict[int, onnx.NodeProto] = {}
+
+        def visit(value: str) -> None:
+            node = self.pending.get(value)
+            if node is None or id(node) in nodes or value in self.values:
+                return
+            for source in node.input:
+                visit(source)
+            nodes[id(node)] = node
+
+        visit(name)
+        return list(nodes.values())
+
+    def roots(self, name: str) -> list[str]:
+        """The graph inputs and datapath values that a value depends on."""
+        nodes = self.chain(name)
+        made = {output for node in nodes for output in node.output}
+        sources = [s for node in nodes for s in node.input] or [name]
+        return [
+            s
+            for s in dict.fromkeys(sources)
+            if s and s not in made and self.constant(s) is None and (s in self.values or s in self.inputs)
+        ]
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The value of a constant or weight, None for anything else."""
@@ -96,7 +143,8 @@ class State:
 
     def name_after(self, weight: str) -> str:
         """The operator's name from its weight's path."""
-        name = self.unused(weight.removesuffix(".weight").removesuffix(".bias"))
+        path = self.origins.get(weight, weight)
+        name = self.unused(path.removesuffix(".weight").removesuffix(".bias"))
         self.distance[name] = (0, name)
         return name
 
@@ -111,99 +159,19 @@ class State:
         self.distance[name] = (steps + 1, nearest)
         return name
 
-    def define(self, value: str, name: str, axes: Axes, row_period: int, column_period: int) -> str:
+    def define(
+        self, value: str, name: str, axes: Axes, row_period: int, column_period: int, tokens: int = 0
+    ) -> str:
         """Enter the tensor that an operator writes as the ONNX value `value`."""
         rows = 1 + sum((a.size - 1) * a.row_step for a in axes)
         columns = 1 + sum((a.size - 1) * a.column_step for a in axes)
-        self.tensors[name] = Tensor(name, rows, columns, row_period, column_period, value, axes)
+        self.tensors[name] = Tensor(
+            name, rows, columns, row_period, column_period, value, axes, tokens=tokens
+        )
         self.values[value] = View(name, axes)
         return name
 
     def like(self, value: str, name: str, view: View) -> str:
         """Enter an element-wise result, laid out as its operand."""
         source = self.tensors[view.tensor]
-        return self.define(value, name, view.axes, source.row_period, source.column_period)
-
-
-def encode_input(state: State, name: str) -> None:
-    """Enter a float graph input that the datapath reads: the host hands it over as it is."""
-    encoded = f"{name}.encode"
-    state.shapes[encoded] = state.inputs[name][0]
-    node = helper.make_node("Identity", [name], [encoded], encoded)
-    leave_to_host(state, [node], [name], encoded, "encode", encoded)
-    state.values[name] = state.values.pop(encoded)
-
-
-def leave_to_host(
-    state: State, nodes: list[onnx.NodeProto], inputs: Any, value: str, op: str, name: str | None = None
-) -> None:
-    """Leave nodes to the host: a model of exactly these, its output a fresh tensor."""
-    sources, graph_inputs = [], []
-    for source in dict.fromkeys(inputs):
-        if not source or state.constant(source) is not None:
-            continue
-        axes: Axes = ()
-        if source in state.values:
-            view = state.values[source]
-            shape, feed, axes = view.shape, view.tensor, view.axes
-            kind: int = TensorProto.FLOAT
-        elif source in state.inputs:
-            shape, kind = state.inputs[source]
-            feed = source
-        else:
-            raise BlocksimError(
-                state.path, nodes[0].op_type, source, "its input is not computed by any operator"
-            )
-        sources.append(HostSource(source, feed, axes))
-        graph_inputs.append(helper.make_tensor_value_info(source, kind, shape))
-    shape = state.shapes.get(value, ())
-    if not shape or len(nodes[-1].output) != 1:
-        raise BlocksimError(
-            state.path,
-            nodes[-1].name or nodes[-1].op_type,
-            nodes[-1].op_type,
-            "not supported: its shape is unknown",
-        )
-    needed = {n for node in nodes for n in node.input}
-    made = {o for node in nodes for o in node.output}
-    initialisers = [
-        numpy_helper.from_array(np.asarray(state.constant(n)), n)
-        for n in sorted(needed - made)
-        if state.constant(n) is not None
-    ]
-    graph = helper.make_graph(
-        nodes,
-        op,
-        graph_inputs,
-        [helper.make_tensor_value_info(value, TensorProto.FLOAT, shape)],
-        initialisers,
-    )
-    domains = {node.domain for node in nodes}
-    opsets = [helper.make_opsetid("", state.opset)]
-    opsets += [helper.make_opsetid(d, 1) for d in sorted(domains) if d not in ("", "ai.onnx")]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    tensor = name or state.name_near([s.source for s in sources], op)
-    state.distance.setdefault(tensor, (1, tensor))
-    walk = layout.contiguous(shape if len(shape) > 1 else (1, *shape))[-len(shape) :]
-    rows = prod(shape[:-1])
-    state.define(value, tensor, walk, rows, shape[-1])
-    state.operators.append(
-        Host(
-            tensor,
-            tuple(node.op_type for node in nodes),
-            model.SerializeToString(),
-            tuple(sources),
-            tensor,
-            sum(_macs(state, node) for node in nodes),
-        )
-    )
-
-
-def _macs(state: State, node: onnx.NodeProto) -> int:
-    """Multiply-accumulates of a node left to the host; element-wise work counts none."""
-    if node.op_type in ("MatMul", "FusedMatMul", "Gemm"):
-        k = state.shapes.get(node.input[0], (0,))[-1]
-        return prod(state.shapes.get(node.output[0], (0,))) * k
-    if node.op_type == "Conv":
-        return prod(state.shapes.get(node.output[0], (0,))) * prod(state.shapes.get(node.input[1], (0,))[1:])
-    return 0
+        return self.define(value, name, view.axes, source.row_period, source.column_period, source.tokens)
