@@ -5,43 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from blocksim._version import __version__
-from blocksim.compiler.assign import assign
-from blocksim.compiler.constants import ConstantStore, encode_constants
+from blocksim.compiler.assign import Assignment, Calibration, assign
+from blocksim.compiler.constants import ConstantCache, ConstantStore, encode_constants
+from blocksim.compiler.describe import Describer, plain
 from blocksim.compiler.emit import Emitter
 from blocksim.compiler.precision import Precision
 from blocksim.compiler.tiling import Tiling, tile_matmul, tile_vector
 from blocksim.errors import BlocksimError
-from blocksim.graph.ir import (
-    Axes,
-    Elementwise,
-    Graph,
-    Host,
-    Lut,
-    Matmul,
-    Norm,
-    Operand,
-    Operator,
-    Softmax,
-    out_of,
-)
+from blocksim.graph.ir import Elementwise, Gather, Graph, Host, Lut, Matmul, Norm, Operator, Softmax, out_of
 from blocksim.trace.file import Trace
-from blocksim.trace.manifest import (
-    InputSpec,
-    Manifest,
-    OperandSpec,
-    OpSpec,
-    OutputSpec,
-    SourceSpec,
-    TensorSpec,
-)
+from blocksim.trace.manifest import InputSpec, Manifest, OutputSpec
 from hwmodels.machines import Machine
-from hwmodels.units.norm import epsilon_of
 
-__all__ = ["Precision", "compile_graph"]
+__all__ = ["Calibration", "ConstantCache", "Precision", "compile_graph"]
 
 
 def compile_graph(
-    graph: Graph, machine: Machine, precision: Precision, strict: bool = False, where: str | None = None
+    graph: Graph,
+    machine: Machine,
+    precision: Precision,
+    strict: bool = False,
+    where: str | None = None,
+    calibration: Calibration | None = None,
+    cache: ConstantCache | None = None,
 ) -> Trace:
     """Compile a graph for a machine under a precision plan.
 
@@ -54,6 +40,10 @@ def compile_graph(
         Refuse a model of which the host computes multiply-accumulates.
     where : str, optional
         The machine's file, for messages.
+    calibration : dict of str to float, optional
+        The largest magnitude of each tensor over calibration samples, for static exponents and scales.
+    cache : ConstantCache, optional
+        Packed constants of earlier compilations of the same model.
 
     Returns
     -------
@@ -73,16 +63,24 @@ def compile_graph(
         )
     if strict:
         _refuse_host_macs(graph)
-    specs = assign(graph, precision)
-    tilings = {op.name: _tiling(op, machine, specs) for op in graph.operators if not isinstance(op, Host)}
-    store = encode_constants(graph, precision, tilings)
+    assignment = assign(graph, machine, precision, calibration)
+    on_datapath = {op.name: op for op in graph.operators if not isinstance(op, Host)}
+
+    def retile(name: str, at_most: int | None = None) -> Tiling:
+        return _tiling(on_datapath[name], machine, precision, assignment, at_most)
+
+    tilings = {name: retile(name) for name in on_datapath}
+    store = encode_constants(graph, precision, assignment, tilings, cache)
     tables = _add_tables(graph, machine, store)
     for op in graph.operators:
         if isinstance(op, Host):
             store.add_bytes(f"{op.name}.model", op.model, "host")
-    operators = tuple(_op_spec(op, graph, tilings, tables) for op in graph.operators)
+    describe = Describer(graph, assignment, store, tables)
+    operators = tuple(describe(op) for op in graph.operators)
     kept = {o.tensor for o in graph.outputs}
-    emitter = Emitter(machine, specs, store, tilings, kept, where or machine.name)
+    emitter = Emitter(
+        machine, assignment.specs, store, lambda op, most: retile(op.name, most), kept, where or machine.name
+    )
     program = emitter.run(operators)
     manifest = Manifest(
         blocksim=__version__,
@@ -95,19 +93,20 @@ def compile_graph(
             OutputSpec(
                 name=output.name,
                 tensor=output.tensor,
-                axes=_plain(output.axes),
+                axes=plain(output.axes),
                 scale=graph.tensors[output.tensor].scale,
             )
             for output in graph.outputs
         ),
-        tensors=specs,
+        tensors=assignment.specs,
         constants=store.specs,
         operators=operators,
         scales={name: t.scale for name, t in graph.tensors.items() if t.scale != 1.0},
-        dram=dict(emitter.dram),
-        dram_bytes=emitter.dram_end,
+        dram={name: at for name, at in emitter.res.dram.items() if name in assignment.specs},
+        dram_bytes=emitter.res.dram_end,
         peak_activation_bytes=emitter.activations.peak,
         lost_constants=store.lost,
+        padding=graph.padding,
     )
     return Trace(manifest, program, dict(store.sections))
 
@@ -142,62 +141,23 @@ def _add_tables(graph: Graph, machine: Machine, store: ConstantStore) -> dict[st
     return addresses
 
 
-def _tiling(op: Operator, machine: Machine, specs: dict[str, TensorSpec]) -> Tiling:
+def _tiling(
+    op: Operator, machine: Machine, precision: Precision, assignment: Assignment, at_most: int | None
+) -> Tiling:
     """How an operator of the datapath is cut into instructions."""
-    out = specs[out_of(op)]
+    forms = [assignment.specs[out_of(op)]]
+    twin = assignment.copy(out_of(op))
+    if twin is not None:
+        forms.append(assignment.specs[twin])
     if isinstance(op, Matmul):
-        return tile_matmul(machine, out, op.m, op.n)
+        a_bits = assignment.specs[assignment.operand(op.a.tensor)].bits
+        if op.b is not None:
+            w_bits = assignment.specs[assignment.operand(op.b.tensor)].bits
+        else:
+            assert op.weight is not None
+            w_bits = precision.of("weight", op.weight).bits
+        return tile_matmul(machine, forms, op.m, op.n, (a_bits, w_bits), at_most)
+    if isinstance(op, Gather):
+        return tile_vector(machine, forms, 1, at_most)
     kind = op.kind if isinstance(op, Elementwise) else type(op).__name__.lower()
-    return tile_vector(machine, out, -(-machine.wide_bits(kind) // 8))
-
-
-def _op_spec(op: Operator, graph: Graph, tilings: dict[str, Tiling], tables: dict[str, int]) -> OpSpec:
-    """An operator as the trace describes it."""
-    if isinstance(op, Host):
-        return OpSpec(
-            name=op.name, kind="host", out=OperandSpec(tensor=op.out), op_types=op.op_types,
-            model=f"{op.name}.model", macs=op.macs, out_axes=_plain(graph.tensors[op.out].axes),
-            sources=tuple(
-                SourceSpec(value=s.value, source=s.source, axes=_plain(s.axes)) for s in op.sources
-            ),
-        )  # fmt: skip
-    spill = tilings[op.name].spill
-    if isinstance(op, Matmul):
-        return OpSpec(
-            name=op.name, kind="matmul", a=_operand(op.a), b=_operand(op.b) if op.b else None,
-            out=_operand(op.out), weight=op.weight, bias=op.bias,
-            groups=op.groups, m=op.m, k=op.k, n=op.n, spill=spill,
-        )  # fmt: skip
-    out, a = OperandSpec(tensor=op.out), OperandSpec(tensor=op.a)
-    if isinstance(op, Norm):
-        columns = graph.tensors[op.a].columns
-        return OpSpec(
-            name=op.name, kind="norm", a=a, out=out, weight=op.gamma, bias=op.beta,
-            epsilon=epsilon_of(op.epsilon, columns), centred=op.centred,
-            tables={"table.root": tables["table.root"]}, spill=spill,
-        )  # fmt: skip
-    if isinstance(op, Softmax):
-        used = {name: tables[name] for name in ("table.exp2", "table.reciprocal")}
-        return OpSpec(name=op.name, kind="softmax", a=a, out=out, tables=used, spill=spill)
-    if isinstance(op, Lut):
-        name = f"table.{op.function}"
-        return OpSpec(
-            name=op.name, kind="lut", a=a, out=out, function=op.function,
-            tables={name: tables[name]}, spill=spill,
-        )  # fmt: skip
-    assert isinstance(op, Elementwise)
-    return OpSpec(
-        name=op.name, kind="add" if op.kind == "add" else "mul", a=a,
-        b=OperandSpec(tensor=op.b) if op.b else None,
-        out=out, constant=op.constant, spill=spill,
-    )  # fmt: skip
-
-
-def _operand(o: Operand) -> OperandSpec:
-    return OperandSpec(
-        tensor=o.tensor, row_step=o.row_step, column_step=o.column_step, transposed=o.transposed
-    )
-
-
-def _plain(axes: Axes) -> tuple[tuple[int, int, int], ...]:
-    return tuple((a.size, a.row_step, a.column_step) for a in axes)
+    return tile_vector(machine, forms, -(-machine.wide_bits(kind) // 8), at_most)

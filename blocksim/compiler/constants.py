@@ -9,17 +9,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from blocksim.compiler.assign import Assignment
 from blocksim.compiler.precision import Precision
 from blocksim.compiler.tiling import Tiling
-from blocksim.graph.ir import Elementwise, Graph, Matmul, Norm
+from blocksim.graph.ir import Elementwise, Gather, Graph, Matmul, Norm, Softmax
 from blocksim.trace.manifest import ConstantSpec
-from hwmodels.formats import Format
+from hwmodels.formats import Format, multiplier_of
 from hwmodels.formats.block import starts
 from hwmodels.formats.packing import pack
 from hwmodels.formats.shift import quantise
 
 ALIGNMENT = 64
-ConstantRole = Literal["weight", "bias", "vector", "embedding", "table", "host"]
+ConstantRole = Literal["weight", "bias", "vector", "embedding", "table", "host", "mask", "multiplier"]
+Packed = tuple[ConstantSpec, bytes, int]
+"""A constant without its place, its bytes, and how many codes and exponents were brought into range."""
 
 
 def aligned(address: int) -> int:
@@ -28,9 +31,17 @@ def aligned(address: int) -> int:
 
 
 @dataclass
+class ConstantCache:
+    """Packed constants by what went into them: traces of one model for several lengths share weights."""
+
+    packed: dict[tuple[object, ...], Packed] = field(default_factory=dict)
+
+
+@dataclass
 class ConstantStore:
     """Packed constants and where they lie in DRAM."""
 
+    cache: ConstantCache = field(default_factory=ConstantCache)
     specs: dict[str, ConstantSpec] = field(default_factory=dict)
     sections: dict[str, bytes] = field(default_factory=dict)
     lost: int = 0
@@ -43,68 +54,131 @@ class ConstantStore:
         form: Format,
         role: ConstantRole,
         tile_starts: tuple[int, ...] = (0,),
+        by_row: bool = False,
     ) -> None:
-        """Encode and pack a matrix: weights and biases in tiles, others row-major."""
-        rows, columns = array.shape
-        across = min(form.block.lines or rows, rows)
-        along = min(form.block.depth or columns, columns)
-        if role == "bias":  # N x 1: its block runs along the outputs
-            across, along = min(form.block.depth or rows, rows), 1
-        q = quantise(array, starts(rows, across), starts(columns, along), form.bits)
-        self.lost += q.saturated + q.clamped
+        """Encode and pack a matrix: weights and biases in tiles, tables by rows, others row-major."""
+        key = (name, form.name, role, tile_starts, by_row, array.shape)
+        if key not in self.cache.packed:
+            self.cache.packed[key] = _packed(name, array, form, role, tile_starts, by_row)
+        self._place(*self.cache.packed[key])
+
+    def add_linear_bias(
+        self, name: str, bias: NDArray[np.float32], units: NDArray[np.float64], tile_starts: tuple[int, ...]
+    ) -> None:
+        """A bias in units of its column's products: plain integers of 32 bits."""
+        limit = (1 << 31) - 1
+        codes = np.rint(bias / units).clip(-limit, limit).astype(np.int64)[:, None]
+        rows = len(codes)
         spec = ConstantSpec(
-            name=name, format=form.name, role=role, rows=rows, columns=columns, bits=form.bits,
-            row_block=across, row_period=rows, column_block=along, column_period=columns,
-            tile_starts=tile_starts, address=0, size=0, sha256="",
+            name=name, format="int32@tensor", role="bias", rows=rows, columns=1, bits=32,
+            row_block=rows, row_period=rows, column_block=1, column_period=1, tile_starts=tile_starts,
+            address=0, size=0, sha256="", value_bits=int(np.abs(codes).max(initial=0)).bit_length() + 1,
         )  # fmt: skip
-        if role in ("weight", "bias"):
-            data = b"".join(
-                pack(np.ascontiguousarray(q.codes[first:last].T), form.bits)
-                + pack(np.ascontiguousarray(q.exponents[b0:b1].T), 8)
-                for first, last, b0, b1, _ in spec.tiles
-            )
-        else:
-            data = pack(q.codes, form.bits) + pack(q.exponents, 8)
-        self._place(spec, data)
+        data = b"".join(
+            pack(codes[first:last], 32) + bytes(b1 - b0) for first, last, b0, b1, _ in spec.tiles
+        )
+        self._place(spec, data, 0)
+
+    def add_multiplier(self, name: str, factors: NDArray[np.float64]) -> None:
+        """Factors of wide sums: 16-bit multipliers, then their exponents."""
+        pairs = [multiplier_of(float(f)) for f in factors]
+        data = np.array([m for m, _ in pairs], "<u2").tobytes()
+        data += np.array([e for _, e in pairs], np.int8).tobytes()
+        self._place(_plain_spec(name, len(pairs), 24, "multiplier"), data, 0)
+
+    def add_mask(self, name: str, mask: NDArray[np.bool_]) -> None:
+        """Ones and zeros, eight in a byte."""
+        data = np.packbits(mask, axis=1, bitorder="little").tobytes()
+        rows, columns = mask.shape
+        spec = _plain_spec(name, columns, 1, "mask")
+        self._place(spec.model_copy(update={"rows": rows, "row_block": rows, "row_period": rows}), data, 0)
 
     def add_bytes(self, name: str, data: bytes, role: ConstantRole) -> None:
         """Place plain bytes: a lookup table or a host model."""
-        size = len(data)
-        spec = ConstantSpec(
-            name=name, format="bytes", role=role, rows=1, columns=size, bits=8,
-            row_block=1, row_period=1, column_block=size, column_period=size,
-            tile_starts=(0,), address=0, size=0, sha256="",
-        )  # fmt: skip
-        self._place(spec, data)
+        self._place(_plain_spec(name, len(data), 8, role), data, 0)
 
     def add_table(self, name: str, table: tuple[int, ...]) -> None:
         """Place a lookup table as 32-bit words."""
         self.add_bytes(name, np.asarray(table, "<i4").tobytes(), "table")
 
-    def _place(self, spec: ConstantSpec, data: bytes) -> None:
+    def _place(self, spec: ConstantSpec, data: bytes, lost: int) -> None:
         address = aligned(self.end)
         self.end = address + len(data)
-        digest = hashlib.sha256(data).hexdigest()
+        digest = spec.sha256 or hashlib.sha256(data).hexdigest()
         self.specs[spec.name] = spec.model_copy(
             update={"address": address, "size": len(data), "sha256": digest}
         )
         self.sections[spec.name] = data
+        self.lost += lost
 
 
-def encode_constants(graph: Graph, precision: Precision, tilings: dict[str, Tiling]) -> ConstantStore:
-    """Encode every weight, bias, norm parameter and added constant of a graph.
+def _plain_spec(name: str, size: int, bits: int, role: ConstantRole) -> ConstantSpec:
+    return ConstantSpec(
+        name=name, format="bytes", role=role, rows=1, columns=size, bits=bits,
+        row_block=1, row_period=1, column_block=size, column_period=size,
+        tile_starts=(0,), address=0, size=0, sha256="",
+    )  # fmt: skip
+
+
+def _packed(
+    name: str,
+    array: NDArray[np.float32],
+    form: Format,
+    role: ConstantRole,
+    tile_starts: tuple[int, ...],
+    by_row: bool,
+) -> Packed:
+    rows, columns = array.shape
+    across = min(form.block.lines or rows, rows)
+    along = min(form.block.depth or columns, columns)
+    if role == "bias":  # N x 1: its block runs along the outputs
+        across, along = min(form.block.depth or rows, rows), 1
+    scales: tuple[float, ...] = ()
+    if form.is_linear:
+        encoded = form.encode(array)
+        spread = np.broadcast_to(encoded.shared, (rows, 1))
+        scales = tuple(float(s) for s in spread[:, 0])
+        codes, exponents, lost = encoded.codes, np.zeros((1, 1), np.int16), encoded.saturated
+        across, along = rows, columns
+    else:
+        q = quantise(array, starts(rows, across), starts(columns, along), form.bits)
+        codes, exponents, lost = q.codes, q.exponents, q.saturated + q.clamped
+    spec = ConstantSpec(
+        name=name, format=form.name, role=role, rows=rows, columns=columns, bits=form.bits,
+        row_block=across, row_period=rows, column_block=along, column_period=columns,
+        tile_starts=tile_starts, address=0, size=0, sha256="", by_row=by_row, scales=scales,
+    )  # fmt: skip
+    if role in ("weight", "bias"):
+        data = b"".join(
+            pack(np.ascontiguousarray(codes[first:last].T), form.bits)
+            + pack(np.ascontiguousarray(exponents[b0:b1].T), 8)
+            for first, last, b0, b1, _ in spec.tiles
+        )
+    elif by_row:
+        lines = np.frombuffer(pack(codes, form.bits), np.uint8).reshape(rows, -1)  # 8 or 16 bits: whole bytes
+        shared = exponents[spec.row_index].astype(np.int8).view(np.uint8)
+        data = np.concatenate([lines, shared], axis=1).tobytes()
+    else:
+        data = pack(codes, form.bits) + pack(exponents, 8)
+    digest = hashlib.sha256(data).hexdigest()
+    return spec.model_copy(update={"sha256": digest}), data, lost
+
+
+def encode_constants(
+    graph: Graph,
+    precision: Precision,
+    assignment: Assignment,
+    tilings: dict[str, Tiling],
+    cache: ConstantCache | None = None,
+) -> ConstantStore:
+    """Encode every weight, bias, table, norm parameter and added constant of a graph.
 
     `tilings` are those of the operators: a product's weights are packed tile by tile.
     """
-    store = ConstantStore()
+    store = ConstantStore(cache or ConstantCache())
     for op in graph.operators:
-        if isinstance(op, Matmul) and op.weight is not None:
-            starts_at = tuple(first for first, _ in tilings[op.name].tiles)
-            form = precision.of("weight", op.weight)
-            store.add_matrix(op.weight, graph.constants[op.weight], form, "weight", starts_at)
-            if op.bias is not None:
-                form = precision.of("bias", op.bias)
-                store.add_matrix(op.bias, graph.constants[op.bias][:, None], form, "bias", starts_at)
+        if isinstance(op, Matmul):
+            _encode_product(store, graph, precision, assignment, op, tilings[op.name])
         elif isinstance(op, Norm):
             for name in (op.gamma, op.beta):
                 form = precision.of("vector", name)
@@ -113,4 +187,39 @@ def encode_constants(graph: Graph, precision: Precision, tilings: dict[str, Tili
             role: Literal["embedding", "vector"] = "embedding" if op.kind == "add" else "vector"
             form = precision.of(role, op.constant)
             store.add_matrix(op.constant, graph.constants[op.constant], form, role)
+        elif isinstance(op, Gather):
+            form = precision.of("embedding", op.table)
+            store.add_matrix(op.table, graph.constants[op.table], form, "embedding", by_row=True)
+        elif isinstance(op, Softmax) and op.mask is not None:
+            store.add_mask(op.mask, graph.constants[op.mask] > 0)
     return store
+
+
+def _encode_product(
+    store: ConstantStore,
+    graph: Graph,
+    precision: Precision,
+    assignment: Assignment,
+    op: Matmul,
+    tiling: Tiling,
+) -> None:
+    starts_at = tuple(first for first, _ in tiling.tiles)
+    if op.weight is not None:
+        form = precision.of("weight", op.weight)
+        store.add_matrix(op.weight, graph.constants[op.weight], form, "weight", starts_at)
+    if op.bias is None:
+        return
+    form = precision.of("bias", op.bias)
+    if form.bits == 32:
+        store.add_linear_bias(op.bias, graph.constants[op.bias], units_of(store, assignment, op), starts_at)
+    else:
+        store.add_matrix(op.bias, graph.constants[op.bias][:, None], form, "bias", starts_at)
+
+
+def units_of(store: ConstantStore, assignment: Assignment, op: Matmul) -> NDArray[np.float64]:
+    """What a product's sums are in units of, column by column: the product of its operands' scales."""
+    a = assignment.specs[assignment.operand(op.a.tensor)].scale
+    if op.weight is not None:
+        return a * np.array(store.specs[op.weight].scales or [1.0] * op.n)
+    assert op.b is not None
+    return np.full(op.n, a * assignment.specs[assignment.operand(op.b.tensor)].scale)

@@ -1,28 +1,53 @@
-"""Emission: operators become instructions, addresses and tickets."""
+"""Emission: operators become instructions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from blocksim.compiler.constants import ConstantStore, aligned
-from blocksim.compiler.hazards import HazardTracker, Region
+from blocksim.compiler.hazards import Region
 from blocksim.compiler.memory import FirstFit, Ring
-from blocksim.compiler.tiling import Tiling
+from blocksim.compiler.program import ProgramWriter
+from blocksim.compiler.residency import SPACE, Residency
+from blocksim.compiler.tiling import Spans, Tiling
 from blocksim.errors import BlocksimError
-from blocksim.trace.isa import INSTRUCTION, UNIT_OF, Flag, Opcode, Program, Unit
-from blocksim.trace.manifest import ConstantSpec, OperandSpec, OpSpec, TensorSpec
+from blocksim.trace.isa import Flag, Opcode, Program
+from blocksim.trace.manifest import ConstantSpec, OpSpec, TensorSpec
 from hwmodels.machines import Machine
 
 OPCODES = {
+    "matmul": Opcode.MATMUL,
     "softmax": Opcode.SOFTMAX,
     "norm": Opcode.NORM,
     "lut": Opcode.LUT,
     "add": Opcode.ADD,
     "mul": Opcode.MUL,
 }
+
+Retile = Callable[[OpSpec, int | None], Tiling]
+"""The tiling of an operator, with at most so many rows in a band."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How an operator's tiles are visited.
+
+    Attributes
+    ----------
+    tiling : Tiling
+    windows : tuple of spans
+        Bands by the window of rows that holds them.
+    streamed : tuple of str
+        Tensors of which only a window lies in SRAM.
+    wide_in_dram : bool
+        Whether spilled sums go on to DRAM.
+    """
+
+    tiling: Tiling
+    windows: tuple[Spans, ...]
+    streamed: tuple[str, ...] = ()
+    wide_in_dram: bool = False
 
 
 @dataclass
@@ -34,8 +59,7 @@ class Emitter:
     machine : Machine
     specs : dict of str to TensorSpec
     store : ConstantStore
-    tilings : dict of str to Tiling
-        By operator.
+    retile : Retile
     kept : set of str
         Graph outputs: stored to DRAM.
     where : str
@@ -45,213 +69,291 @@ class Emitter:
     machine: Machine
     specs: dict[str, TensorSpec]
     store: ConstantStore
-    tilings: dict[str, Tiling]
+    retile: Retile
     kept: set[str]
     where: str
-    dram: dict[str, int] = field(default_factory=dict)
-    dram_end: int = 0
-    records: list[dict[str, object]] = field(default_factory=list)
-    op_id: int = 0
+    writer: ProgramWriter = field(default_factory=ProgramWriter)
 
     def __post_init__(self) -> None:
-        self.tracker = HazardTracker()
-        self.activations = FirstFit(self.machine.sram.activations.nbytes)
         self.weights = Ring(self.machine.sram.weights.nbytes)
-        self.dram_end = aligned(self.store.end)
-        self.retired = [0] * len(Unit)
-        self.tickets: list[tuple[Unit, int]] = []
-        self.in_dram: set[str] = set()
+        self.activations = FirstFit(self.machine.sram.activations.nbytes)
+        self.uses: dict[str, list[int]] = {}
+        self.res = Residency(self.activations, self.specs, self.writer, aligned(self.store.end), self.uses)
         self.next_bank = 0
         self.next_half = 0
-        self.tables: dict[str, int] = {}
-
-    # -- operators ---------------------------------------------------------------------------
+        self.tables: set[str] = set()
 
     def run(self, operators: Sequence[OpSpec]) -> Program:
         """The program of all operators, in order."""
-        last_use = {t: i for i, op in enumerate(operators) for t in _reads(op)}
-        uses = {
-            t: [i for i, op in enumerate(operators) if t in _reads(op)]
-            for t in {t for op in operators for t in _reads(op)}
-        }
         for i, op in enumerate(operators):
-            self.op_id = i
+            for t in op.reads:
+                self.uses.setdefault(t, []).append(i)
+        for i, op in enumerate(operators):
+            self.writer.op_id = i
             if op.kind == "host":
                 self._host(op)
             else:
-                self._on_datapath(op, i, uses)
-            if op.out.tensor in self.kept:
-                self._store(op.out.tensor)
-            for t in [*_reads(op), op.out.tensor]:
-                if last_use.get(t, -1) <= i:
+                self._on_datapath(op, i)
+            for t in op.writes:
+                if t in self.kept and t not in self.res.in_dram:
+                    self.res.store(t)
+            for t in (*op.reads, *op.writes):
+                if self.uses.get(t, [-1])[-1] <= i:
                     self.activations.free(t)
-        program = np.zeros(len(self.records), INSTRUCTION)
-        for i, record in enumerate(self.records):
-            for name, value in record.items():
-                program[name][i] = value
-        return program
+        return self.writer.program()
 
-    def _on_datapath(self, op: OpSpec, position: int, uses: dict[str, list[int]]) -> None:
-        out = self.specs[op.out.tensor]
-        tiling = self.tilings[op.name]
-        sizes = {t: self.specs[t].nbytes for t in (*_reads(op), out.name)}
-        if tiling.spill:
-            sizes[_wide(op)] = out.rows * out.columns * -(-self.machine.wide_bits(op.kind) // 8)
-        self._place(op, sizes, position, uses)
-        if op.kind == "matmul":
-            self._matmul(op, tiling)
+    # -- where everything lies ---------------------------------------------------------------
+
+    def _on_datapath(self, op: OpSpec, position: int) -> None:
+        walk = self._walk(op, position)
+        if op.kind == "gather":
+            self._gather(op, walk)
         else:
-            self._vector(op, tiling)
+            self._tiles(op, walk)
+        self.res.close()
         self.activations.free(_wide(op))
 
-    def _matmul(self, op: OpSpec, tiling: Tiling) -> None:
-        assert op.a is not None
-        a = self.specs[op.a.tensor]
-        weight = self.store.specs[op.weight] if op.weight else None
-        bias = self.store.specs[op.bias] if op.bias else None
-        for group in range(op.groups):
-            for t, (c0, c1) in enumerate(tiling.tiles):
-                reads, b_address, bias_address = [], 0, 0
-                if weight is not None:
-                    parts = [(c, *c.tile_span(t)) for c in (weight, bias) if c is not None]
-                    reads = self._load_constants(op, parts)
-                    b_address, bias_address = reads[0].start, reads[-1].start
-                else:
-                    assert op.b is not None
-                    b_address = self._address(op.b.tensor)
-                    b = self.specs[op.b.tensor]
-                    first = group * op.b.row_step
-                    span = (first, first + op.k) if op.b.transposed else (first + c0, first + c1)
-                    reads += self._rows(b, *span)
-                for r0, r1 in tiling.bands:
-                    first = group * op.a.row_step
-                    rows = self._rows(a, first + r0, first + r1)
-                    tile = {"group": group, "row": r0, "rows": r1 - r0, "column": c0, "columns": c1 - c0}
-                    wide = self._wide_region(op, tiling, matmul=True)
-                    self._emit(
-                        Opcode.MATMUL, [*reads, *rows], [wide], flags=self._spilled(tiling),
-                        a=self._address(a.name), b=b_address, c=bias_address, dst=wide.start, **tile,
-                    )  # fmt: skip
-                    if not tiling.spill:
-                        self._requant(op, wide, Flag.NONE, tile)
-            if tiling.spill:
-                tile = {"group": group, "row": 0, "rows": op.m, "column": 0, "columns": op.n}
-                self._requant(op, self._wide_region(op, tiling, matmul=True), Flag.SPILL, tile)
-
-    def _vector(self, op: OpSpec, tiling: Tiling) -> None:
-        assert op.a is not None
-        out, a = self.specs[op.out.tensor], self.specs[op.a.tensor]
-        slots = [
-            (slot, self.store.specs[name])
-            for slot, name in (("b", op.constant or op.weight), ("c", op.bias))
-            if name is not None
-        ]
-        constants = self._load_constants(op, [(spec, 0, spec.size) for _, spec in slots])
-        addresses = {slot: region.start for (slot, _), region in zip(slots, constants, strict=True)}
-        if op.b is not None:
-            addresses["b"] = self._address(op.b.tensor)
-        for name, address in op.tables.items():
-            constants.append(self._load_table(name, address))
-        for r0, r1 in tiling.bands:
-            reads = [*self._rows(a, r0, r1), *constants]
-            if op.b is not None:
-                reads += self._rows(self.specs[op.b.tensor], r0, r1)
-            tile = {"row": r0, "rows": r1 - r0, "columns": out.columns}
-            wide = self._wide_region(op, tiling, matmul=False)
-            self._emit(
-                OPCODES[op.kind], reads, [wide], flags=self._spilled(tiling),
-                a=self._address(a.name), dst=wide.start, **addresses, **tile,
-            )  # fmt: skip
-            if not tiling.spill:
-                self._requant(op, wide, Flag.NONE, tile)
+    def _walk(self, op: OpSpec, position: int) -> Walk:
+        """Bring what an operator needs into SRAM: all of it where it fits, else windows of rows."""
+        tiling = self.retile(op, None)
+        inputs = {t for t in op.reads if t in self.specs}
+        sizes = {t: self.specs[t].nbytes for t in (*inputs, *op.writes)}
+        whole = (tiling.bands,)
         if tiling.spill:
-            tile = {"row": 0, "rows": out.rows, "columns": out.columns}
-            self._requant(op, self._wide_region(op, tiling, matmul=False), Flag.SPILL, tile)
+            if self.res.bring({**sizes, _wide(op): self._wide_bytes(op)}, inputs, position):
+                return Walk(tiling, whole)
+        elif self.res.bring(sizes, inputs, position):
+            return Walk(tiling, whole)
+        return self._streamed(op, sizes, inputs, position)
 
-    def _requant(self, op: OpSpec, wide: Region, flags: Flag, tile: dict[str, int]) -> None:
+    def _streamed(self, op: OpSpec, sizes: dict[str, int], inputs: set[str], position: int) -> Walk:
+        """The fewest tensors in windows, and the largest windows, that fit."""
+        capacity = self.activations.capacity
+        by_rows = [t for t in sorted(sizes, key=lambda t: -sizes[t]) if self._by_rows(op, t)]
+        rows = op.m if op.kind == "matmul" else self.specs[op.out.tensor].rows
+        needed = 0
+        for count in range(len(by_rows) + 1):
+            streamed = tuple(by_rows[:count])
+            kept = sum(aligned(size) for t, size in sizes.items() if t not in streamed)
+            limit = rows
+            while limit:
+                tiling = self.retile(op, limit)
+                tallest = max(r1 - r0 for r0, r1 in tiling.bands)
+                height = max(limit, tallest)
+                slots = {t: self._window_bytes(t, height) for t in streamed}
+                if tiling.spill:
+                    slots[_wide(op)] = self._tile_bytes(op, tiling)
+                needed = kept + sum(2 * aligned(size) for size in slots.values())
+                if needed <= capacity:
+                    break
+                limit = limit // 2 if streamed else 0
+            else:
+                continue
+            self.res.clear(set(), position)
+            remaining = {t: size for t, size in sizes.items() if t not in streamed}
+            if not self.res.bring(remaining, inputs - set(streamed), position):
+                continue
+            for t, size in slots.items():
+                self.res.open(t, size)
+            return Walk(tiling, _grouped(tiling.bands, limit), streamed, tiling.spill)
+        raise BlocksimError(
+            self.where,
+            "sram.activations.kib",
+            self.machine.sram.activations.kib,
+            f"too small for {op.name}, which needs {-(-needed // 1024)} or more",
+        )
+
+    def _by_rows(self, op: OpSpec, tensor: str) -> bool:
+        """Whether an operator goes through a tensor's rows in order, one window after the other."""
+        if op.kind != "matmul":
+            return True
+        if tensor in op.writes:
+            return op.groups == 1 or op.out.row_step > 0
+        return op.a is not None and tensor == op.a.tensor and (op.b is None or op.b.tensor != tensor)
+
+    def _window_bytes(self, tensor: str, rows: int) -> int:
+        spec = self.specs[tensor]
+        rows = min(rows, spec.rows)
+        blocks = min(-(-rows // max(1, spec.row_block)) + 1, len(spec.row_starts))
+        return -(-rows * spec.columns * spec.bits // 8) + blocks * len(spec.column_starts)
+
+    def _wide_bytes(self, op: OpSpec) -> int:
+        """Bytes of the wide sums of one group."""
         out = self.specs[op.out.tensor]
-        first = tile.get("group", 0) * op.out.row_step + tile["row"]
-        self._emit(
-            Opcode.REQUANT, [wide], self._rows(out, first, first + tile["rows"]), flags=flags,
-            a=wide.start, dst=self._address(out.name), **tile,
-        )  # fmt: skip
+        elements = op.m * op.n if op.kind == "matmul" else out.rows * out.columns
+        return elements * self._word(op)
+
+    def _word(self, op: OpSpec) -> int:
+        return -(-self.machine.wide_bits(op.kind) // 8)
+
+    def _tile_bytes(self, op: OpSpec, tiling: Tiling) -> int:
+        rows = max(r1 - r0 for r0, r1 in tiling.bands)
+        return rows * max(c1 - c0 for c0, c1 in tiling.tiles) * self._word(op)
+
+    # -- tiles -------------------------------------------------------------------------------
+
+    def _tiles(self, op: OpSpec, walk: Walk) -> None:
+        """Every tile of an operator, and the requantization of what it gives."""
+        tiling, outs = walk.tiling, [t for t in op.writes if t in walk.streamed]
+        ends = self._block_ends(op)
+        fixed = [] if op.kind == "matmul" else self._vector_constants(op)
+        for group in range(op.groups):
+            for bands in walk.windows:
+                self._enter(op, walk, group, bands, [] if walk.wide_in_dram else outs)
+                waiting: list[tuple[tuple[int, int], tuple[int, int], Region]] = []
+                for t, columns in enumerate(tiling.tiles):
+                    constants = self._tile_constants(op, t) if op.kind == "matmul" else fixed
+                    for band in bands:
+                        wide = self._wide_region(op, walk, band, columns)
+                        self._compute(op, group, band, columns, constants, wide, tiling.spill)
+                        if not tiling.spill:
+                            self._requant(op, group, band, columns, wide, Flag.NONE)
+                        elif walk.wide_in_dram:
+                            home = self._wide_home(op, band, columns)
+                            self.writer.move(Opcode.STORE, wide, home, Flag.SPILL)
+                        else:
+                            waiting.append((band, columns, wide))
+                    if columns[1] in ends:
+                        for band, done, wide in waiting:
+                            self._requant(op, group, band, done, wide, Flag.SPILL)
+                        waiting.clear()
+            if walk.wide_in_dram:
+                self._drain(op, walk, group, outs)
+        for t in outs:
+            self.res.flush(t)
+
+    def _drain(self, op: OpSpec, walk: Walk, group: int, outs: list[str]) -> None:
+        """Requantize the sums of a group that wait in DRAM."""
+        for bands in walk.windows:
+            self._next_rows(op, group, bands, outs)
+            for band in bands:
+                for columns in walk.tiling.tiles:
+                    wide = self._wide_region(op, walk, band, columns)
+                    self.writer.move(Opcode.LOAD, self._wide_home(op, band, columns), wide, Flag.SPILL)
+                    self._requant(op, group, band, columns, wide, Flag.SPILL)
+
+    def _enter(self, op: OpSpec, walk: Walk, group: int, bands: Spans, outs: list[str]) -> None:
+        """Go on to the next window: its rows are loaded before the last one's are stored."""
+        first, last = bands[0][0], bands[-1][1]
+        for operand in (op.a, op.b):
+            if operand is not None and operand.tensor in walk.streamed:
+                start = group * operand.row_step if op.kind == "matmul" else 0
+                self.res.load(operand.tensor, start + first, start + last)
+        self._next_rows(op, group, bands, outs)
+
+    def _next_rows(self, op: OpSpec, group: int, bands: Spans, outs: list[str]) -> None:
+        start = group * op.out.row_step
+        for t in outs:
+            if self.res.windows[t].last:
+                self.res.flush(t)
+            self.res.turn(t, start + bands[0][0], start + bands[-1][1])
+
+    def _block_ends(self, op: OpSpec) -> set[int]:
+        """Columns of a group at which the blocks of every stored form end."""
+        n = op.n if op.kind == "matmul" else self.specs[op.out.tensor].columns
+        ends = [{*(int(s) for s in self.specs[t].column_starts), n} for t in op.writes]
+        return set.intersection(*ends)
+
+    def _compute(
+        self,
+        op: OpSpec,
+        group: int,
+        band: tuple[int, int],
+        columns: tuple[int, int],
+        constants: list[tuple[str, Region]],
+        wide: Region,
+        spill: bool,
+    ) -> None:
+        assert op.a is not None
+        reads = [region for _, region in constants]
+        fields: dict[str, int | tuple[int, int]] = {s: r.start for s, r in constants if s}
+        start = group * op.a.row_step
+        fields["a"], fields["a_window"] = self.res.place(op.a.tensor)
+        reads += self.res.rows(op.a.tensor, start + band[0], start + band[1])
+        if op.b is not None:
+            fields["b"], fields["b_window"] = self.res.place(op.b.tensor)
+            span = band
+            if op.kind == "matmul":
+                first = group * op.b.row_step
+                span = (first, first + op.k) if op.b.transposed else (first + columns[0], first + columns[1])
+            reads += self.res.rows(op.b.tensor, *span)
+        flags = Flag.SPILL if spill else Flag.NONE
+        tile = _tile(group, band, columns)
+        self.writer.emit(OPCODES[op.kind], reads, [wide], flags, **fields, dst=wide.start, **tile)
+
+    def _requant(
+        self, op: OpSpec, group: int, band: tuple[int, int], columns: tuple[int, int], wide: Region, flags: Flag
+    ) -> None:
+        """Requantize a tile into every stored form of the output."""
+        first = group * op.out.row_step
+        forms = zip(op.writes, (op.multiplier, op.copy_multiplier), (Flag.NONE, Flag.COPY), strict=False)
+        for name, multiplier, which in forms:
+            reads, fields = [wide], {}
+            if multiplier is not None:
+                loaded = self._load_constants(op, [(self.store.specs[multiplier], 0, None)])
+                reads += loaded
+                fields["b"] = loaded[0].start
+            address, window = self.res.place(name)
+            self.writer.emit(
+                Opcode.REQUANT, reads, self.res.rows(name, first + band[0], first + band[1]), flags | which,
+                a=wide.start, dst=address, dst_window=window, **fields, **_tile(group, band, columns),
+            )  # fmt: skip
+
+    def _gather(self, op: OpSpec, walk: Walk) -> None:
+        """Rows of a table, straight to where the output lies."""
+        assert op.constant is not None
+        table = self.store.specs[op.constant]
+        name, columns = op.out.tensor, (0, self.specs[op.out.tensor].columns)
+        outs = [t for t in op.writes if t in walk.streamed]
+        source = Region("dram", table.address, table.size)
+        for bands in walk.windows:
+            self._next_rows(op, 0, bands, outs)
+            for band in bands:
+                address, window = self.res.place(name)
+                self.writer.emit(
+                    Opcode.GATHER, [source], self.res.rows(name, *band),
+                    a=source.start, dst=address, dst_window=window,
+                    size=(band[1] - band[0]) * table.row_bytes, **_tile(0, band, columns),
+                )  # fmt: skip
+        for t in outs:
+            self.res.flush(t)
 
     def _host(self, op: OpSpec) -> None:
         reads = []
         for source in (s.source for s in op.sources):
             if source in self.specs:
-                self._store(source)
-                reads.append(self._dram_region(source))
-        target = self._dram_region(op.out.tensor)
-        self._emit(Opcode.HOST, reads, [target], dst=target.start)
-        self.in_dram.add(op.out.tensor)
+                self.res.store(source)
+                reads.append(self.res.dram_region(source))
+        targets = [self.res.dram_region(t) for t in op.writes]
+        places = {slot: region.start for slot, region in zip(("dst", "c"), targets, strict=False)}
+        self.writer.emit(Opcode.HOST, reads, targets, **places)
+        self.res.in_dram.update(op.writes)
 
-    # -- memory ------------------------------------------------------------------------------
+    # -- constants and wide sums -------------------------------------------------------------
 
-    def _place(self, op: OpSpec, sizes: dict[str, int], position: int, uses: dict[str, list[int]]) -> None:
-        """Bring an operator's tensors into SRAM: its inputs from DRAM where needed, room for the rest.
+    def _tile_constants(self, op: OpSpec, tile: int) -> list[tuple[str, Region]]:
+        """The weights and biases of one tile, loaded."""
+        named = [(s, self.store.specs[n]) for s, n in (("b", op.weight), ("c", op.bias)) if n is not None]
+        regions = self._load_constants(op, [(spec, *spec.tile_span(tile)) for _, spec in named])
+        return [(slot, region) for (slot, _), region in zip(named, regions, strict=True)]
 
-        While there is no room, the tensor that is needed last goes to DRAM. Where gaps are too small
-        although there are enough of them, everything goes, and the operator starts in an empty SRAM.
-        """
-        inputs = set(_reads(op))
-        if not self._fit(sizes, inputs, position, uses):
-            for name in list(self.activations.taken):
-                if name not in sizes or name in inputs:
-                    self._store(name)
-                self.activations.free(name)
-            if not self._fit(sizes, inputs, position, uses):
-                raise BlocksimError(
-                    self.where,
-                    "sram.activations.kib",
-                    self.machine.sram.activations.kib,
-                    f"too small for {op.name}, whose tensors need {-(-sum(sizes.values()) // 1024)} or more",
-                )
+    def _vector_constants(self, op: OpSpec) -> list[tuple[str, Region]]:
+        """What a vector operator reads beside activations, loaded once."""
+        named = [
+            (slot, self.store.specs[name])
+            for slot, name in (("b", op.constant or op.weight or op.mask), ("c", op.bias))
+            if name is not None
+        ]
+        regions = self._load_constants(op, [(spec, 0, None) for _, spec in named])
+        loaded = [(slot, region) for (slot, _), region in zip(named, regions, strict=True)]
+        return loaded + [("", self._load_table(name, at)) for name, at in op.tables.items()]
 
-    def _fit(
-        self, sizes: dict[str, int], inputs: set[str], position: int, uses: dict[str, list[int]]
-    ) -> bool:
-        """Allocate what is not there yet, and load inputs; False where that cannot be done."""
-        for name, size in sizes.items():
-            if name in self.activations.taken:
-                continue
-            while self.activations.allocate(name, size) is None:
-                others = [t for t in self.activations.taken if t not in sizes]
-                if not others:
-                    return False
-
-                def next_use(t: str) -> int:
-                    return min((u for u in uses.get(t, []) if u >= position), default=1 << 30)
-
-                victim = max(others, key=next_use)
-                self._store(victim)
-                self.activations.free(victim)
-            if name in inputs:
-                source = self._dram_region(name)
-                target = Region("activations", self._address(name), size)
-                self._emit(Opcode.LOAD, [source], [target], a=source.start, dst=target.start, size=size)
-        return True
-
-    def _store(self, name: str) -> None:
-        if name in self.in_dram:
-            return
-        spec, target = self.specs[name], self._dram_region(name)
-        source = Region("activations", self._address(name), spec.nbytes)
-        self._emit(Opcode.STORE, [source], [target], a=source.start, dst=target.start, size=spec.nbytes)
-        self.in_dram.add(name)
-
-    def _dram_region(self, name: str) -> Region:
-        spec = self.specs[name]
-        if name not in self.dram:
-            self.dram[name] = self.dram_end
-            self.dram_end = aligned(self.dram_end + spec.nbytes)
-        return Region("dram", self.dram[name], spec.nbytes)
-
-    def _load_constants(self, op: OpSpec, parts: list[tuple[ConstantSpec, int, int]]) -> list[Region]:
+    def _load_constants(self, op: OpSpec, parts: list[tuple[ConstantSpec, int, int | None]]) -> list[Region]:
         """Load what one instruction reads, given as constants with offset and size, in one piece."""
+        sizes = [spec.size if size is None else size for spec, _, size in parts]
         if not parts:
             return []
-        total = sum(aligned(size) for _, _, size in parts)
+        total = sum(aligned(size) for size in sizes)
         at = self.weights.allocate(total)
         if at is None:
             raise BlocksimError(
@@ -261,11 +363,10 @@ class Emitter:
                 f"too small for {op.name}, one tile of {parts[0][0].name} needs {-(-total // 1024)} or more",
             )
         regions = []
-        for spec, offset, size in parts:
-            source, target = Region("dram", spec.address + offset, size), Region("weights", at, size)
-            self._emit(
-                Opcode.LOAD, [source], [target], flags=Flag.TO_WEIGHTS, a=source.start, dst=at, size=size
-            )
+        for (spec, offset, _), size in zip(parts, sizes, strict=True):
+            target = Region("weights", at, size)
+            source = Region("dram", spec.address + offset, size)
+            self.writer.move(Opcode.LOAD, source, target, Flag.TO_WEIGHTS)
             regions.append(target)
             at += aligned(size)
         return regions
@@ -274,34 +375,21 @@ class Emitter:
         spec = self.store.specs[name]
         region = Region("tables", address, spec.size)
         if name not in self.tables:
-            self.tables[name] = address
+            self.tables.add(name)
             source = Region("dram", spec.address, spec.size)
-            self._emit(
-                Opcode.LOAD, [source], [region],
-                flags=Flag.TO_TABLES, a=source.start, dst=address, size=spec.size,
-            )  # fmt: skip
+            self.writer.move(Opcode.LOAD, source, region, Flag.TO_TABLES)
         return region
 
-    def _address(self, name: str) -> int:
-        return self.activations.taken[name][0]
-
-    def _rows(self, spec: TensorSpec, first: int, last: int) -> list[Region]:
-        """The codes and the exponents of some rows of a tensor in SRAM."""
-        base = self._address(spec.name)
-        width = spec.columns * spec.bits // 8
-        across = len(spec.column_starts)
-        b0, b1 = int(spec.row_index[first]), int(spec.row_index[last - 1]) + 1
-        return [
-            Region("activations", base + first * width, (last - first) * width),
-            Region("activations", base + spec.codes_bytes + b0 * across, (b1 - b0) * across),
-        ]
-
-    def _wide_region(self, op: OpSpec, tiling: Tiling, matmul: bool) -> Region:
-        """Where the sums of the next tile go."""
-        if tiling.spill:
-            at, size = self.activations.taken[_wide(op)]
-            return Region("activations", at, size)
-        if matmul:
+    def _wide_region(self, op: OpSpec, walk: Walk, band: tuple[int, int], columns: tuple[int, int]) -> Region:
+        """Where the sums of a tile go."""
+        if walk.wide_in_dram:
+            name = _wide(op)
+            self.res.turn(name, 0, 1)
+            return Region(SPACE, self.res.windows[name].address, self._tile_size(op, band, columns))
+        if walk.tiling.spill:
+            at = self.activations.taken[_wide(op)][0]
+            return Region(SPACE, at + self._tile_offset(op, band, columns), self._tile_size(op, band, columns))
+        if op.kind == "matmul":
             bank = self.next_bank
             self.next_bank = (bank + 1) % self.machine.accumulator.banks
             return Region("accumulator", bank, 1)
@@ -309,48 +397,40 @@ class Emitter:
         self.next_half = 1 - half
         return Region("vector", half, 1)
 
-    # -- records -----------------------------------------------------------------------------
+    def _wide_home(self, op: OpSpec, band: tuple[int, int], columns: tuple[int, int]) -> Region:
+        """The bytes in DRAM of a tile's sums."""
+        home = self.res.dram_place(_wide(op), self._wide_bytes(op))
+        return Region("dram", home + self._tile_offset(op, band, columns), self._tile_size(op, band, columns))
 
-    @staticmethod
-    def _spilled(tiling: Tiling) -> Flag:
-        return Flag.SPILL if tiling.spill else Flag.NONE
+    def _tile_size(self, op: OpSpec, band: tuple[int, int], columns: tuple[int, int]) -> int:
+        return (band[1] - band[0]) * (columns[1] - columns[0]) * self._word(op)
 
-    def _emit(
-        self,
-        opcode: Opcode,
-        reads: list[Region],
-        writes: list[Region],
-        flags: Flag = Flag.NONE,
-        **fields: int,
-    ) -> None:
-        index, unit = len(self.records), UNIT_OF[opcode]
-        waits: set[int] = set()
-        for region in reads:
-            waits |= self.tracker.read(region, index)
-        for region in writes:
-            waits |= self.tracker.write(region, index)
-        tickets = [0] * len(Unit)
-        for other in waits - {index}:
-            other_unit, ticket = self.tickets[other]
-            tickets[other_unit] = max(tickets[other_unit], ticket)
-        self.retired[unit] += 1
-        self.tickets.append((unit, self.retired[unit]))
-        self.records.append(
-            {
-                "opcode": opcode,
-                "unit": unit,
-                "flags": flags,
-                "op_id": self.op_id,
-                **fields,
-                "wait": tickets,
-            }
-        )
+    def _tile_offset(self, op: OpSpec, band: tuple[int, int], columns: tuple[int, int]) -> int:
+        """Tile columns lie one after the other, each with its bands."""
+        rows = op.m if op.kind == "matmul" else self.specs[op.out.tensor].rows
+        return (columns[0] * rows + band[0] * (columns[1] - columns[0])) * self._word(op)
+
+
+def _grouped(bands: Spans, limit: int) -> tuple[Spans, ...]:
+    """Neighbouring bands together, up to `limit` rows."""
+    out: list[list[tuple[int, int]]] = []
+    for band in bands:
+        if out and band[1] - out[-1][0][0] <= limit:
+            out[-1].append(band)
+        else:
+            out.append([band])
+    return tuple(tuple(group) for group in out)
+
+
+def _tile(group: int, band: tuple[int, int], columns: tuple[int, int]) -> dict[str, int]:
+    return {
+        "group": group,
+        "row": band[0],
+        "rows": band[1] - band[0],
+        "column": columns[0],
+        "columns": columns[1] - columns[0],
+    }
 
 
 def _wide(op: OpSpec) -> str:
     return f"{op.name}.wide"
-
-
-def _reads(op: OpSpec) -> list[str]:
-    operands: list[OperandSpec | None] = [op.a, op.b]
-    return [o.tensor for o in operands if o is not None] + [s.source for s in op.sources]

@@ -15,14 +15,17 @@ from blocksim.errors import BlocksimError
 from blocksim.yamlfile import read_yaml
 from hwmodels.formats import Block, Format, parse, parse_block
 
-WIDTHS: dict[str, tuple[int, ...]] = {
-    "weight": (4, 8),
-    "activation": (8,),
-    "vector": (8, 16),
-    "bias": (4, 8, 16),
-    "embedding": (8, 16),
+ELEMENTS: dict[str, tuple[str, ...]] = {
+    "weight": ("int4", "int8", "lin8"),
+    "activation": ("int4", "int8", "lin8"),
+    "vector": ("int8", "int16"),
+    "bias": ("int4", "int8", "int16", "int32"),
+    "embedding": ("int8", "int16"),
 }
-"""Element widths that the datapath takes, by role."""
+"""Elements that the datapath takes, by role."""
+
+LINEAR_BLOCKS = {"weight": ("channel", "tensor"), "activation": ("tensor",)}
+"""Blocks that may share a real scale: a sum has one scale, whatever the depth of the reduction."""
 
 DEFAULT_BLOCK = "64x64"
 
@@ -53,6 +56,13 @@ PRESETS: dict[str, dict[str, str]] = {
         "activation": "int8@tensor",
         "vector": "int16@tensor",
         "bias": "int8@tensor",
+        "embedding": "int8@row",
+    },
+    "layerwise-lin8": {
+        "weight": "lin8@channel",
+        "activation": "lin8@tensor",
+        "vector": "int16@tensor",
+        "bias": "int32@tensor",
         "embedding": "int8@row",
     },
 }
@@ -100,7 +110,7 @@ class Precision:
             If an exception gives it a width that the datapath does not take in its role.
         """
         form = self.tensors.get(name, self.roles[role])
-        return _format(self.where, f"tensors.{name}", form.name, WIDTHS[role])
+        return _format(self.where, f"tensors.{name}", form.name, role)
 
 
 def load(
@@ -127,7 +137,7 @@ def load(
         texts = PRESETS[str(plan)]
         takes_block = any("{" in t for t in texts.values())
         roles = {
-            role: _format("--precision", role, text.format(**blocks), WIDTHS[role])
+            role: _format("--precision", role, text.format(**blocks), role)
             for role, text in texts.items()
         }
         shapes = dict.fromkeys((weight.name, activation.name))
@@ -145,11 +155,12 @@ def load(
 def _from_file(path: Path) -> Precision:
     entries = read_yaml(path, PlanFile)
     roles = {
-        role: _format(path, role, str(getattr(entries, role)), widths) for role, widths in WIDTHS.items()
+        role: _format(path, role, str(getattr(entries, role)), role) for role in ELEMENTS
     }
     tensors = {
-        name: _format(path, f"tensors.{name}", text, (4, 8, 16)) for name, text in entries.tensors.items()
+        name: _format(path, f"tensors.{name}", text, None) for name, text in entries.tensors.items()
     }
+    _refuse_mixed_scales(path, roles)
     return Precision(path.stem, roles, tensors, str(path))
 
 
@@ -166,14 +177,30 @@ def _along(block: Block) -> str:
     return "tensor" if block.depth is None else f"1x{block.depth}"
 
 
-def _format(where: object, field: str, text: str, widths: tuple[int, ...]) -> Format:
-    allowed = " or ".join(f"int{w}@<block>" for w in widths)
+def _format(where: object, field: str, text: str, role: str | None) -> Format:
+    """A format, which must be one that the datapath takes in a role, or in any."""
+    elements = ELEMENTS[role] if role else tuple(dict.fromkeys(e for known in ELEMENTS.values() for e in known))
+    allowed = " or ".join(f"{e}@<block>" for e in elements)
     try:
         parsed = parse(text)
     except ValueError as error:
         value, remedy = str(error).split(": ", 1)
         said = remedy if remedy.startswith("a block") else f"the datapath takes {allowed} here"
         raise BlocksimError(where, field, value, said) from None
-    if parsed.bits not in widths or parsed.is_float:
+    if parsed.element not in elements:
         raise BlocksimError(where, field, text, f"the datapath takes {allowed} here")
+    blocks = LINEAR_BLOCKS.get(role or "", ())
+    if parsed.is_linear and role and parsed.block.name not in blocks:
+        raise BlocksimError(where, field, text, f"a real scale needs the block {' or '.join(blocks)} here")
     return parsed
+
+
+def _refuse_mixed_scales(where: object, roles: dict[str, Format]) -> None:
+    """Real scales come together: weights, activations, and biases in units of both."""
+    linear = [roles[r].is_linear for r in ("weight", "activation")]
+    if linear[0] != linear[1]:
+        odd = "activation" if linear[0] else "weight"
+        raise BlocksimError(where, odd, roles[odd].name, "weights and activations are both lin8, or neither")
+    if linear[0] != (roles["bias"].bits == 32):
+        want = "int32@tensor" if linear[0] else "int8@<block>"
+        raise BlocksimError(where, "bias", roles["bias"].name, f"with {roles['weight'].name} give {want}")

@@ -1,20 +1,25 @@
-"""Tiling: how an operator's output is cut into instructions, and where its wide sums wait.
+"""Tiling: how an operator's output is cut into instructions, and whether its wide sums must wait.
 
 A tile is *direct* when it holds whole blocks: the requantizer then finds all sums of a block in the
-accumulators or the vector buffer. Where a block outgrows the tile, sums are *spilled* to SRAM.
+accumulators or the vector buffer. Where a block outgrows the tile, sums are *spilled* to memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
 from blocksim.trace.manifest import Index, TensorSpec
 from hwmodels.machines import Machine
+from hwmodels.units import mac_array
 
 PIPELINE_ROWS = 16
 """Vector units work on bands of at least so many rows: short enough that units overlap."""
+
+Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -26,15 +31,15 @@ class Tiling:
     bands, tiles : tuple of (int, int)
         First and last row of each band; first and last column of each tile.
     spill : bool
-        Whether wide sums go to SRAM until the whole group is done.
+        Whether wide sums go to memory until all of a block's are there.
     """
 
-    bands: tuple[tuple[int, int], ...]
-    tiles: tuple[tuple[int, int], ...]
+    bands: Spans
+    tiles: Spans
     spill: bool
 
 
-def _cut(length: int, starts: Index, at_most: int, at_least: int = 1) -> tuple[tuple[int, int], ...] | None:
+def _cut(length: int, starts: Index, at_most: int, at_least: int = 1) -> Spans | None:
     """Stretches of whole blocks, each of `at_least` elements where `at_most` allows; None if none fits."""
     edges = [int(s) for s in starts if s < length] + [length]
     out, first = [], 0
@@ -48,30 +53,64 @@ def _cut(length: int, starts: Index, at_most: int, at_least: int = 1) -> tuple[t
     return tuple(out)
 
 
-def _even(length: int, size: int) -> tuple[tuple[int, int], ...]:
+def _even(length: int, size: int) -> Spans:
     return tuple((i, min(i + size, length)) for i in range(0, length, size))
 
 
-def tile_matmul(machine: Machine, out: TensorSpec, m: int, n: int) -> Tiling:
-    """Tiles of a product's group: as many columns as the array, M cut only by accumulator rows."""
-    rows, columns = machine.accumulator.rows, machine.array.columns
-    bands = _cut(m, _local(out.row_starts, m), rows, rows)
-    tiles = _cut(n, _local(out.column_starts, n), columns, columns)
+def _common(starts: Sequence[Index], length: int) -> Index:
+    """Where the blocks of every stored form of an output start, within the first group."""
+    together = reduce(np.intersect1d, starts)
+    return np.asarray(together[together < length])
+
+
+def limits(machine: Machine, a_bits: int, w_bits: int) -> tuple[int, int]:
+    """The largest output tile, rows and columns, of the machine's dataflow."""
+    rows, columns = mac_array.effective(machine.array_config, a_bits, w_bits)
+    held = machine.accumulator.rows
+    return {"ws": (held, columns), "os": (rows, columns), "is": (columns, held)}[machine.array.dataflow]
+
+
+def tile_matmul(
+    machine: Machine,
+    stored: Sequence[TensorSpec],
+    m: int,
+    n: int,
+    widths: tuple[int, int],
+    at_most: int | None = None,
+) -> Tiling:
+    """Tiles of a product's group.
+
+    Parameters
+    ----------
+    machine : Machine
+    stored : sequence of TensorSpec
+        The forms in which the output is stored.
+    m, n : int
+        Its rows and columns.
+    widths : (int, int)
+        Bits of the two operands.
+    at_most : int, optional
+        Rows of a band, where memory asks for fewer than the dataflow.
+    """
+    rows, columns = limits(machine, *widths)
+    rows = min(rows, at_most or rows)
+    bands = _cut(m, _common([s.row_starts for s in stored], m), rows, rows)
+    tiles = _cut(n, _common([s.column_starts for s in stored], n), columns, columns)
     if bands is None or tiles is None:
-        return Tiling(_even(m, rows), _even(n, columns), True)
+        return Tiling(_even(m, rows), tiles or _even(n, columns), True)
     return Tiling(bands, tiles, False)
 
 
-def tile_vector(machine: Machine, out: TensorSpec, wide_bytes: int) -> Tiling:
+def tile_vector(
+    machine: Machine, stored: Sequence[TensorSpec], wide_bytes: int, at_most: int | None = None
+) -> Tiling:
     """Bands of a vector operator: whole rows, as many as half of the vector buffer holds."""
+    out = stored[0]
     fit = machine.vector.buffer_kib * 1024 // 2 // (out.columns * wide_bytes)
-    bands = _cut(out.rows, out.row_starts, fit, PIPELINE_ROWS) if fit else None
+    fit = min(fit, at_most or fit)
+    starts = _common([s.row_starts for s in stored], out.rows)
+    bands = _cut(out.rows, starts, fit, PIPELINE_ROWS) if fit else None
     tiles = ((0, out.columns),)
     if bands is None:
-        return Tiling(_even(out.rows, PIPELINE_ROWS), tiles, True)
+        return Tiling(_even(out.rows, min(PIPELINE_ROWS, max(1, fit))), tiles, True)
     return Tiling(bands, tiles, False)
-
-
-def _local(starts: Index, length: int) -> Index:
-    """Block starts of the first group."""
-    return np.asarray(starts[starts < length])

@@ -39,6 +39,7 @@ class Opcode(IntEnum):
     ADD = 7
     MUL = 8
     HOST = 9
+    GATHER = 10
 
 
 class Flag(IntFlag):
@@ -46,11 +47,14 @@ class Flag(IntFlag):
 
     NONE = 0
     SPILL = 1
-    """Wide sums lie in SRAM, not in the accumulators or the vector buffer: a block outgrew its tile."""
+    """Wide sums lie in memory, not in the accumulators or the vector buffer: a block outgrew its tile. Of a
+    LOAD or a STORE: it moves wide sums."""
     TO_WEIGHTS = 2
     """A LOAD fills the weight SRAM (else the activation SRAM)."""
     TO_TABLES = 4
     """A LOAD fills the units' table memory."""
+    COPY = 8
+    """A REQUANT writes the operator's second stored form."""
 
 
 UNIT_OF = {
@@ -64,6 +68,7 @@ UNIT_OF = {
     Opcode.ADD: Unit.ELEMENTWISE,
     Opcode.MUL: Unit.ELEMENTWISE,
     Opcode.HOST: Unit.HOST,
+    Opcode.GATHER: Unit.DMA,
 }
 
 INSTRUCTION = np.dtype(
@@ -82,6 +87,9 @@ INSTRUCTION = np.dtype(
         ("b", "<u8"),
         ("c", "<u8"),
         ("size", "<u8"),
+        ("dst_window", "<u4", (2,)),
+        ("a_window", "<u4", (2,)),
+        ("b_window", "<u4", (2,)),
         ("wait", "<u4", (len(Unit),)),
     ]
 )
@@ -89,7 +97,9 @@ INSTRUCTION = np.dtype(
 
 ``row, rows, column, columns`` are the tile of the output within its group; ``dst, a, b, c`` addresses:
 for LOAD and STORE ``a`` is the source and ``dst`` the target, ``size`` the bytes; for MATMUL ``b`` is the
-second operand and ``c`` the bias; for NORM ``b`` and ``c`` are gamma and beta. ``wait`` are the tickets.
+second operand and ``c`` the bias; for NORM ``b`` and ``c`` are gamma and beta; for GATHER ``a`` is the table.
+The windows are the first row and the number of rows of the tensor that lie at an address. ``wait`` are the
+tickets.
 """
 
 Program = NDArray[np.void]

@@ -81,13 +81,30 @@ class Blocks(Spec):
         """Bytes of the packed codes and exponents."""
         return self.codes_bytes + self.blocks
 
+    def window(self, first: int, last: int) -> tuple[int, int, int, int]:
+        """Of some rows: offset and bytes of their codes, offset and bytes of their exponents."""
+        start, end = packed_bytes(first * self.columns, self.bits), packed_bytes(last * self.columns, self.bits)
+        across = len(self.column_starts)
+        b0, b1 = int(self.row_index[first]), int(self.row_index[last - 1]) + 1
+        return start, end - start, self.codes_bytes + b0 * across, (b1 - b0) * across
+
 
 class TensorSpec(Blocks):
-    """An activation: row-major codes, then row-major exponents."""
+    """An activation: row-major codes, then row-major exponents.
+
+    `tokens` is the number of tokens that a group of rows stands for (0: rows are no tokens); rows of absent
+    tokens are zero. `static` is the exponent that every block has by calibration, where it has one, and
+    `scale` the real number that a code stands for beside its exponent. `copy_of` names the tensor that this
+    one stores once more, in another format.
+    """
 
     name: str
     format: str
     role: Literal["activation", "vector"]
+    tokens: int = 0
+    static: int | None = None
+    scale: float = 1.0
+    copy_of: str = ""
 
 
 class ConstantSpec(Blocks):
@@ -95,16 +112,29 @@ class ConstantSpec(Blocks):
 
     Weights (and biases, as matrices of depth 1) are N x K and lie in tiles of at most the array's
     columns, which start at `tile_starts`: each tile holds its codes, k after k, then its exponents, k
-    block after k block. Other constants lie row-major. Tables and host models are plain bytes.
+    block after k block. A table that rows are looked up in (`by_row`) holds each row's codes, then its
+    exponents. Other constants lie row-major. Tables and host models are plain bytes, masks a bit an
+    element, multipliers 16 bits and an exponent of 8 bits each.
+
+    `value_bits` is the width that a code needs, where its storage is wider; `scales` are the real numbers
+    that a code of each line stands for beside its exponent, where there are any.
     """
 
     name: str
     format: str
-    role: Literal["weight", "bias", "vector", "embedding", "table", "host"]
+    role: Literal["weight", "bias", "vector", "embedding", "table", "host", "mask", "multiplier"]
     tile_starts: tuple[int, ...]
     address: int
     size: int
     sha256: str
+    by_row: bool = False
+    value_bits: int = 0
+    scales: tuple[float, ...] = ()
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row of a table that rows are looked up in."""
+        return packed_bytes(self.columns, self.bits) + len(self.column_starts)
 
     @cached_property
     def tiles(self) -> tuple[tuple[int, int, int, int, int], ...]:
@@ -150,14 +180,20 @@ class SourceSpec(Spec):
 class OpSpec(Spec):
     """One operator: what its instructions have in common.
 
-    `tables` gives the address of each lookup table in the units' table memory.
+    `copy_` is a second stored form of the output. `multiplier` and `copy_multiplier` scale wide sums on their
+    way to either form, column by column. `mask` names a constant of keys that take part, `padded` says that
+    absent tokens do not. `ids` is the input whose numbers look rows up. `tables` gives the address of each
+    lookup table in the units' table memory.
     """
 
     name: str
-    kind: Literal["matmul", "softmax", "norm", "lut", "add", "mul", "host"]
+    kind: Literal["matmul", "softmax", "norm", "lut", "add", "mul", "gather", "host"]
     a: OperandSpec | None = None
     b: OperandSpec | None = None
     out: OperandSpec
+    copy_: OperandSpec | None = None
+    multiplier: str | None = None
+    copy_multiplier: str | None = None
     weight: str | None = None
     bias: str | None = None
     constant: str | None = None
@@ -165,7 +201,9 @@ class OpSpec(Spec):
     m: int = 0
     k: int = 0
     n: int = 0
-    spill: bool = False
+    mask: str | None = None
+    padded: bool = False
+    ids: str = ""
     tables: dict[str, int] = {}
     function: str | None = None
     epsilon: tuple[int, int] | None = None
@@ -175,6 +213,17 @@ class OpSpec(Spec):
     sources: tuple[SourceSpec, ...] = ()
     out_axes: AxesSpec = ()
     macs: int = 0
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The tensors and inputs that it reads."""
+        operands = [o.tensor for o in (self.a, self.b) if o is not None]
+        return tuple(dict.fromkeys([*operands, *(s.source for s in self.sources)]))
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The tensors that it writes: its output's stored forms."""
+        return (self.out.tensor,) if self.copy_ is None else (self.out.tensor, self.copy_.tensor)
 
 
 class InputSpec(Spec):
@@ -213,3 +262,4 @@ class Manifest(Spec):
     dram_bytes: int
     peak_activation_bytes: int
     lost_constants: int
+    padding: str = ""
