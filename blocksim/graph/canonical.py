@@ -29,7 +29,8 @@ NOT_WANTED = [
     "QuickGeluFusion",
     "AttentionFusion",
     "EmbedLayerNormFusion",
-    "MatmulBNFusion",
+    "GemmActivationFusion",
+    "ConvActivationFusion",
 ]
 """Fusions of onnxruntime that would hide a tensor that the datapath stores."""
 
@@ -114,7 +115,8 @@ def canonicalise(
         if value.name not in weights
     )
     inputs, free = _bind(model, path, bind, set(weights))
-    optimised = _optimise(model, path, free)
+    # what one pass folds lets the next one inline and fold more
+    optimised = _optimise(_optimise(model, path, free), path, free)
     _rewrite(optimised)
     return Canonical(optimised, weights, inputs, free_batch)
 

@@ -172,10 +172,10 @@ def leave_to_host(
 
 def _macs(state: State, node: onnx.NodeProto) -> int:
     """Multiply-accumulates of a node left to the host; element-wise work counts none."""
-    if node.op_type in ("MatMul", "FusedMatMul", "Gemm"):
+    if node.op_type in ("MatMul", "FusedMatMul", "Gemm", "FusedGemm"):
         k = state.shapes.get(node.input[0], (0,))[-1]
         return prod(state.shapes.get(node.output[0], (0,))) * k
-    if node.op_type == "Conv":
+    if node.op_type in ("Conv", "FusedConv"):
         return prod(state.shapes.get(node.output[0], (0,))) * prod(state.shapes.get(node.input[1], (0,))[1:])
     return 0
 

@@ -119,6 +119,8 @@ def _shapes(canonical: Canonical) -> dict[str, tuple[int, ...]]:
     shapes = {
         v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim)
         for v in (*graph.value_info, *graph.input, *graph.output)
+        if v.type.tensor_type.HasField("shape")
+        and all(d.HasField("dim_value") for d in v.type.tensor_type.shape.dim)
     }
     shapes.update({i.name: tuple(i.dims) for i in graph.initializer})
     unknown = [o for node in graph.node for o in node.output if o and o not in shapes]

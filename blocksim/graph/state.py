@@ -123,6 +123,10 @@ class State:
         found = self.constants.get(name)
         return self.weights.get(name) if found is None else found
 
+    def origin(self, name: str) -> str:
+        """The weight that a constant is made of, or the constant itself."""
+        return self.origins.get(name, name)
+
     def keep(self, name: str, array: NDArray[Any]) -> str:
         """Enter a constant that an operator uses; a name that holds another array gets a number."""
         kept = np.ascontiguousarray(array, np.float32)
@@ -143,8 +147,7 @@ class State:
 
     def name_after(self, weight: str) -> str:
         """The operator's name from its weight's path."""
-        path = self.origins.get(weight, weight)
-        name = self.unused(path.removesuffix(".weight").removesuffix(".bias"))
+        name = self.unused(self.origin(weight).removesuffix(".weight").removesuffix(".bias"))
         self.distance[name] = (0, name)
         return name
 

@@ -93,7 +93,7 @@ def _elementwise(kind: str) -> Handler:
             if kind == "add" and _absorb_bias(state, found, matrix[0], node.output[0]):
                 return True
         name = state.name_near([found.tensor], kind)
-        used = state.keep(node.input[1 - index], matrix)
+        used = state.keep(state.origin(node.input[1 - index]), matrix)
         out = state.like(node.output[0], name, found)
         state.operators.append(Elementwise(name, kind, found.tensor, None, used, out))
         return True

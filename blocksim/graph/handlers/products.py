@@ -124,16 +124,21 @@ def _product_layout(
     state: State, value: str, shape: tuple[int, ...], groups: int, m: int, n: int, name: str
 ) -> tuple[Axes, Operand]:
     """Where the groups of a product go: side by side where heads are merged next, else below each other."""
-    users = state.consumers.get(value, [])
-    merged = (
-        groups > 1
-        and len(users) == 1
-        and users[0].op_type == "Transpose"
-        and list(attribute(users[0], "perm", [])) == [0, 2, 1, 3]
-    )
-    if merged:
+    if groups > 1 and _merges_heads(state, value):
         return (Axis(1, 0, 0), Axis(groups, 0, n), Axis(m, 1, 0), Axis(n, 0, 1)), Operand(name, 0, n)
     return layout.contiguous(shape), Operand(name, m if groups > 1 else 0, 0)
+
+
+def _merges_heads(state: State, value: str) -> bool:
+    """Whether the only reader of a value swaps its heads with its rows."""
+    users = state.consumers.get(value, [])
+    if len(users) != 1:
+        return False
+    user = users[0]
+    if user.op_type in ("Reshape", "Identity"):
+        same = state.shapes.get(user.output[0]) == state.shapes.get(value)
+        return same and _merges_heads(state, user.output[0])
+    return user.op_type == "Transpose" and list(attribute(user, "perm", [])) == [0, 2, 1, 3]
 
 
 def conv(state: State, node: onnx.NodeProto) -> bool:

@@ -138,8 +138,9 @@ def with_class_token(state: State, node: onnx.NodeProto) -> bool:
     if which is None or positions is None:
         return False
     concat = state.pending[node.input[which]]
-    first, patches = state.constant(concat.input[0]), view(state, concat.input[1])
-    assert first is not None and patches is not None
+    *leading, last = concat.input
+    first, patches = np.concatenate([state.constant(name) for name in leading], axis=1), view(state, last)
+    assert patches is not None
     op = next((o for o in state.operators if out_of(o) == patches.tensor), None)
     if not isinstance(op, Matmul) or op.weight is None or readers(state, node.input[which]) != 1:
         return False
@@ -162,7 +163,7 @@ def with_class_token(state: State, node: onnx.NodeProto) -> bool:
         state.tensors[t] = replace(old, rows=grown, row_period=grown, axes=walk, reference=f"{t}.padded")
     plain = View(tensor.name, state.tensors[tensor.name].axes)
     name = state.name_near([tensor.name], "add")
-    used = state.keep(node.input[1 - which], rows)
+    used = state.keep(state.origin(node.input[1 - which]), rows)
     out = state.like(node.output[0], name, plain)
     state.operators.append(Elementwise(name, "add", tensor.name, None, used, out))
     return True
@@ -170,10 +171,12 @@ def with_class_token(state: State, node: onnx.NodeProto) -> bool:
 
 def _is_concat(state: State, name: str) -> bool:
     node = state.pending.get(name)
-    if node is None or node.op_type != "Concat" or len(node.input) != 2 or attribute(node, "axis", 0) != 1:
+    if node is None or node.op_type != "Concat" or attribute(node, "axis", 0) != 1:
         return False
-    first, second = state.constant(node.input[0]), peek(state, node.input[1])
-    return first is not None and first.ndim == 3 and second is not None and not second.deferred
+    *leading, last = node.input
+    tokens, patches = [state.constant(n) for n in leading], peek(state, last)
+    rows_first = bool(tokens) and all(t is not None and t.ndim == 3 for t in tokens)
+    return rows_first and patches is not None and not patches.deferred
 
 
 def _replace(state: State, old: Operator, new: Operator) -> None:
