@@ -61,7 +61,10 @@ def kernel(function: F) -> F:
 def _identity_of_fits(name: str) -> None:
     @overload(getattr(ops, name), inline="always")
     def unchecked(x: int, bits: int) -> Callable[[int, int], int]:
-        return lambda x, bits: x
+        def first(x: int, bits: int) -> int:  # numba compares the signatures, annotations included
+            return x
+
+        return first
 
 
 def _register(module: ModuleType, skip: tuple[str, ...] = ()) -> None:

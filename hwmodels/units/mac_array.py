@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hwmodels.units import accumulator, aligner, prescan
 from hwmodels.units.accumulator import AccumulatorConfig
@@ -51,8 +52,10 @@ class MacArrayConfig:
         What two operands of 4 bits double: the rows (``K``), the columns (``N``), or ``none``.
     port_bytes : int
         Bytes of streaming operands and their exponents that enter per cycle.
-    aligner, accumulator, prescan
+    aligner, accumulator
         Their configurations.
+    prescan_lanes : int
+        Lanes of the prescan unit, where `normalise` is `EXACT`.
     """
 
     rows: int
@@ -66,7 +69,7 @@ class MacArrayConfig:
     port_bytes: int
     aligner: AlignerConfig
     accumulator: AccumulatorConfig
-    prescan: PrescanConfig = PrescanConfig(64)
+    prescan_lanes: int = 64
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ def updates(config: MacArrayConfig, rows: int, k: int, starts: Sequence[int]) ->
     if config.dataflow == "os" or config.normalise == RUNNING:
         return [True] * len(starts)
     folds = [(end - 1) // rows for end in segment_ends(k, starts)]
-    return [*(here != after for here, after in zip(folds[:-1], folds[1:], strict=True)), True]
+    return [*(here != after for here, after in pairwise(folds)), True]
 
 
 def terms_per_fold(rows: int, k: int, starts: Sequence[int]) -> list[int]:
@@ -331,7 +334,9 @@ def cycles(
         fill = wave
     full, fed = total(UNLIMITED, UNLIMITED), total(UNLIMITED, config.port_bytes)
     actual = total(config.aligners, config.port_bytes)
-    before = prescan.cycles(config.prescan, m, n, len(starts)) if config.normalise == EXACT else 0
+    before = 0
+    if config.normalise == EXACT:
+        before = prescan.cycles(PrescanConfig(config.prescan_lanes), m, n, len(starts))
     return ArrayCycles(actual + before, load, actual - fed, fill, fed - full, before)
 
 

@@ -158,6 +158,7 @@ def test_result_is_the_rational_model(case: tuple[MacArrayConfig, MatmulOperands
             assert (got.sums[i][j], got.exponents[i][j]) == model(config, bias, floor, terms)
 
 
+Bias = tuple[int, int]
 Terms = list[tuple[int, int, int]]
 
 
@@ -166,9 +167,7 @@ def aligned_fraction(config: MacArrayConfig, value: Fraction | int, e: int, unit
     return 0 if abs(e - unit) > lane.max_shift else rounded(value * Fraction(2) ** (e - unit), lane.rounding)
 
 
-def rational_fixed(
-    config: MacArrayConfig, bias: tuple[int, int], floor: int, terms: Terms
-) -> tuple[int, int]:
+def rational_fixed(config: MacArrayConfig, bias: Bias, floor: int, terms: Terms) -> tuple[int, int]:
     """One E for all terms: the row's plus the column's largest exponent, or the largest sum of two."""
     rows = [ea for _, ea, _ in terms if ea != ZERO_BLOCK]
     columns = [ew for _, _, ew in terms if ew != ZERO_BLOCK]
@@ -180,9 +179,7 @@ def rational_fixed(
     return aligned_fraction(config, *bias, unit) + sum(sums), unit
 
 
-def rational_running(
-    config: MacArrayConfig, bias: tuple[int, int], floor: int, terms: Terms
-) -> tuple[int, int]:
+def rational_running(config: MacArrayConfig, bias: Bias, floor: int, terms: Terms) -> tuple[int, int]:
     """E rises as terms arrive, and what was summed is rounded anew under it."""
     unit = floor - config.aligner.guard_bits
     acc = aligned_fraction(config, *bias, unit)
