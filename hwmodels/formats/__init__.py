@@ -9,6 +9,12 @@ Format(name='int8@64x64')
 ([[64, -32, 16, 6]], [[-6]])
 >>> encoded.payload_bits, encoded.metadata_bits, encoded.nbytes
 (32, 8, 5)
+
+`lin8` has a real scale per block, a float32, instead of a power of two:
+
+>>> real = parse("lin8@row").encode(np.array([[1.0, -0.5, 0.25, 0.1]], np.float32))
+>>> real.codes.tolist(), real.metadata_bits
+([[127, -64, 32, 13]], 32)
 """
 
 from __future__ import annotations
@@ -19,19 +25,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwmodels.formats import real
 from hwmodels.formats.block import Block, parse_block, starts
 from hwmodels.formats.packing import pack, packed_bytes
+from hwmodels.formats.real import SCALE_BITS, multiplier_of
 from hwmodels.formats.shift import dequantise, quantise
 
 EXPONENT_BITS = 8
-ELEMENTS = {"int4": 4, "int8": 8, "int16": 16}
+ELEMENTS = {"int4": 4, "int8": 8, "int16": 16, "int32": 32, "lin8": 8}
 
-__all__ = ["ELEMENTS", "EXPONENT_BITS", "Block", "Encoded", "Format", "parse", "parse_block"]
+__all__ = ["ELEMENTS", "EXPONENT_BITS", "Block", "Encoded", "Format", "multiplier_of", "parse", "parse_block"]
 
 
 @dataclass(frozen=True)
 class Format:
-    """A stored block: an integer element and a block shape, or plain ``fp32``.
+    """A stored block: an integer element and a block shape, or plain ``fp32``; ``lin8`` has a real scale.
 
     Attributes
     ----------
@@ -52,6 +60,16 @@ class Format:
     def is_float(self) -> bool:
         """Whether this is ``fp32``, which has no blocks."""
         return self.element == "fp32"
+
+    @property
+    def is_real(self) -> bool:
+        """Whether a block has a real scale instead of a power of two."""
+        return self.element == "lin8"
+
+    @property
+    def shared_bits(self) -> int:
+        """Bits of what a block shares: an exponent, or a float32 scale."""
+        return SCALE_BITS if self.is_real else EXPONENT_BITS
 
     def encode(self, x: NDArray[Any], depth_axis: int = -1) -> Encoded:
         """Encode an array.
@@ -83,6 +101,9 @@ class Format:
             empty = np.zeros((*matrix.shape[:-2], 0, 0), np.int16)
             return Encoded(self, values.shape, depth_axis, codes, empty, 0, 0)
         rows, columns = self.starts(matrix.shape[-2], matrix.shape[-1], depth_axis)
+        if self.is_real:
+            real_codes, scales = real.quantise(matrix, rows, columns)
+            return Encoded(self, values.shape, depth_axis, real_codes, scales, 0, 0)
         q = quantise(matrix, rows, columns, self.bits)
         return Encoded(self, values.shape, depth_axis, q.codes, q.exponents, q.clamped, q.saturated)
 
@@ -104,9 +125,9 @@ class Encoded:
     shape : tuple of int
         Shape of the array that was encoded.
     depth_axis : int
-    codes : int16 (float32 for ``fp32``), shape (..., rows, columns)
+    codes : int16 (int32 of 32 bits, float32 for ``fp32``), shape (..., rows, columns)
     shared : int16, shape (..., row blocks, column blocks)
-        The shared exponents; -128 is a block of zeros.
+        The shared exponents; -128 is a block of zeros. For ``lin8`` the float32 scales.
     clamped, saturated : int
         Exponents and codes that had to be brought into range.
     """
@@ -115,7 +136,7 @@ class Encoded:
     shape: tuple[int, ...]
     depth_axis: int
     codes: NDArray[Any]
-    shared: NDArray[np.int16]
+    shared: NDArray[Any]
     clamped: int
     saturated: int
 
@@ -126,32 +147,35 @@ class Encoded:
 
     @property
     def metadata_bits(self) -> int:
-        """Bits of all shared exponents."""
-        return int(self.shared.size) * EXPONENT_BITS
+        """Bits of all shared exponents or scales."""
+        return int(self.shared.size) * self.format.shared_bits
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the packed array: codes and exponents in sections of their own."""
-        return packed_bytes(self.codes.size, self.format.bits) + int(self.shared.size)
+        """Bytes of the packed array: codes and exponents (or scales) in sections of their own."""
+        return packed_bytes(self.codes.size, self.format.bits) + self.metadata_bits // 8
 
     def pack(self) -> tuple[bytes, bytes]:
-        """The two packed sections: codes and shared exponents."""
+        """The two packed sections: codes, and shared exponents or scales."""
         if self.format.is_float:
             return self.codes.astype("<f4").tobytes(), b""
-        return pack(self.codes, self.format.bits), pack(self.shared, 8)
+        shared = self.shared.astype("<f4").tobytes() if self.format.is_real else pack(self.shared, 8)
+        return pack(self.codes, self.format.bits), shared
 
     def decode(self) -> NDArray[np.float32]:
         """The values as float32, in the original shape; what rounds beyond float32 is held in range."""
         if self.format.is_float:
             return self.codes.astype(np.float32).reshape(self.shape)
         rows, columns = self.format.starts(self.codes.shape[-2], self.codes.shape[-1], self.depth_axis)
+        if self.format.is_real:
+            return real.dequantise(self.codes, self.shared, rows, columns).reshape(self.shape)
         limit = np.finfo(np.float32).max
         values = dequantise(self.codes, self.shared, rows, columns).clip(-limit, limit)
         return values.astype(np.float32).reshape(self.shape)
 
 
 def parse(name: str) -> Format:
-    """The format of a name such as ``int8@64x64``, ``int4@1x32``, ``int16@tensor`` or ``fp32``.
+    """The format of a name such as ``int8@64x64``, ``int4@1x32``, ``lin8@channel`` or ``fp32``.
 
     Raises
     ------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,9 +13,11 @@ def packed_bytes(count: int, bits: int) -> int:
     return -(-count * bits // 8)
 
 
-def pack(codes: NDArray[np.int16], bits: int) -> bytes:
+def pack(codes: NDArray[Any], bits: int) -> bytes:
     """Codes in C order as bytes: two's complement, little endian, two int4 in a byte, low half first."""
     flat = np.ascontiguousarray(codes).reshape(-1)
+    if bits == 32:
+        return flat.astype("<i4").tobytes()
     if bits == 16:
         return flat.astype("<i2").tobytes()
     if bits == 8:
@@ -24,8 +28,10 @@ def pack(codes: NDArray[np.int16], bits: int) -> bytes:
     return (halves[0::2] | (halves[1::2] << 4)).tobytes()
 
 
-def unpack(data: bytes | bytearray, count: int, bits: int) -> NDArray[np.int16]:
-    """The inverse of `pack`: `count` codes as int16."""
+def unpack(data: bytes | bytearray, count: int, bits: int) -> NDArray[Any]:
+    """The inverse of `pack`: `count` codes as int16, those of 32 bits as int32."""
+    if bits == 32:
+        return np.frombuffer(data, "<i4", count).astype(np.int32)
     if bits == 16:
         return np.frombuffer(data, "<i2", count).astype(np.int16)
     if bits == 8:

@@ -9,6 +9,7 @@ quantisation (arXiv 2304.01483) with every rounding stated.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,13 @@ class Quantised:
 
     Attributes
     ----------
-    codes : int16, shape (..., rows, columns)
+    codes : int16 (int32 of 32 bits), shape (..., rows, columns)
     exponents : int16, shape (..., row blocks, column blocks)
     clamped, saturated : int
         Exponents brought into range; codes brought into range.
     """
 
-    codes: NDArray[np.int16]
+    codes: NDArray[Any]
     exponents: NDArray[np.int16]
     clamped: int
     saturated: int
@@ -61,7 +62,7 @@ def quantise(x: NDArray[np.floating], row_starts: Starts, column_starts: Starts,
     limit = (1 << (bits - 1)) - 1
     codes = np.clip(scaled, -limit, limit)
     return Quantised(
-        codes.astype(np.int16),
+        codes.astype(np.int32 if bits > 16 else np.int16),
         exponents.astype(np.int16),
         int(((peaks != 0) & (raw != clipped)).sum()),
         int((codes != scaled).sum()),
@@ -69,7 +70,7 @@ def quantise(x: NDArray[np.floating], row_starts: Starts, column_starts: Starts,
 
 
 def dequantise(
-    codes: NDArray[np.int16], exponents: NDArray[np.int16], row_starts: Starts, column_starts: Starts
+    codes: NDArray[Any], exponents: NDArray[np.int16], row_starts: Starts, column_starts: Starts
 ) -> NDArray[np.float64]:
     """The values of codes: ``code * 2**exponent``, exact in float64; shapes as in `Quantised`."""
     rows = index_of(row_starts, codes.shape[-2])

@@ -17,7 +17,18 @@ import numba
 import platformdirs
 from numba.extending import overload, register_jitable
 
-from hwmodels.units import accumulator, aligner, elementwise, lut, mac_array, norm, ops, requantizer, softmax
+from hwmodels.units import (
+    accumulator,
+    aligner,
+    elementwise,
+    lut,
+    mac_array,
+    norm,
+    ops,
+    prescan,
+    requantizer,
+    softmax,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,7 +61,10 @@ def kernel(function: F) -> F:
 def _identity_of_fits(name: str) -> None:
     @overload(getattr(ops, name), inline="always")
     def unchecked(x: int, bits: int) -> Callable[[int, int], int]:
-        return lambda x, bits: x
+        def first(x: int, bits: int) -> int:  # numba compares the signatures, annotations included
+            return x
+
+        return first
 
 
 def _register(module: ModuleType, skip: tuple[str, ...] = ()) -> None:
@@ -66,5 +80,5 @@ UNCHECKED = ("fits", "fits_unsigned")
 for _name in UNCHECKED:
     _identity_of_fits(_name)
 _register(ops, skip=UNCHECKED)
-for _module in (aligner, accumulator, requantizer, lut, softmax, norm, elementwise, mac_array):
+for _module in (aligner, accumulator, prescan, requantizer, lut, softmax, norm, elementwise, mac_array):
     _register(_module)

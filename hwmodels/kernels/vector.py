@@ -67,6 +67,8 @@ def softmax_rows(
     rows: Index,
     edges: Index,
     keys: NDArray[np.bool_],
+    present: NDArray[np.bool_],
+    rows_per_sample: int,
     guard_bits: int,
     exp2: Table,
     exp2_low: int,
@@ -75,20 +77,26 @@ def softmax_rows(
     sums: Sums,
     exponents: Exponents,
 ) -> None:
-    """Softmax of every row over the `keys` that take part."""
+    """Softmax of every row over the keys that take part.
+
+    Row i has the keys that row i of `keys`, which repeats, and its sample's row of `present` both name.
+    """
     n = x.shape[1]
-    word = np.empty(n, np.int64)
+    word, taken = np.empty(n, np.int64), np.empty(n, np.bool_)
     for i in range(x.shape[0]):
+        own, there = keys[i % keys.shape[0]], present[i // rows_per_sample]
+        for j in range(n):
+            taken[j] = own[j] & there[j]
         row_exponent = ZERO_BLOCK
         for c in range(edges.shape[0] - 1):
-            taken = False
+            any_taken = False
             for j in range(edges[c], edges[c + 1]):
-                taken = taken | keys[j]
-            row_exponent = select(taken, largest(row_exponent, shared[rows[i], c]), row_exponent)
+                any_taken = any_taken | taken[j]
+            row_exponent = select(any_taken, largest(row_exponent, shared[rows[i], c]), row_exponent)
         top = LOWEST
         for c in range(edges.shape[0] - 1):
             e, first, last = smallest(shared[rows[i], c], row_exponent), edges[c], edges[c + 1]
-            row, words, taking = x[i, first:last], word[first:last], keys[first:last]
+            row, words, taking = x[i, first:last], word[first:last], taken[first:last]
             for j in range(row.shape[0]):
                 words[j] = aligned_key(row[j], e, row_exponent, guard_bits)
                 top = select(taking[j], largest(top, words[j]), top)
@@ -96,7 +104,7 @@ def softmax_rows(
         for j in range(n):
             distance = largest(top - word[j], 0)
             power = exponential(distance, row_exponent, guard_bits, exp2, exp2_low)
-            word[j] = select(keys[j], power, 0)
+            word[j] = select(taken[j], power, 0)
             total += word[j]
         inverse = reciprocal_of(total, reciprocal, reciprocal_low)
         for j in range(n):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hwmodels.units import elementwise, norm, tables
 from hwmodels.units.accumulator import AccumulatorConfig
-from hwmodels.units.aligner import AlignerConfig
+from hwmodels.units.aligner import NORMALISES, AlignerConfig
 from hwmodels.units.dma import DmaConfig
 from hwmodels.units.elementwise import ElementwiseConfig
 from hwmodels.units.lut import LutConfig
@@ -31,12 +31,19 @@ class Part(BaseModel):
 
 
 class Array(Part):
-    """The MAC array: rows along the reduction, columns along the outputs."""
+    """The MAC array, see `hwmodels.units.mac_array`."""
 
     rows: int = Field(ge=1, le=1024)
-    columns: Literal[64]  # the width of a weight panel
-    dataflow: Literal["ws"]
+    columns: int = Field(ge=1, le=1024)
+    dataflow: Literal["ws", "os", "is"]
     overlap: Literal["none", "weights"]
+    pack_axis: Literal["none", "K", "N"]
+
+    @model_validator(mode="after")
+    def _packs(self) -> Array:
+        if self.dataflow == "os" and self.pack_axis == "K":
+            raise ValueError("pack_axis: K: dataflow os has no rows along the reduction; give N or none")
+        return self
 
 
 class Aligner(Part):
@@ -46,7 +53,9 @@ class Aligner(Part):
     max_shift: int = Field(ge=1, le=62)
     guard_bits: int = Field(ge=-8, le=15)
     rounding: Literal["floor", "half_up", "rne"]
-    normalise: Literal["bound"]
+    depth: Literal["fold", "segment"]
+    normalise: Literal["bound", "exact", "running"]
+    prescan_lanes: int = Field(ge=1, le=65536)
 
     @model_validator(mode="after")
     def _reaches(self) -> Aligner:
@@ -70,6 +79,7 @@ class Requantizer(Part):
 
     lanes: int = Field(ge=1, le=4096)
     passes: Literal["merged", "separate"]
+    exponents: Literal["dynamic", "static"]
     latency: int = Field(ge=0, le=64)
 
 
@@ -135,10 +145,15 @@ class Norm(Part):
 
 
 class Memory(Part):
-    """An SRAM of equal banks; energy per access follows the capacity of one bank."""
+    """An SRAM of equal banks, each with `ports` ports of `port_bytes` per cycle.
+
+    Energy per access follows the capacity of one bank.
+    """
 
     kib: int = Field(ge=1, le=1 << 20)
     banks: int = Field(ge=1, le=1024)
+    ports: int = Field(ge=1, le=4)
+    port_bytes: int = Field(ge=1, le=65536)
 
     @property
     def nbytes(self) -> int:
@@ -191,6 +206,18 @@ class Machine(Part):
     sram: Sram
     dram: Dram
 
+    @model_validator(mode="after")
+    def _aligns_whole_segments(self) -> Machine:
+        if self.array.dataflow == "os" and self.aligner.depth == "fold":
+            raise ValueError("aligner.depth: fold: dataflow os keeps raw sums in its elements; give segment")
+        return self
+
+    @property
+    def array_port_bytes(self) -> int:
+        """Bytes per cycle through the ports of what streams into the array: one operand, or both (os)."""
+        activations, weights = self.sram.activations.port_bytes, self.sram.weights.port_bytes
+        return {"ws": activations, "is": weights, "os": activations + weights}[self.array.dataflow]
+
     @cached_property
     def array_config(self) -> MacArrayConfig:
         """The MAC array with its aligners and accumulators."""
@@ -198,8 +225,13 @@ class Machine(Part):
         return MacArrayConfig(
             rows=self.array.rows,
             columns=self.array.columns,
+            dataflow=self.array.dataflow,
             overlap=self.array.overlap == "weights",
             aligners=a.per_column,
+            raw_bank=a.depth == "segment" and self.array.dataflow != "os",
+            normalise=NORMALISES[a.normalise],
+            pack_axis=self.array.pack_axis,
+            port_bytes=self.array_port_bytes,
             aligner=AlignerConfig(a.guard_bits, a.max_shift, ROUNDINGS[a.rounding]),
             accumulator=AccumulatorConfig(
                 self.accumulator.bits,
@@ -208,6 +240,7 @@ class Machine(Part):
                 self.accumulator.banks,
                 self.accumulator.latency,
             ),
+            prescan_lanes=a.prescan_lanes,
         )
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hwmodels.units.actions import Actions, of
 from hwmodels.units.ops import saturate, select, wrap
 
 
@@ -57,6 +58,7 @@ def cycles(config: AccumulatorConfig, updates: int) -> int:
     return config.latency * updates
 
 
-def actions(config: AccumulatorConfig, updates: int) -> dict[str, int]:
+def actions(config: AccumulatorConfig, updates: int) -> Actions:
     """Actions of `updates` updates: an add, a word read and a word written each."""
-    return {f"add:{config.bits}": updates, "accumulator.bits": 2 * config.bits * updates}
+    counts = {f"add:{config.bits}": updates, "accumulator.bits": 2 * config.bits * updates}
+    return of("accumulate", counts)

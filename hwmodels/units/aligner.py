@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwmodels.units.actions import Actions, of
 from hwmodels.units.ops import largest, magnitude, scale, select
+
+BOUND, EXACT, RUNNING = 0, 1, 2
+"""Which E an output is held under: the row's plus the column's largest exponent; the largest sum of a
+segment's two exponents, found by a prescan; or the largest sum so far, as the terms arrive."""
+
+NORMALISES = {"bound": BOUND, "exact": EXACT, "running": RUNNING}
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,6 @@ def cycles(terms: int, aligners: int) -> int:
     return -(-terms // aligners)
 
 
-def actions(bits: int, terms: int) -> dict[str, int]:
+def actions(bits: int, terms: int) -> Actions:
     """Actions of aligning `terms` terms in words of `bits` bits: a shift and a rounding add each."""
-    return {f"shift:{bits}": terms, f"add:{bits}": terms}
+    return of("align", {f"shift:{bits}": terms, f"add:{bits}": terms})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwmodels.units.actions import Actions, of
+
 
 @dataclass(frozen=True)
 class DmaConfig:
@@ -44,6 +46,6 @@ def cycles(config: DmaConfig, nbytes: int, runs: int = 1) -> int:
     return -(-transferred(config, nbytes, runs) // config.bytes_per_cycle)
 
 
-def actions(config: DmaConfig, nbytes: int, runs: int = 1) -> dict[str, int]:
+def actions(config: DmaConfig, nbytes: int, runs: int = 1) -> Actions:
     """Actions of a transfer: the bytes on the bus."""
-    return {"dram.bytes": transferred(config, nbytes, runs)}
+    return of("dram", {"dram.bytes": transferred(config, nbytes, runs)})

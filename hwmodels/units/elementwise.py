@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hwmodels.units import aligner
+from hwmodels.units.actions import Actions, merged, of
 from hwmodels.units.aligner import align, distance, is_flushed
 from hwmodels.units.ops import ZERO_BLOCK, fits, largest, mul, select
 
@@ -93,11 +95,12 @@ def cycles(config: ElementwiseConfig, elements: int) -> int:
     return -(-elements // config.lanes) + config.latency
 
 
-def actions_add(elements: int) -> dict[str, int]:
-    """Actions of an add: a compare of exponents, two shifts and three adds per element."""
-    return {"compare:8": elements, f"shift:{SUM_BITS}": 2 * elements, f"add:{SUM_BITS}": 3 * elements}
+def actions_add(elements: int) -> Actions:
+    """Actions of an add: a compare of exponents and an add per element; two terms are aligned."""
+    own = of("elementwise", {"compare:8": elements, f"add:{SUM_BITS}": elements})
+    return merged(own, aligner.actions(SUM_BITS, 2 * elements))
 
 
-def actions_mul(elements: int) -> dict[str, int]:
+def actions_mul(elements: int) -> Actions:
     """Actions of a multiply: one multiplier and one add of exponents per element."""
-    return {"mul:16x16": elements, "add:9": elements}
+    return of("elementwise", {"mul:16x16": elements, "add:9": elements})

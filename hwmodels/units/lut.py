@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hwmodels.units.actions import Actions, of
 from hwmodels.units.ops import HALF_UP, RNE, Table, fits, lookup, saturate, scale, select, shift_right
 
 
@@ -107,14 +108,15 @@ def cycles(config: LutConfig, elements: int) -> int:
     return -(-elements // config.lanes) + config.latency
 
 
-def actions(config: LutConfig, elements: int) -> dict[str, int]:
+def actions(config: LutConfig, elements: int) -> Actions:
     """Actions per element: a shift, two table reads, a multiply, and three adds.
 
     The adds are the offset into the table, the difference of two entries, and the interpolation.
     """
-    return {
+    counts = {
         f"shift:{config.in_bits}": elements,
         f"table:{config.in_bits}": 2 * elements,
         f"mul:{config.in_bits}x{config.step_bits}": elements,
         f"add:{config.in_bits}": 3 * elements,
     }
+    return of("lut", counts)

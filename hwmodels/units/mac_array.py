@@ -1,20 +1,32 @@
-"""The MAC array: a weight-stationary systolic array with its aligners and accumulators.
+"""The MAC array: weight-, input- or output-stationary, with its aligners and accumulators.
 
-The reduction axis is cut twice: into *folds* of as many elements as the array has rows, and inside
-a fold into *segments* over which the exponents of both operands are constant. Each segment's sum is
-exact, and is aligned (rounded) once. The aligned sums of a fold are added exactly, then once into
-the accumulator, fold after fold. A bias is one more term, in the accumulator before the first fold.
+The reduction axis is cut into *segments* over which the exponents of both operands are constant. Each
+segment's sum is exact, and is aligned (rounded) once. A weight- or input-stationary array also cuts it
+into *folds* of as many elements as it has rows, and segments with them, unless a raw bank keeps the
+exact sum of an unfinished segment from one fold to the next. The aligned sums of the segments that end
+in a fold are added exactly, then once into the accumulator. An output-stationary array has a raw and an
+aligned register in each element, and adds segment by segment. A bias is one more term, in the
+accumulator before the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from hwmodels.units import accumulator, aligner
+from hwmodels.units import accumulator, aligner, prescan
 from hwmodels.units.accumulator import AccumulatorConfig
-from hwmodels.units.aligner import AlignerConfig
+from hwmodels.units.actions import Actions, merged, of
+from hwmodels.units.aligner import EXACT, RUNNING, AlignerConfig
 from hwmodels.units.ops import ZERO_BLOCK, bit_length, largest, mul, smallest
+from hwmodels.units.prescan import PrescanConfig
+
+RAW_BITS = 32
+"""Width of a raw sum that outlives a fold: exact for int8 operands up to a depth of 2**17."""
+
+UNLIMITED = 1 << 30
+"""As many aligners, or as wide a port, as an array could use."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +36,40 @@ class MacArrayConfig:
     Attributes
     ----------
     rows, columns : int
-        Processing elements along the reduction axis and along the outputs.
+        Processing elements: along the reduction and along the outputs (``ws``), the reduction and the
+        rows of outputs (``is``), or the rows and the columns of outputs (``os``).
+    dataflow : str
+        Which operand stays: ``ws`` the weights, ``is`` the inputs, ``os`` the outputs.
     overlap : bool
-        Whether a shadow register loads the next fold's weights while the current fold streams.
+        Whether a shadow register loads the next fold's stationary operand while the current one streams.
     aligners : int
         Aligner lanes per column.
+    raw_bank : bool
+        Whether unfinished segments are kept between folds (``align: segment``); ``os`` needs none.
+    normalise : int
+        One of `aligner.NORMALISES`.
+    pack_axis : str
+        What two operands of 4 bits double: the rows (``K``), the columns (``N``), or ``none``.
+    port_bytes : int
+        Bytes of streaming operands and their exponents that enter per cycle.
     aligner, accumulator
         Their configurations.
+    prescan_lanes : int
+        Lanes of the prescan unit, where `normalise` is `EXACT`.
     """
 
     rows: int
     columns: int
+    dataflow: str
     overlap: bool
     aligners: int
+    raw_bank: bool
+    normalise: int
+    pack_axis: str
+    port_bytes: int
     aligner: AlignerConfig
     accumulator: AccumulatorConfig
+    prescan_lanes: int = 64
 
 
 @dataclass(frozen=True)
@@ -54,7 +85,9 @@ class MatmulOperands:
     bias, bias_exponents : sequence of int or None
         N codes and their exponents.
     segments : sequence of int
-        Where each segment starts along K, folds included, ascending from 0.
+        Where each segment starts along K, see `segment_starts`.
+    update : sequence of bool
+        After which segments the accumulator is updated, see `updates`.
     w_bits, bias_bits : int
         Widths of the multiplier's second operand (4 or 8) and of the bias.
     """
@@ -66,6 +99,7 @@ class MatmulOperands:
     bias: Sequence[int] | None
     bias_exponents: Sequence[int] | None
     segments: Sequence[int]
+    update: Sequence[bool]
     w_bits: int = 8
     bias_bits: int = 8
 
@@ -97,6 +131,15 @@ def largest_exponent(exponents: Sequence[int]) -> int:
     return top
 
 
+def start_bound(normalise: int, rows: Sequence[int], columns: Sequence[int], floor: int) -> int:
+    """E of one output before its first segment; under `RUNNING` it rises from the bias's floor."""
+    if normalise == EXACT:
+        return prescan.result(rows, columns, floor)
+    if normalise == RUNNING:
+        return floor
+    return aligner.bound(largest_exponent(rows), largest_exponent(columns), floor, ZERO_BLOCK)
+
+
 def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
     """Multiply one tile.
 
@@ -109,132 +152,235 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
     -------
     MatmulResult
     """
-    lane, word = config.aligner, config.accumulator
-    k = len(operands.a[0])
-    ends = [*operands.segments[1:], k]
-    fold_of = [start // config.rows for start in operands.segments]
+    lane, word, o = config.aligner, config.accumulator, operands
+    guard, longest, rounding = lane.guard_bits, lane.max_shift, lane.rounding
+    ends = [*o.segments[1:], len(o.a[0])]
     flushed = overflows = 0
     sums, exponents = [], []
-    for a, ea in zip(operands.a, operands.a_exponents, strict=True):
-        row_top = largest_exponent(ea)
-        sums.append([0] * len(operands.w))
-        exponents.append([0] * len(operands.w))
-        for j, (w, ew) in enumerate(zip(operands.w, operands.w_exponents, strict=True)):
+    for a, ea in zip(o.a, o.a_exponents, strict=True):
+        sums.append([0] * len(o.w))
+        exponents.append([0] * len(o.w))
+        for j, (w, ew) in enumerate(zip(o.w, o.w_exponents, strict=True)):
             b, eb = 0, ZERO_BLOCK
-            if operands.bias is not None and operands.bias_exponents is not None:
-                b, eb = operands.bias[j], operands.bias_exponents[j]
-            floor = bias_floor(eb, operands.bias_bits, word.bits, lane.guard_bits, lane.max_shift)
-            top = aligner.bound(row_top, largest_exponent(ew), floor, ZERO_BLOCK)
-            shift = aligner.distance(top, eb, lane.guard_bits)
-            acc = aligner.align(b, shift, lane.max_shift, lane.rounding)
-            flushed += aligner.is_flushed(b, shift, lane.max_shift)
-            fold_sum = 0
-            for s, start in enumerate(operands.segments):
-                exact = sum(
-                    mul(x, y, 8, operands.w_bits)
-                    for x, y in zip(a[start : ends[s]], w[start : ends[s]], strict=True)
-                )
-                shift = aligner.distance(top, ea[s] + ew[s], lane.guard_bits)
-                flushed += aligner.is_flushed(exact, shift, lane.max_shift)
-                fold_sum += aligner.align(exact, shift, lane.max_shift, lane.rounding)
-                if s + 1 == len(ends) or fold_of[s + 1] != fold_of[s]:
-                    overflows += accumulator.overflows(acc, fold_sum, word.bits)
-                    acc = accumulator.add(acc, fold_sum, word.bits, word.saturating)
-                    fold_sum = 0
-            sums[-1][j], exponents[-1][j] = acc, top - lane.guard_bits
+            if o.bias is not None and o.bias_exponents is not None:
+                b, eb = o.bias[j], o.bias_exponents[j]
+            floor = bias_floor(eb, o.bias_bits, word.bits, guard, longest)
+            top = start_bound(config.normalise, ea, ew, floor)
+            shift = aligner.distance(top, eb, guard)
+            acc = aligner.align(b, shift, longest, rounding)
+            flushed += aligner.is_flushed(b, shift, longest)
+            total = 0
+            for s, (first, last) in enumerate(zip(o.segments, ends, strict=True)):
+                exact = sum(mul(x, y, 8, o.w_bits) for x, y in zip(a[first:last], w[first:last], strict=True))
+                if config.normalise == RUNNING:
+                    higher = prescan.join(top, ea[s], ew[s], ZERO_BLOCK)
+                    flushed += aligner.is_flushed(acc, top - higher, longest)
+                    acc = aligner.align(acc, top - higher, longest, rounding)
+                    top = higher
+                shift = aligner.distance(top, ea[s] + ew[s], guard)
+                flushed += aligner.is_flushed(exact, shift, longest)
+                total += aligner.align(exact, shift, longest, rounding)
+                if o.update[s]:
+                    overflows += accumulator.overflows(acc, total, word.bits)
+                    acc = accumulator.add(acc, total, word.bits, word.saturating)
+                    total = 0
+            sums[-1][j], exponents[-1][j] = acc, top - guard
     return MatmulResult(sums, exponents, flushed, overflows)
+
+
+def effective(config: MacArrayConfig, a_bits: int, w_bits: int) -> tuple[int, int]:
+    """Rows and columns for operands of these widths.
+
+    Where both have 4 bits or fewer, an element takes two of them: along the rows (and the input port
+    feeds twice the codes in the same bytes), or along the columns.
+
+    By hand: 64 x 64 packed along K is 128 x 64 for int4 x int4, and 64 x 64 for int8 x int4.
+    """
+    packed = a_bits <= 4 and w_bits <= 4
+    rows = config.rows * 2 if packed and config.pack_axis == "K" else config.rows
+    columns = config.columns * 2 if packed and config.pack_axis == "N" else config.columns
+    return rows, columns
+
+
+def segment_starts(config: MacArrayConfig, rows: int, k: int, *boundaries: Sequence[int]) -> list[int]:
+    """Where each segment starts: at every block boundary of either operand, and where a fold ends one.
+
+    `rows` are the effective rows. By hand, k = 72 in blocks of 48 on 64 rows: 0, 48, 64 where the
+    accumulator holds only aligned sums; 0, 48 with a raw bank or where outputs stay.
+    """
+    starts = {0}
+    if config.dataflow != "os" and not config.raw_bank:
+        starts.update(range(0, k, rows))
+    for cuts in boundaries:
+        starts.update(c for c in cuts if 0 <= c < k)
+    return sorted(starts)
+
+
+def segment_ends(k: int, starts: Sequence[int]) -> list[int]:
+    """Where each segment ends."""
+    return [*starts[1:], k]
+
+
+def updates(config: MacArrayConfig, rows: int, k: int, starts: Sequence[int]) -> list[bool]:
+    """After which segments the accumulator is updated.
+
+    A segment belongs to the fold in which it ends, and the last one of each fold brings the update.
+    Where outputs stay, or the bound rises with the terms, every segment brings its own.
+    """
+    if config.dataflow == "os" or config.normalise == RUNNING:
+        return [True] * len(starts)
+    folds = [(end - 1) // rows for end in segment_ends(k, starts)]
+    return [*(here != after for here, after in pairwise(folds)), True]
+
+
+def terms_per_fold(rows: int, k: int, starts: Sequence[int]) -> list[int]:
+    """The number of segments that end in each fold: what one row asks of its column's aligners."""
+    terms = [0] * -(-k // rows)
+    for end in segment_ends(k, starts):
+        terms[(end - 1) // rows] += 1
+    return terms
 
 
 @dataclass(frozen=True)
 class ArrayCycles:
-    """Cycles of one tile, and how many of them are due to what."""
+    """Cycles of one tile, and how many of them are due to what.
+
+    Attributes
+    ----------
+    total : int
+    weight_load : int
+        Waiting for the stationary operand.
+    aligner, port : int
+        What unlimited aligners would save, and what a wide port would save beyond that.
+    fill : int
+        Filling and draining the systolic wave.
+    prescan : int
+        The exact bounds, found before anything streams.
+    """
 
     total: int
     weight_load: int
     aligner: int
     fill: int
+    port: int = 0
+    prescan: int = 0
 
 
-def cycles(config: MacArrayConfig, m: int, segments: Sequence[int]) -> ArrayCycles:
-    """Cycles of a tile of m rows and as many columns as the array has, or fewer.
+def streams_of(
+    config: MacArrayConfig, moving: int, rows: int, terms: Sequence[int], bits: int, aligners: int, port: int
+) -> list[int]:
+    """Cycles that each fold streams `moving` rows of `bits`-bit codes: ``S = 1 + (moving - 1) II``.
 
-    `segments` is the number of segments in each of the F folds. Fold f streams ``S = 1 + (m - 1) II``
-    rows, where ``II = max(1, ceil(segments / aligners))``, and not fewer than the accumulator's latency.
-    Without overlap it takes ``2R + C - 2 + S`` (R to load, S to stream, R + C - 2 to drain). With overlap
-    the next weights load beside the streaming: ``R + sum over all folds but the last of max(S, R) + S of
-    the last + R + C - 2``.
-
-    By hand, 64 x 64, m = 49, two folds of one segment, overlap: S = 49, 64 + 64 + 49 + 126 = 303. With
-    four segments in each and one aligner: II = 4, S = 193, 64 + 193 + 193 + 126 = 576; the aligner costs
-    273. With four in the first and one in the second: 64 + 193 + 49 + 126 = 432.
-
-    Returns
-    -------
-    ArrayCycles
-        `aligner` is the total minus the total at full rate; `weight_load` what the array waits for
-        weights; `fill` the filling and draining of the systolic wave.
+    II is the longest of 1, what the aligners need for a row's terms, and what the port needs for the
+    row's codes and one exponent byte per term. S is not below the accumulator's latency.
     """
-    folds = len(segments)
-    wave = config.rows + config.columns - 2
+    codes = -(-rows * bits // 8)
+    intervals = [max(1, aligner.cycles(t, aligners), -(-(codes + t) // port)) for t in terms]
+    return [max(1 + (moving - 1) * ii, config.accumulator.latency) for ii in intervals]
 
-    def streamed(ii: int) -> int:
-        return max(1 + (m - 1) * ii, config.accumulator.latency)
 
-    def total(streams: Sequence[int]) -> int:
+def segment_cycles(
+    rows: int, columns: int, k: int, starts: Sequence[int], bits: tuple[int, int], aligners: int, port: int
+) -> int:
+    """Cycles that an output-stationary array takes for its segments, one after the other.
+
+    A segment of length B takes the longest of B, the aligning of its column's `rows` sums, and the
+    entry of `rows` codes of A plus `columns` codes of W per step, with their exponents once.
+    """
+    total = 0
+    for start, end in zip(starts, segment_ends(k, starts), strict=True):
+        fed = -(-(end - start) * (rows * bits[0] + columns * bits[1]) // 8) + rows + columns
+        total += max(end - start, aligner.cycles(rows, aligners), -(-fed // port))
+    return total
+
+
+def cycles(
+    config: MacArrayConfig, m: int, n: int, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8
+) -> ArrayCycles:
+    """Cycles of a tile of ``m x n`` outputs with its whole reduction of k, cut at `starts`.
+
+    With R x C effective elements, and S cycles that a fold streams (see `streams_of`; m rows where the
+    weights stay, n columns where the inputs stay): serial folds take ``2 R + C - 2 + S`` each; with
+    overlap they take ``R + sum of max(S, R) over all folds but the last + S of the last + R + C - 2``.
+    Where the outputs stay, a tile takes its segments (see `segment_cycles`) and ``R + C - 2`` for the
+    wave, whatever `overlap` says: nothing stationary is loaded.
+
+    By hand, 64 x 64 ``ws``, m = 49, two folds of one segment, overlap: S = 49, 64 + 64 + 49 + 126 = 303.
+    With four segments in each and one aligner: II = 4, S = 193, 64 + 193 + 193 + 126 = 576; the aligner
+    costs 273. With four in the first and one in the second: 64 + 193 + 49 + 126 = 432. 32 x 32 ``os``,
+    k = 768 in one segment: 768 + 62 = 830; in 48 of 16 with one aligner, 48 x 32 + 62 = 1,598.
+    """
+    rows, columns = effective(config, a_bits, w_bits)
+    wave = rows + columns - 2
+    terms = terms_per_fold(rows, k, starts)
+    moving, bits = (m, a_bits) if config.dataflow == "ws" else (n, w_bits)
+
+    def streams(aligners: int, port: int) -> list[int]:
+        return streams_of(config, moving, rows, terms, bits, aligners, port)
+
+    def total(aligners: int, port: int) -> int:
+        if config.dataflow == "os":
+            return segment_cycles(rows, columns, k, starts, (a_bits, w_bits), aligners, port) + wave
+        s = streams(aligners, port)
         if config.overlap:
-            return config.rows + sum(max(s, config.rows) for s in streams[:-1]) + streams[-1] + wave
-        return sum(config.rows + s + wave for s in streams)
+            return rows + sum(max(x, rows) for x in s[:-1]) + s[-1] + wave
+        return sum(rows + x + wave for x in s)
 
-    streams = [streamed(max(1, aligner.cycles(n, config.aligners))) for n in segments]
-    waiting = folds * config.rows
-    if config.overlap:
-        waiting = config.rows + sum(max(0, config.rows - s) for s in streams[:-1])
-    return ArrayCycles(
-        total=total(streams),
-        weight_load=waiting,
-        aligner=total(streams) - total([streamed(1)] * folds),
-        fill=wave if config.overlap else folds * wave,
-    )
+    load, fill = len(terms) * rows, len(terms) * wave
+    if config.dataflow == "os":
+        load, fill = 0, wave
+    elif config.overlap:
+        load = rows + sum(max(0, rows - x) for x in streams(config.aligners, config.port_bytes)[:-1])
+        fill = wave
+    full, fed = total(UNLIMITED, UNLIMITED), total(UNLIMITED, config.port_bytes)
+    actual = total(config.aligners, config.port_bytes)
+    before = 0
+    if config.normalise == EXACT:
+        before = prescan.cycles(PrescanConfig(config.prescan_lanes), m, n, len(starts))
+    return ArrayCycles(actual + before, load, actual - fed, fill, fed - full, before)
+
+
+def running_bits(config: MacArrayConfig, rows: int, a_bits: int, w_bits: int) -> int:
+    """Width of an element's running sum: a product and the bits of a fold's depth, or a raw register."""
+    return RAW_BITS if config.dataflow == "os" else a_bits + w_bits + bit_length(rows - 1)
 
 
 def actions(
-    config: MacArrayConfig, m: int, k: int, n: int, segments: int, folds: int, a_bits: int, w_bits: int
-) -> dict[str, int]:
-    """Actions of an ``m x k`` times ``k x n`` tile.
+    config: MacArrayConfig, m: int, n: int, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8
+) -> Actions:
+    """Actions of a tile of ``m x n`` outputs with its whole reduction of k.
 
-    Every multiply has an add of the column's running sum (products and the bits of a fold's depth)
-    and moves its operands and its sum through registers; every segment is aligned; the segments of a
-    fold are joined by adds; every fold is one accumulator update.
+    Multiply: every product with an add of the running sum; the registers that move operands and sum,
+    and those of the stationary operand. Align: a shift and a rounding add per term, the adds that join
+    terms before an update, the raw bank's words and adds; under `RUNNING` the accumulator's own shift
+    and a compare and store of E per term. Accumulate: every update, in the accumulator memory, or in the
+    element's aligned register, which goes to the memory once. Prescan: see its unit.
     """
-    depth_bits = bit_length(config.rows - 1)
-    sum_bits = a_bits + w_bits + depth_bits
-    macs = m * k * n
-    counts: dict[str, int] = {
+    rows, _ = effective(config, a_bits, w_bits)
+    bits, outputs, macs = config.accumulator.bits, m * n, m * n * k
+    summed = running_bits(config, rows, a_bits, w_bits)
+    moved, held = {
+        "ws": (a_bits, k * n * w_bits),
+        "is": (w_bits, m * k * a_bits),
+        "os": (a_bits + w_bits, 0),
+    }[config.dataflow]
+    multiply = {
         f"mul:{a_bits}x{w_bits}": macs,
-        f"add:{sum_bits}": macs,
-        "register.bits": macs * (a_bits + sum_bits) + k * n * w_bits,
+        f"add:{summed}": macs,
+        "register.bits": macs * (moved + summed) + held,
     }
-    for part in (
-        {f"add:{config.accumulator.bits}": m * n * (segments - folds)},
-        aligner.actions(config.accumulator.bits, m * n * segments),
-        accumulator.actions(config.accumulator, m * n * folds),
-    ):
-        for name, count in part.items():
-            counts[name] = counts.get(name, 0) + count
-    return counts
-
-
-def segment_starts(k: int, rows: int, *boundaries: Sequence[int]) -> list[int]:
-    """Where each segment starts: at every fold and at every block boundary of either operand."""
-    starts = {0, *range(0, k, rows)}
-    for cuts in boundaries:
-        starts.update(c for c in cuts if c < k)
-    return sorted(starts)
-
-
-def segments_per_fold(segments: Sequence[int], rows: int) -> tuple[int, ...]:
-    """The number of segments in each fold: what one row asks of its column's aligners."""
-    counts: dict[int, int] = {}
-    for start in segments:
-        counts[start // rows] = counts.get(start // rows, 0) + 1
-    return tuple(counts.values())
+    updated = sum(updates(config, rows, k, starts))
+    terms = outputs * len(starts)
+    align = [aligner.actions(bits, terms), of("align", {f"add:{bits}": terms - outputs * updated})]
+    if config.raw_bank and config.dataflow != "os":
+        carried = outputs * len(set(range(rows, k, rows)) - set(starts))
+        align.append(of("align", {f"add:{RAW_BITS}": carried, "accumulator.bits": 2 * RAW_BITS * carried}))
+    if config.normalise == RUNNING:
+        kept = {f"compare:{prescan.WORD}": terms, "register.bits": prescan.WORD * terms}
+        align += [aligner.actions(bits, terms), of("align", kept)]
+    accumulate = accumulator.actions(config.accumulator, outputs * updated)
+    if config.dataflow == "os":
+        own = {f"add:{bits}": terms, "register.bits": bits * terms, "accumulator.bits": bits * outputs}
+        accumulate = of("accumulate", own)
+    scan = prescan.actions(m, n, len(starts)) if config.normalise == EXACT else {}
+    return merged(of("multiply", multiply), *align, accumulate, scan)

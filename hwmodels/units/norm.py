@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hwmodels.units.actions import Actions, of
 from hwmodels.units.lut import interpolate
 from hwmodels.units.ops import (
     FLOOR,
@@ -226,7 +227,7 @@ def cycles(config: NormConfig, rows: int, columns: int) -> int:
     return rows * 2 * -(-columns // config.lanes) + 2 * config.latency
 
 
-def actions(config: NormConfig, rows: int, columns: int) -> dict[str, int]:
+def actions(config: NormConfig, rows: int, columns: int) -> Actions:
     """Actions, by pass, per element and per row.
 
     1: align, square, two sums. Per row: N s2 and s1 squared with their difference, epsilon, leading-zero
@@ -236,7 +237,7 @@ def actions(config: NormConfig, rows: int, columns: int) -> dict[str, int]:
     n = rows * columns
     steps = config.newton_steps * rows
     length = bit_length(columns)
-    return {
+    counts = {
         f"shift:{WORD}": n,
         "mul:16x16": n,
         "add:44": 3 * n,
@@ -257,3 +258,4 @@ def actions(config: NormConfig, rows: int, columns: int) -> dict[str, int]:
         f"shift:{SUM_BITS}": 2 * n,
         "register.bits": n * WORD,
     }
+    return of("norm", counts)

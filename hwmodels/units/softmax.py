@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hwmodels.units.actions import Actions, of
 from hwmodels.units.lut import interpolate
 from hwmodels.units.ops import (
     FLOOR,
@@ -150,7 +151,7 @@ def cycles(config: SoftmaxConfig, rows: int, columns: int) -> int:
     return rows * 3 * -(-columns // config.lanes) + 3 * config.latency
 
 
-def actions(config: SoftmaxConfig, rows: int, columns: int) -> dict[str, int]:
+def actions(config: SoftmaxConfig, rows: int, columns: int) -> Actions:
     """Actions, by pass, per element and per row.
 
     1: align, compare. 2: subtract, times log2 e, shift, interpolate (two reads, a difference, a multiply,
@@ -178,4 +179,4 @@ def actions(config: SoftmaxConfig, rows: int, columns: int) -> dict[str, int]:
         "register.bits": n * (word + 17),
     }
     counts[f"mul:17x{low_row}"] = counts.get(f"mul:17x{low_row}", 0) + rows
-    return counts
+    return of("softmax", counts)

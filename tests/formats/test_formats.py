@@ -39,7 +39,7 @@ def definition(block: list[float], bits: int) -> tuple[list[int], int]:
     return [min(max(round(v / Fraction(2) ** e), -limit), limit) for v in exact], e
 
 
-@given(st.lists(values, min_size=1, max_size=9), st.sampled_from([4, 8, 16]))
+@given(st.lists(values, min_size=1, max_size=9), st.sampled_from([4, 8, 16, 32]))
 def test_encode_is_the_definition(block: list[float], bits: int) -> None:
     encoded = parse(f"int{bits}@tensor").encode(np.array([block]))
     codes, e = definition(block, bits)
@@ -117,9 +117,10 @@ def test_two_int4_in_a_byte(codes: list[int]) -> None:
         assert data[0] == (codes[0] & 15) | ((codes[1] & 15) << 4)
 
 
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bits", [8, 16, 32])
 def test_packing_is_twos_complement_little_endian(bits: int) -> None:
-    codes = np.arange(-(2 ** (bits - 1)), 2 ** (bits - 1)).astype(np.int16)
+    step = max(1, 2**bits // 65536)
+    codes = np.arange(-(2 ** (bits - 1)), 2 ** (bits - 1), step).astype(np.int32 if bits == 32 else np.int16)
     data = pack(codes, bits)
     assert data == b"".join(int(c).to_bytes(bits // 8, "little", signed=True) for c in codes)
     assert (unpack(data, len(codes), bits) == codes).all()
@@ -144,7 +145,8 @@ def test_fp32_is_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["int8", "int8@", "int7@64x64", "int8@64", "int8@0x4", "int8@64x64x2", "float", ""]
+    "bad",
+    ["int8", "lin8", "lin4@row", "int8@", "int7@64x64", "int8@64", "int8@0x4", "int8@64x64x2", "float", ""],
 )
 def test_bad_names_are_refused_with_a_remedy(bad: str) -> None:
     with pytest.raises(ValueError, match=": a "):
@@ -171,3 +173,58 @@ def test_int8_blocks_agree_with_an_outside_rounding() -> None:
     encoded = parse("int4@tensor").encode(x)
     e = int(encoded.shared[0, 0])
     assert (encoded.codes == np.rint(x / 2.0**e).astype(ml_dtypes.int4).astype(int)).all()
+
+
+small = st.floats(-(2.0**100), 2.0**100, width=32)
+
+
+@given(st.lists(st.one_of(small, near_ties, st.just(0.0)), min_size=1, max_size=9))
+def test_lin8_is_the_scalar_formula(block: list[float]) -> None:
+    encoded = parse("lin8@tensor").encode(np.array([block]))
+    x = [np.float32(v) for v in block]
+    scale = max(abs(v) for v in x) / np.float32(127)
+    scale = np.float32(1) if scale == 0 else scale
+    assert encoded.shared.dtype == np.float32
+    assert encoded.shared.ravel().tolist() == [float(scale)]
+    codes = [min(max(round(float(v / scale)), -127), 127) for v in x]  # Python rounds ties to even
+    assert encoded.codes.ravel().tolist() == codes
+    assert encoded.decode().ravel().tolist() == [float(np.float32(c * float(scale))) for c in codes]
+
+
+@pytest.mark.parametrize("block", ["channel", "row", "tensor", "3x5", "1x16"])
+def test_lin8_agrees_with_quantize_linear(block: str) -> None:
+    import onnxruntime as ort
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"])
+    kinds = (("x", TensorProto.FLOAT, ["a", "b"]), ("s", TensorProto.FLOAT, []), ("z", TensorProto.INT8, []))
+    graph = helper.make_graph(
+        [node],
+        "quantise",
+        [helper.make_tensor_value_info(*kind) for kind in kinds],
+        [helper.make_tensor_value_info("y", TensorProto.INT8, ["a", "b"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(4)
+    x = (rng.normal(size=(11, 37)) * 2.0 ** rng.integers(-9, 9, (11, 1))).astype(np.float32)
+    form = parse(f"lin8@{block}")
+    encoded = form.encode(x)
+    rows, columns = (np.append(s, n) for s, n in zip(form.starts(11, 37, -1), (11, 37), strict=True))
+    for i in range(len(rows) - 1):
+        for j in range(len(columns) - 1):
+            part = (slice(rows[i], rows[i + 1]), slice(columns[j], columns[j + 1]))
+            feeds = {"x": x[part], "s": np.array(encoded.shared[i, j]), "z": np.array(0, np.int8)}
+            (want,) = session.run(None, feeds)
+            assert (encoded.codes[part] == want).all()
+    assert encoded.metadata_bits == 32 * encoded.shared.size
+    assert encoded.nbytes == x.size + 4 * encoded.shared.size == sum(map(len, encoded.pack()))
+    assert encoded.decode() == pytest.approx(x, abs=float(encoded.shared.max()) / 2 * 1.001)
+
+
+def test_lin8_of_zeros_and_of_too_large_values() -> None:
+    zeros = parse("lin8@row").encode(np.zeros((2, 3)))
+    assert zeros.shared.ravel().tolist() == [1.0, 1.0]
+    assert not zeros.decode().any()
+    with pytest.raises(ValueError, match="beyond float32"):
+        parse("lin8@row").encode(np.array([1e300]))

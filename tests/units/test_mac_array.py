@@ -1,4 +1,4 @@
-"""The array: exact products, an independent rational model, the compiled kernel, and cycles."""
+"""The array: exact products, an independent rational model, and the compiled kernel."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from hypothesis import strategies as st
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
 from hwmodels.units import mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
-from hwmodels.units.aligner import AlignerConfig
+from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE, ZERO_BLOCK
 
-BCT64 = MacArrayConfig(64, 64, True, 1, AlignerConfig(8, 31, RNE), AccumulatorConfig(32, True, 256, 2, 1))
+BCT64 = MacArrayConfig(
+    64, 64, "ws", True, 1, False, BOUND, "none", 128,
+    AlignerConfig(8, 31, RNE), AccumulatorConfig(32, True, 256, 2, 1),
+)  # fmt: skip
 
 
-def array_arguments(config: MacArrayConfig) -> tuple[int, int, int, int, bool]:
+def array_arguments(config: MacArrayConfig) -> tuple[int, int, int, int, int, bool]:
     lane, word = config.aligner, config.accumulator
-    return lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
+    return config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
 
 
 def run_static(config: MacArrayConfig, o: MatmulOperands) -> tuple[np.ndarray, np.ndarray, list[int]]:
@@ -43,20 +46,19 @@ def run_static(config: MacArrayConfig, o: MatmulOperands) -> tuple[np.ndarray, n
     lane, word = config.aligner, config.accumulator
     rest = (o.bias_bits, word.bits, lane.guard_bits, lane.max_shift)
     floor = np.array([[mac_array.bias_floor(int(e), *rest) for e in t] for t in bias_exponents])
-    folds = np.array(o.segments) // config.rows
-    last = np.append(folds[1:] != folds[:-1], True)
     sums, exponents = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16)
     counts = np.zeros(4, np.int64)
     matmul_static(
-        np.array(o.a, np.int16), np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth),
-        panels, np.append(np.arange(0, n, PANEL), n), w_exponents, w_exponents.max(axis=1),
-        floor, bias, bias_exponents, np.array([*o.segments, k]), last,
-        sums, exponents, *array_arguments(config), counts,
+        1, np.array(o.a, np.int16), np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth),
+        panels, w_exponents, w_exponents.max(axis=1),
+        floor, bias, bias_exponents, np.array([*o.segments, k]), np.array(o.update),
+        sums, exponents, n, *array_arguments(config), counts,
     )  # fmt: skip
     return sums, exponents, counts[:2].tolist()
 
 
 roundings = st.sampled_from([FLOOR, HALF_UP, RNE])
+normalises = st.sampled_from([BOUND, EXACT, RUNNING])
 
 
 @st.composite
@@ -64,7 +66,13 @@ def products(draw: st.DrawFn) -> tuple[MacArrayConfig, MatmulOperands]:
     rows = draw(st.sampled_from([4, 6, 64]))
     m, k, n = draw(st.integers(1, 11)), draw(st.integers(1, 14)), draw(st.integers(1, 3))
     cuts = draw(st.lists(st.integers(1, 13), max_size=4))
-    segments = mac_array.segment_starts(k, rows, cuts)
+    config = MacArrayConfig(
+        rows, 64, draw(st.sampled_from(["ws", "is", "os"])), True, 1, draw(st.booleans()),
+        draw(normalises), "none", 128,
+        AlignerConfig(draw(st.integers(-3, 8)), draw(st.sampled_from([5, 31])), draw(roundings)),
+        AccumulatorConfig(draw(st.sampled_from([18, 24, 32])), draw(st.booleans()), 64, 2, 1),
+    )  # fmt: skip
+    segments = mac_array.segment_starts(config, rows, k, cuts)
     seed = draw(st.integers(0, 2**31))
     rng = np.random.default_rng(seed)
     spread = draw(st.sampled_from([0, 3, 40]))
@@ -85,18 +93,14 @@ def products(draw: st.DrawFn) -> tuple[MacArrayConfig, MatmulOperands]:
     if draw(st.booleans()):
         bias = rng.integers(-127, 128, n).tolist()
         bias_exponents = rng.integers(-130, -20, n).tolist()
-    config = MacArrayConfig(
-        rows, 64, True, 1,
-        AlignerConfig(draw(st.integers(-3, 8)), draw(st.sampled_from([5, 31])), draw(roundings)),
-        AccumulatorConfig(draw(st.sampled_from([18, 24, 32])), draw(st.booleans()), 64, 2, 1),
-    )  # fmt: skip
+    update = mac_array.updates(config, rows, k, segments)
     return config, MatmulOperands(
-        a.tolist(), ea.tolist(), w.tolist(), ew.tolist(), bias, bias_exponents, segments, w_bits, 8
+        a.tolist(), ea.tolist(), w.tolist(), ew.tolist(), bias, bias_exponents, segments, update, w_bits, 8
     )
 
 
 @given(products())
-@settings(max_examples=200)
+@settings(max_examples=400)
 def test_kernel_is_result(case: tuple[MacArrayConfig, MatmulOperands]) -> None:
     config, operands = case
     want = mac_array.result(config, operands)
@@ -113,8 +117,6 @@ def test_dynamic_kernel_is_result(case: tuple[MacArrayConfig, MatmulOperands]) -
     o = replace(o, bias=None, bias_exponents=None, w_bits=8)
     want = mac_array.result(config, o)
     m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
-    folds = np.array(o.segments) // config.rows
-    last = np.append(folds[1:] != folds[:-1], True)
     lane, word = config.aligner, config.accumulator
     floor = np.full(PANEL, mac_array.bias_floor(ZERO_BLOCK, 8, word.bits, lane.guard_bits, lane.max_shift))
     a, ea = np.array(o.a, np.int16), np.array(o.a_exponents, np.int16)
@@ -127,7 +129,7 @@ def test_dynamic_kernel_is_result(case: tuple[MacArrayConfig, MatmulOperands]) -
         matmul_dynamic(
             2, k, np.vstack([a, a]), np.vstack([ea, ea]), np.arange(m)[None], np.arange(depth)[None], origin,
             np.vstack([b, b]), np.vstack([eb, eb]), np.arange(n)[None], np.arange(depth)[None], origin,
-            transposed, floor, np.array([*o.segments, k]), last, sums, exponents, origin,
+            transposed, floor, np.array([*o.segments, k]), np.array(o.update), sums, exponents, origin,
             *array_arguments(config), counts,
         )  # fmt: skip
         assert sums.tolist() == want.sums * 2
@@ -136,33 +138,58 @@ def test_dynamic_kernel_is_result(case: tuple[MacArrayConfig, MatmulOperands]) -
 
 
 @given(products())
+@settings(max_examples=200)
 def test_result_is_the_rational_model(case: tuple[MacArrayConfig, MatmulOperands]) -> None:
     """With an accumulator that cannot overflow, from the definition over exact rationals."""
     config, o = case
     config = replace(config, accumulator=replace(config.accumulator, bits=48))
     got = mac_array.result(config, o)
-    guard, longest = config.aligner.guard_bits, config.aligner.max_shift
     ends = [*o.segments[1:], len(o.a[0])]
     for i, a in enumerate(o.a):
         for j, w in enumerate(o.w):
-            e_row = max((e for e in o.a_exponents[i] if e != ZERO_BLOCK), default=None)
-            e_column = max((e for e in o.w_exponents[j] if e != ZERO_BLOCK), default=None)
             eb = o.bias_exponents[j] if o.bias_exponents else ZERO_BLOCK
-            top = eb + guard - min(38, longest)
-            if e_row is not None and e_column is not None:
-                top = max(top, e_row + e_column)
-            unit = top - guard
+            bias = (o.bias[j] if o.bias else 0, eb)
+            floor = eb + config.aligner.guard_bits - min(38, config.aligner.max_shift)
             terms = [
-                (sum(x * y for x, y in zip(a[s:t], w[s:t], strict=True)), ea + ew)
+                (sum(x * y for x, y in zip(a[s:t], w[s:t], strict=True)), ea, ew)
                 for s, t, ea, ew in zip(o.segments, ends, o.a_exponents[i], o.w_exponents[j], strict=True)
             ]
-            if o.bias:
-                terms.append((o.bias[j], eb))
-            want = 0
-            for value, e in terms:
-                if abs(e - unit) <= longest:
-                    want += rounded(value * Fraction(2) ** (e - unit), config.aligner.rounding)
-            assert (got.sums[i][j], got.exponents[i][j]) == (want, unit)
+            model = rational_running if config.normalise == RUNNING else rational_fixed
+            assert (got.sums[i][j], got.exponents[i][j]) == model(config, bias, floor, terms)
+
+
+Bias = tuple[int, int]
+Terms = list[tuple[int, int, int]]
+
+
+def aligned_fraction(config: MacArrayConfig, value: Fraction | int, e: int, unit: int) -> int:
+    lane = config.aligner
+    return 0 if abs(e - unit) > lane.max_shift else rounded(value * Fraction(2) ** (e - unit), lane.rounding)
+
+
+def rational_fixed(config: MacArrayConfig, bias: Bias, floor: int, terms: Terms) -> tuple[int, int]:
+    """One E for all terms: the row's plus the column's largest exponent, or the largest sum of two."""
+    rows = [ea for _, ea, _ in terms if ea != ZERO_BLOCK]
+    columns = [ew for _, _, ew in terms if ew != ZERO_BLOCK]
+    pairs = [ea + ew for _, ea, ew in terms if ZERO_BLOCK not in (ea, ew)]
+    if config.normalise == BOUND:
+        pairs = [max(rows) + max(columns)] if rows and columns else []
+    unit = max([floor, *pairs]) - config.aligner.guard_bits
+    sums = [aligned_fraction(config, v, ea + ew, unit) for v, ea, ew in terms]
+    return aligned_fraction(config, *bias, unit) + sum(sums), unit
+
+
+def rational_running(config: MacArrayConfig, bias: Bias, floor: int, terms: Terms) -> tuple[int, int]:
+    """E rises as terms arrive, and what was summed is rounded anew under it."""
+    unit = floor - config.aligner.guard_bits
+    acc = aligned_fraction(config, *bias, unit)
+    for value, ea, ew in terms:
+        if ZERO_BLOCK in (ea, ew):
+            continue
+        higher = max(unit, ea + ew - config.aligner.guard_bits)
+        acc = aligned_fraction(config, acc, unit, higher) + aligned_fraction(config, value, ea + ew, higher)
+        unit = higher
+    return acc, unit
 
 
 def rounded(x: Fraction, rounding: int) -> int:
@@ -179,7 +206,7 @@ def test_every_product(w_bits: int) -> None:
     exact = np.outer(a, w)
     zero = [[0]]
     operands = MatmulOperands(
-        [[x] for x in a], zero * len(a), [[y] for y in w], zero * len(w), None, None, [0], w_bits
+        [[x] for x in a], zero * len(a), [[y] for y in w], zero * len(w), None, None, [0], [True], w_bits
     )
     config = replace(BCT64, aligner=replace(BCT64.aligner, guard_bits=0))
     sums, _, counts = run_static(config, operands)
@@ -207,10 +234,11 @@ def test_one_block_equals_matmul_integer() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (want,) = session.run(None, {"a": a.astype(np.int8), "w": w.T.astype(np.int8)})
-    segments = mac_array.segment_starts(200, 64)
+    segments = mac_array.segment_starts(BCT64, 64, 200)
+    update = mac_array.updates(BCT64, 64, 200, segments)
     depth = len(segments)
     operands = MatmulOperands(
-        a.tolist(), [[0] * depth] * 9, w.tolist(), [[0] * depth] * 100, None, None, segments
+        a.tolist(), [[0] * depth] * 9, w.tolist(), [[0] * depth] * 100, None, None, segments, update
     )
     config = replace(BCT64, aligner=replace(BCT64.aligner, guard_bits=0))
     sums, _, _ = run_static(config, operands)
@@ -218,7 +246,7 @@ def test_one_block_equals_matmul_integer() -> None:
 
 
 def test_overflow_is_counted_and_saturates_or_wraps() -> None:
-    big = MatmulOperands([[127] * 8], [[0]], [[127] * 8], [[0]], None, None, [0])
+    big = MatmulOperands([[127] * 8], [[0]], [[127] * 8], [[0]], None, None, [0], [True])
     exact = 8 * 127 * 127
     for saturating, want in ((True, 2**15 - 1), (False, exact - 2**17)):
         config = replace(
@@ -232,40 +260,49 @@ def test_overflow_is_counted_and_saturates_or_wraps() -> None:
         assert run_static(config, big)[0].tolist() == [[want]]
 
 
-def test_cycles_by_hand() -> None:
-    assert mac_array.cycles(BCT64, 49, (1, 1)).total == 303
-    four = mac_array.cycles(BCT64, 49, (4, 4))
-    assert (four.total, four.aligner) == (576, 273)
-    assert mac_array.cycles(BCT64, 49, (4, 1)).total == 432
-    assert mac_array.cycles(replace(BCT64, aligners=4), 49, (4, 4)).total == 303
-    assert mac_array.segments_per_fold(mac_array.segment_starts(72, 64, range(0, 72, 16)), 64) == (4, 1)
+def test_running_by_hand() -> None:
+    """5 x 2**0 under E = 0, then 3 x 2**4: 5 / 16 is rounded to 0 and 3 is added; E = 4."""
+    config = replace(BCT64, normalise=RUNNING, aligner=AlignerConfig(0, 31, RNE))
+    o = MatmulOperands([[5, 3]], [[0, 4]], [[1, 1]], [[0, 0]], None, None, [0, 1], [True, True])
+    got = mac_array.result(config, o)
+    assert (got.sums, got.exponents, got.flushed) == ([[3]], [[4]], 0)
+    far = replace(o, a_exponents=[[0, 40]])
+    lost = mac_array.result(config, far)
+    assert (lost.sums, lost.exponents, lost.flushed) == ([[3]], [[40]], 1)
 
 
-@pytest.mark.parametrize("m", [1, 3, 49, 64, 200])
-@pytest.mark.parametrize("k", [1, 63, 64, 65, 768])
-def test_cycles_are_the_closed_forms(m: int, k: int) -> None:
-    """Serial folds: ceil(K/R) (2R + C + M - 2); with overlap DESIGN's formula, recounted fold by fold."""
-    serial = replace(BCT64, overlap=False)
-    folds = ceil(k / 64)
-    assert mac_array.cycles(serial, m, (1,) * folds).total == folds * (2 * 64 + 64 + m - 2)
-    clock = 64  # the first weights
-    for fold in range(folds):
-        streaming = m if fold == folds - 1 else max(m, 64)  # the next weights load meanwhile
-        clock += streaming
-    assert mac_array.cycles(BCT64, m, (1,) * folds).total == clock + 64 + 64 - 2
+def test_exact_bound_is_not_above_the_bound() -> None:
+    """Row exponents 8, 0 against column exponents 0, 8: the terms lie at 8, their bound at 16."""
+    o = MatmulOperands([[5, 3]], [[8, 0]], [[1, 1]], [[0, 8]], None, None, [0, 1], [False, True])
+    bounds = [mac_array.result(replace(BCT64, normalise=x), o).exponents[0][0] + 8 for x in (BOUND, EXACT)]
+    assert bounds == [16, 8]
 
 
-@pytest.mark.parametrize("segments", [1, 2, 4, 8])
-@pytest.mark.parametrize("aligners", [1, 2, 4, 8])
-def test_aligner_stall_is_what_full_rate_would_save(segments: int, aligners: int) -> None:
-    config = replace(BCT64, aligners=aligners)
-    c = mac_array.cycles(config, 49, (segments,) * 4)
-    assert c.aligner == c.total - mac_array.cycles(config, 49, (1,) * 4).total
-    assert (c.aligner == 0) == (segments <= aligners)
-
-
-def test_actions_count_every_multiply_and_alignment() -> None:
-    counts = mac_array.actions(BCT64, 49, 128, 64, segments=8, folds=2, a_bits=8, w_bits=4)
-    assert counts["mul:8x4"] == 49 * 128 * 64
-    assert counts["shift:32"] == 49 * 64 * 8
-    assert counts["accumulator.bits"] == 2 * 32 * 49 * 64 * 2
+def test_samples_may_be_taller_than_their_sums() -> None:
+    """Two samples of five rows, of which the first three are multiplied, and 70 columns."""
+    rng = np.random.default_rng(8)
+    a, ea = rng.integers(-127, 128, (10, 6)).astype(np.int16), rng.integers(-9, 9, (10, 2)).astype(np.int16)
+    w, ew = rng.integers(-127, 128, (70, 6)), rng.integers(-9, 9, (70, 2))
+    for normalise in (BOUND, EXACT, RUNNING):
+        config = replace(BCT64, normalise=normalise)
+        update = mac_array.updates(config, 64, 6, [0, 4])
+        taken = [0, 1, 2, 5, 6, 7]
+        want = mac_array.result(
+            config,
+            MatmulOperands(
+                a[taken].tolist(), ea[taken].tolist(), w.tolist(), ew.tolist(), None, None, [0, 4], update
+            ),
+        )
+        panels, exponents = np.zeros((2, 6, PANEL), np.int16), np.full((2, 2, PANEL), ZERO_BLOCK, np.int16)
+        for j in range(70):
+            panels[j // PANEL, :, j % PANEL], exponents[j // PANEL, :, j % PANEL] = w[j], ew[j]
+        empty = np.zeros((2, PANEL), np.int16)
+        none = np.full((2, PANEL), ZERO_BLOCK, np.int16)
+        floor = np.full((2, PANEL), mac_array.bias_floor(ZERO_BLOCK, 8, 32, 8, 31))
+        sums, out, counts = np.zeros((6, 70), np.int64), np.zeros((6, 70), np.int16), np.zeros(4, np.int64)
+        matmul_static(
+            2, a, ea, np.arange(10), np.arange(2), panels, exponents, exponents.max(axis=1), floor, empty,
+            none, np.array([0, 4, 6]), np.array(update), sums, out, 70, *array_arguments(config), counts,
+        )  # fmt: skip
+        assert sums.tolist() == want.sums
+        assert out.tolist() == want.exponents

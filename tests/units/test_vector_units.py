@@ -129,15 +129,19 @@ def test_every_code_of_the_other_tables(
 @given(rows(), st.integers(0, 2**31))
 def test_softmax_kernel_is_result(case: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int) -> None:
     codes, shared, edges = case
-    keys = np.random.default_rng(seed).random(codes.shape[1]) < 0.8
+    rng = np.random.default_rng(seed)
+    keys = rng.random((rng.integers(1, 3), codes.shape[1])) < 0.8
+    per_sample = int(rng.integers(1, 3))
+    present = rng.random((2 // per_sample, codes.shape[1])) < 0.8
     sums, exponents = buffers(codes.shape)
     vector.softmax_rows(
-        codes, shared, np.arange(2), edges, keys, SOFTMAX.guard_bits,
+        codes, shared, np.arange(2), edges, keys, present, per_sample, SOFTMAX.guard_bits,
         table(SOFTMAX.exp2), softmax.step_bits(len(SOFTMAX.exp2)),
         table(SOFTMAX.reciprocal), softmax.step_bits(len(SOFTMAX.reciprocal)), sums, exponents,
     )  # fmt: skip
     for i, e in enumerate(spread(shared, edges)):
-        want = softmax.result(SOFTMAX, codes[i].tolist(), e, keys.tolist())
+        taken = keys[i % len(keys)] & present[i // per_sample]
+        want = softmax.result(SOFTMAX, codes[i].tolist(), e, taken.tolist())
         assert (sums[i].tolist(), exponents[i].tolist()) == want
 
 
@@ -274,11 +278,25 @@ def test_cycles_by_hand() -> None:
     assert accumulator.cycles(slow, 3) == 6
 
 
+def test_actions_are_counted_by_part() -> None:
+    units = (
+        (lut.actions(GELU, 64), {"lut"}),
+        (softmax.actions(SOFTMAX, 2, 64), {"softmax"}),
+        (norm.actions(NORM, 2, 64), {"norm"}),
+        (elementwise.actions_add(64), {"elementwise", "align"}),
+        (elementwise.actions_mul(64), {"elementwise"}),
+    )
+    for counts, parts in units:
+        assert {part for part, _ in counts} == parts
+        assert all(count > 0 for count in counts.values())
+    assert elementwise.actions_add(64)["align", "shift:32"] == 128
+
+
 def test_dma_rounds_every_run_up_to_a_burst() -> None:
     config = dma.DmaConfig(bytes_per_cycle=32, latency=100, burst=64)
     assert dma.transferred(config, 128, runs=2) == 128
     assert dma.transferred(config, 130, runs=2) == 256
-    assert dma.actions(config, 1) == {"dram.bytes": 64}
+    assert dma.actions(config, 1) == {("dram", "dram.bytes"): 64}
     assert dma.result(b"abc") == b"abc"
 
 
