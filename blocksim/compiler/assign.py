@@ -138,7 +138,7 @@ class _Maker:
             column_period=tensor.column_period,
             tokens=tensor.tokens,
         )
-        if form.is_linear:
+        if form.is_real:
             whole = {"row_block": tensor.rows, "row_period": tensor.rows}
             whole |= {"column_block": tensor.columns, "column_period": tensor.columns}
             scale = max(self._peak(tensor.name), 2.0**-100) / ((1 << (form.bits - 1)) - 1)

@@ -134,7 +134,7 @@ def _packed(
     if role == "bias":  # N x 1: its block runs along the outputs
         across, along = min(form.block.depth or rows, rows), 1
     scales: tuple[float, ...] = ()
-    if form.is_linear:
+    if form.is_real:
         encoded = form.encode(array)
         spread = np.broadcast_to(encoded.shared, (rows, 1))
         scales = tuple(float(s) for s in spread[:, 0])

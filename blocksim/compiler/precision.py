@@ -190,14 +190,14 @@ def _format(where: object, field: str, text: str, role: str | None) -> Format:
     if parsed.element not in elements:
         raise BlocksimError(where, field, text, f"the datapath takes {allowed} here")
     blocks = LINEAR_BLOCKS.get(role or "", ())
-    if parsed.is_linear and role and parsed.block.name not in blocks:
+    if parsed.is_real and role and parsed.block.name not in blocks:
         raise BlocksimError(where, field, text, f"a real scale needs the block {' or '.join(blocks)} here")
     return parsed
 
 
 def _refuse_mixed_scales(where: object, roles: dict[str, Format]) -> None:
     """Real scales come together: weights, activations, and biases in units of both."""
-    linear = [roles[r].is_linear for r in ("weight", "activation")]
+    linear = [roles[r].is_real for r in ("weight", "activation")]
     if linear[0] != linear[1]:
         odd = "activation" if linear[0] else "weight"
         raise BlocksimError(where, odd, roles[odd].name, "weights and activations are both lin8, or neither")

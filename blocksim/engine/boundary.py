@@ -83,12 +83,33 @@ def _tail(shape: Sequence[int]) -> str:
 
 def encode_tensor(spec: TensorSpec, matrix: NDArray[np.floating]) -> Quantised:
     """The codes of a matrix as a tensor stores them."""
-    return quantise(matrix, spec.row_starts, spec.column_starts, spec.bits)
+    if spec.static is None:
+        return quantise(matrix, spec.row_starts, spec.column_starts, spec.bits)
+    limit = (1 << (spec.bits - 1)) - 1
+    scaled = np.rint(np.ldexp(np.asarray(matrix, np.float64) / spec.scale, -spec.static))
+    codes = np.clip(scaled, -limit, limit)
+    shared = np.full((len(spec.row_starts), len(spec.column_starts)), spec.static, np.int16)
+    return Quantised(codes.astype(np.int16), shared, 0, int((codes != scaled).sum()))
 
 
 def decode_tensor(spec: TensorSpec, stored: Stored) -> NDArray[np.float64]:
     """The values that a stored tensor stands for."""
-    return dequantise(*stored, spec.row_starts, spec.column_starts)
+    return dequantise(*stored, spec.row_starts, spec.column_starts) * spec.scale
+
+
+def looked_up(ids: NDArray[np.integer], rows: int, where: str) -> NDArray[np.int64]:
+    """The numbers of an input, each of which must be a row of a table.
+
+    Raises
+    ------
+    BlocksimError
+        If one is not.
+    """
+    flat = np.asarray(ids, np.int64).reshape(-1)
+    wrong = flat[(flat < 0) | (flat >= rows)]
+    if len(wrong):
+        raise BlocksimError("inputs", where, wrong[0], f"its table has the rows 0 to {rows - 1}")
+    return flat
 
 
 def walk_of(spec: TensorSpec, axes: Sequence[tuple[int, int, int]], scale: float) -> Tensor:

@@ -92,11 +92,12 @@ def execute(
         stop = min(start + chunk, total)
         kept: dict[str, list[Stored]] = {}
         with linked.workspace(stop - start) as w:
-            w.inputs = {name: array[start:stop] for name, array in checked.items()}
-            for name, step in linked.steps:
+            w.feed({name: array[start:stop] for name, array in checked.items()}, manifest.padding)
+            for op, step in linked.steps:
                 step(w)
-                if name in wanted:
-                    kept[name] = _copies(linked, w, name)
+                for name in op.writes:
+                    if name in wanted:
+                        kept[name] = _copies(linked, w, name)
             counts = w.counts.copy()
         if progress:
             progress(stop - start)

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blocksim.engine.boundary import HostSession, decode_tensor, encode_tensor, walk_of_source
-from blocksim.engine.packed import bias_floor_of, matrix_of, panels_of
+from blocksim.engine.boundary import HostSession, decode_tensor, encode_tensor, looked_up, walk_of_source
+from blocksim.engine.packed import bias_floor_of, mask_of, matrix_of, multipliers_of, panels_of, table_of
 from blocksim.engine.segments import Segments, segments_of
 from blocksim.trace.file import Trace
-from blocksim.trace.isa import Opcode
+from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, Index, Manifest, OpSpec, SourceSpec, TensorSpec
 from hwmodels.kernels import vector as kernels
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
-from hwmodels.kernels.requantizer import requantize
+from hwmodels.kernels.requantizer import NO_STATIC, requantize
 from hwmodels.units import norm, softmax
 from hwmodels.units.ops import ZERO_BLOCK
 
@@ -45,6 +45,8 @@ class Workspace:
         See `COUNTS`.
     inputs : dict of str to array
         Graph inputs of these samples.
+    present : bool, shape (samples, tokens)
+        Which tokens are there; (samples, 1) and true where the model has no padding.
     """
 
     samples: int
@@ -55,11 +57,30 @@ class Workspace:
     counts: NDArray[np.int64]
     maps: dict[str, Maps]
     inputs: dict[str, NDArray[Any]] = field(default_factory=dict)
+    present: NDArray[np.bool_] = field(default_factory=lambda: np.ones((1, 1), np.bool_))
+
+    def feed(self, inputs: dict[str, NDArray[Any]], padding: str) -> None:
+        """Give the samples their inputs."""
+        self.inputs = inputs
+        if padding:
+            self.present = np.ascontiguousarray(inputs[padding].reshape(self.samples, -1) != 0)
+        else:
+            self.present = np.ones((self.samples, 1), np.bool_)
+
+    def valid(self, spec: TensorSpec) -> NDArray[np.bool_]:
+        """Which rows of a tensor are there, sample after sample."""
+        if not spec.tokens:
+            return np.ones(self.samples * spec.rows, np.bool_)
+        groups = spec.rows // spec.tokens
+        return np.ascontiguousarray(np.repeat(self.present[:, None], groups, axis=1).reshape(-1))
 
 
 @dataclass(frozen=True)
 class Maps:
-    """Block indices of a tensor over several samples: each sample's blocks are its own."""
+    """Block indices of a tensor over several samples: each sample's blocks are its own.
+
+    `row_edges` and `column_edges` are those of one sample.
+    """
 
     rows: Index
     row_edges: Index
@@ -70,10 +91,9 @@ def maps_of(spec: Blocks, samples: int) -> Maps:
     """The block indices of `samples` samples of a tensor, below each other."""
     blocks = len(spec.row_starts)
     rows = np.concatenate([spec.row_index + s * blocks for s in range(samples)])
-    edges = np.concatenate([spec.row_starts + s * spec.rows for s in range(samples)])
     return Maps(
         rows,
-        np.append(edges, samples * spec.rows),
+        np.append(spec.row_starts, spec.rows),
         np.append(spec.column_starts, spec.columns),
     )
 
@@ -88,14 +108,14 @@ class Linked:
     Attributes
     ----------
     manifest : Manifest
-    steps : tuple of (str, Step)
-        The tensor that each step writes, and the step.
+    steps : tuple of (OpSpec, Step)
+        Each operator, and its kernel calls.
     spare : dict of int to list of Workspace
         Buffers that nobody uses at the moment, by their number of samples.
     """
 
     manifest: Manifest
-    steps: tuple[tuple[str, Step], ...]
+    steps: tuple[tuple[OpSpec, Step], ...]
     spare: dict[int, list[Workspace]] = field(default_factory=dict, repr=False)
 
     @contextmanager
@@ -144,20 +164,25 @@ def link(trace: Trace) -> Linked:
     """
     _check_cover(trace)
     linker = _Linker(trace)
-    return Linked(trace.manifest, tuple(linker.step(i, op) for i, op in enumerate(trace.manifest.operators)))
+    operators = trace.manifest.operators
+    return Linked(trace.manifest, tuple((op, linker.step(i, op)) for i, op in enumerate(operators)))
 
 
 def _check_cover(trace: Trace) -> None:
-    """Every output element is computed by one instruction and stored by one REQUANT."""
+    """Every output element is computed by one instruction, and requantized once into each stored form."""
     program, manifest = trace.program, trace.manifest
     area = program["rows"].astype(np.int64) * program["columns"]
     is_requant = program["opcode"] == Opcode.REQUANT
+    is_copy = (program["flags"] & Flag.COPY) > 0
     computes = ~is_requant & ~np.isin(program["opcode"], [Opcode.LOAD, Opcode.STORE, Opcode.HOST])
     for i, op in enumerate(manifest.operators):
         if op.kind == "host":
             continue
+        parts = [computes]
+        if op.kind != "gather":
+            parts += [is_requant & ~is_copy] + ([is_requant & is_copy] if op.copy_ is not None else [])
         spec, mine = manifest.tensors[op.out.tensor], program["op_id"] == i
-        for part in (computes, is_requant):
+        for part in parts:
             if int(area[mine & part].sum()) != spec.rows * spec.columns:
                 raise ValueError(f"{op.name}: its instructions do not cover its output exactly once")
 
@@ -169,9 +194,12 @@ class _Linker:
         self.trace, self.manifest = trace, trace.manifest
         self.machine = trace.manifest.machine
 
-    def step(self, index: int, op: OpSpec) -> tuple[str, Step]:
+    def step(self, index: int, op: OpSpec) -> Step:
+        """The kernel calls of one operator."""
         if op.kind == "host":
-            return op.out.tensor, self._host(index, op)
+            return self._host(index, op)
+        if op.kind == "gather":
+            return self._gather(op)
         build = {
             "matmul": self._matmul_dynamic if op.b is not None else self._matmul_static,
             "softmax": self._softmax,
@@ -182,31 +210,65 @@ class _Linker:
         }[op.kind]
         compute = build(op)
         out = self.manifest.tensors[op.out.tensor]
+        store = [self._requant(name, m) for name, m in zip(op.writes, (op.multiplier, op.copy_multiplier), strict=False)]
 
         def run(w: Workspace) -> None:
             rows = w.samples * out.rows
             sums = w.sums[: rows * out.columns].reshape(rows, out.columns)
             exponents = w.exponents[: rows * out.columns].reshape(rows, out.columns)
             compute(w, sums, exponents, w.counts[index])
-            maps = w.maps[out.name]
+            for form in store:
+                form(w, sums, exponents, w.counts[index, 2:])
+
+        return run
+
+    def _requant(self, name: str, multiplier: str | None) -> Callable[..., None]:
+        """Wide sums into one stored form."""
+        out = self.manifest.tensors[name]
+        factors = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        if multiplier is not None:
+            spec = self.manifest.constants[multiplier]
+            factors = multipliers_of(spec, self.trace.sections[multiplier], out.columns)
+            if out.columns != spec.columns and spec.columns != 1:
+                raise ValueError(f"{multiplier}: one factor for each column")
+        static = NO_STATIC if out.static is None else out.static
+
+        def run(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
+            maps = w.maps[name]
             requantize(
-                sums, exponents, maps.row_edges, maps.column_edges, out.bits,
-                w.codes[out.name], w.shared[out.name], w.counts[index, 2:],
+                w.samples, sums, exponents, w.valid(out), maps.row_edges, maps.column_edges, *factors,
+                static, out.bits, w.codes[name], w.shared[name], counts,
             )  # fmt: skip
 
-        return out.name, run
+        return run
+
+    def _gather(self, op: OpSpec) -> Step:
+        """Rows of a table, as they are."""
+        assert op.constant is not None
+        out = self.manifest.tensors[op.out.tensor]
+        table = self.manifest.constants[op.constant]
+        codes, exponents = table_of(table, self.trace.sections[op.constant])
+        name = op.name
+
+        def run(w: Workspace) -> None:
+            ids = looked_up(w.inputs[op.ids], table.rows, name)
+            valid = w.valid(out)[:, None]
+            w.codes[out.name][:] = np.where(valid, codes[ids], 0)
+            w.shared[out.name][:] = np.where(valid, exponents[ids], ZERO_BLOCK)
+
+        return run
 
     def _array(self) -> tuple[Any, ...]:
         """The arguments that every MATMUL kernel ends with: aligner, then accumulator."""
         config = self.machine.array_config
         lane, word = config.aligner, config.accumulator
-        return lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
+        return config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
 
     def _matmul_static(self, op: OpSpec) -> Callable[..., None]:
         assert op.a is not None and op.weight is not None
         a = self.manifest.tensors[op.a.tensor]
         weight = self.manifest.constants[op.weight]
-        segments = segments_of(op, 0, a, weight, self.machine.array.rows)
+        segments = segments_of(op, 0, a, weight, self.machine.array_config)
         panels, exponents = panels_of(weight, self.trace.sections[op.weight])
         w_exponents = np.ascontiguousarray(exponents[:, segments.b_blocks])
         bias = np.zeros((len(panels), PANEL), np.int16)
@@ -215,20 +277,20 @@ class _Linker:
         if op.bias is not None:
             spec = self.manifest.constants[op.bias]
             values, shared = panels_of(spec, self.trace.sections[op.bias])
-            bias, bias_exponents, bias_bits = values[:, 0].copy(), shared[:, 0].copy(), spec.bits
+            bias, bias_exponents = values[:, 0].copy(), shared[:, 0].copy()
+            bias_bits = spec.value_bits or spec.bits
         array = self._array()
         floor = bias_floor_of(bias_exponents, bias_bits, array)
         top = w_exponents.max(axis=1)
-        edges, last = _edges(segments, op.k)
-        columns = np.array([*weight.tile_starts, weight.rows], np.int64)
+        edges, update = _edges(segments, op.k)
         name = a.name
         call: Callable[..., None] = matmul_static
 
         def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
             call(
-                w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
-                panels, columns, w_exponents, top, floor, bias, bias_exponents,
-                edges, last, sums, exponents, *array, counts,
+                w.samples, w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
+                panels, w_exponents, top, floor, bias, bias_exponents,
+                edges, update, sums, exponents, op.n, *array, counts,
             )  # fmt: skip
 
         return compute
@@ -240,7 +302,7 @@ class _Linker:
         floor = bias_floor_of(np.full(PANEL, ZERO_BLOCK, np.int16), 8, array)
         call: Callable[..., None] = matmul_dynamic
         alike: dict[tuple[int, ...], list[int]] = {}  # groups whose segments are the same run in one call
-        segments = [segments_of(op, g, a, b, self.machine.array.rows) for g in range(op.groups)]
+        segments = [segments_of(op, g, a, b, self.machine.array_config) for g in range(op.groups)]
         for g, s in enumerate(segments):
             alike.setdefault(tuple(s.starts.tolist()), []).append(g)
         calls = []
@@ -277,14 +339,18 @@ class _Linker:
     def _softmax(self, op: OpSpec) -> Callable[..., None]:
         assert op.a is not None
         name, config = op.a.tensor, self.machine.softmax_config
-        keys = np.ones(self.manifest.tensors[name].columns, np.bool_)
+        spec = self.manifest.tensors[name]
+        keys = np.ones((1, spec.columns), np.bool_)
+        if op.mask is not None:
+            keys = mask_of(self.manifest.constants[op.mask], self.trace.sections[op.mask])
         exp2, reciprocal = self._table("table.exp2"), self._table("table.reciprocal")
         lows = softmax.step_bits(len(exp2)), softmax.step_bits(len(reciprocal))
 
         def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
             maps = w.maps[name]
+            present = w.present if op.padded else np.ones((w.samples, spec.columns), np.bool_)
             kernels.softmax_rows(
-                w.codes[name], w.shared[name], maps.rows, maps.column_edges, keys,
+                w.codes[name], w.shared[name], maps.rows, maps.column_edges, keys, present, spec.rows,
                 config.guard_bits, exp2, lows[0], reciprocal, lows[1], sums, exponents,
             )  # fmt: skip
 
@@ -359,9 +425,9 @@ class _Linker:
     def _host(self, index: int, op: OpSpec) -> Step:
         assert op.model is not None
         session = HostSession(self.manifest, op, self.trace.sections[op.model])
-        specs, out = self.manifest.tensors, self.manifest.tensors[op.out.tensor]
-
+        specs = self.manifest.tensors
         walks = {s.value: walk_of_source(self.manifest, s) for s in op.sources if s.source in specs}
+        forms = [specs[t] for t in op.writes]
 
         def feed(w: Workspace, source: SourceSpec, sample: int) -> NDArray[Any]:
             if source.source in w.inputs:
@@ -372,10 +438,11 @@ class _Linker:
         def run(w: Workspace) -> None:
             for s in range(w.samples):
                 matrix = session.run({source.value: feed(w, source, s) for source in op.sources})
-                q = encode_tensor(out, matrix)
-                codes, shared = stored(w, out, s)
-                codes[:], shared[:] = q.codes, q.exponents
-                w.counts[index, 2:] += q.clamped, q.saturated
+                for form in forms:
+                    q = encode_tensor(form, matrix)
+                    codes, shared = stored(w, form, s)
+                    codes[:], shared[:] = q.codes, q.exponents
+                    w.counts[index, 2:] += q.clamped, q.saturated
 
         return run
 
@@ -399,4 +466,4 @@ def stored(w: Workspace, spec: TensorSpec, sample: int) -> tuple[NDArray[np.int1
 
 
 def _edges(segments: Segments, k: int) -> tuple[Index, NDArray[np.bool_]]:
-    return np.append(segments.starts, k), segments.last_of_fold
+    return np.append(segments.starts, k), segments.update

@@ -18,7 +18,7 @@ def bias_floor_of(
     bias_exponents: NDArray[np.int16], bias_bits: int, array: tuple[Any, ...]
 ) -> NDArray[np.int64]:
     """The lowest bound of every column, see `mac_array.bias_floor`."""
-    guard_bits, max_shift, _, bits, _ = array
+    _, guard_bits, max_shift, _, bits, _ = array
     return np.asarray(
         [bias_floor(int(e), bias_bits, bits, guard_bits, max_shift) for e in bias_exponents.reshape(-1)],
         np.int64,
@@ -35,15 +35,53 @@ def matrix_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[np.int16], NDArr
     )
 
 
-def panels_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """A tiled constant as panels: codes (tiles, K, PANEL) and exponents (tiles, K blocks, PANEL)."""
+def lines_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[Any], NDArray[np.int16]]:
+    """A tiled constant by lines: codes (N, K) and exponents (N, K blocks)."""
     depth = len(spec.column_starts)
-    codes = np.zeros((len(spec.tiles), spec.columns, PANEL), np.int16)
-    exponents = np.full((len(spec.tiles), depth, PANEL), ZERO_BLOCK, np.int16)
-    for t, (first, last, b0, b1, offset) in enumerate(spec.tiles):
+    wide = np.int32 if spec.bits == 32 else np.int16
+    codes = np.zeros((spec.rows, spec.columns), wide)
+    exponents = np.full((spec.rows, depth), ZERO_BLOCK, np.int16)
+    for first, last, b0, b1, offset in spec.tiles:
         count = (last - first) * spec.columns
         at = offset + packed_bytes(count, spec.bits)
-        codes[t, :, : last - first] = unpack(data[offset:at], count, spec.bits).reshape(spec.columns, -1)
+        codes[first:last] = unpack(data[offset:at], count, spec.bits).reshape(spec.columns, -1).T
         shared = unpack(data[at : at + (b1 - b0) * depth], (b1 - b0) * depth, 8).reshape(depth, b1 - b0)
-        exponents[t, :, : last - first] = shared[:, spec.row_index[first:last] - b0]
+        exponents[first:last] = shared[:, spec.row_index[first:last] - b0].T
     return codes, exponents
+
+
+def panels_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[Any], NDArray[np.int16]]:
+    """A tiled constant as panels: codes (panels, K, PANEL) and exponents (panels, K blocks, PANEL)."""
+    codes, exponents = lines_of(spec, data)
+    return _paneled(codes, 0), _paneled(exponents, ZERO_BLOCK)
+
+
+def _paneled(lines: NDArray[Any], filler: int) -> NDArray[Any]:
+    """Lines (N, K) side by side in panels (panels, K, PANEL), the last one filled up."""
+    n, k = lines.shape
+    panels = -(-n // PANEL)
+    padded = np.full((panels * PANEL, k), filler, lines.dtype)
+    padded[:n] = lines
+    return np.ascontiguousarray(padded.reshape(panels, PANEL, k).transpose(0, 2, 1))
+
+
+def multipliers_of(spec: ConstantSpec, data: bytes, columns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Multipliers and their exponents, one for every column."""
+    m = np.frombuffer(data, "<u2", spec.columns).astype(np.int64)
+    e = np.frombuffer(data, np.int8, spec.columns, 2 * spec.columns).astype(np.int64)
+    return np.ascontiguousarray(np.broadcast_to(m, columns)), np.ascontiguousarray(np.broadcast_to(e, columns))
+
+
+def mask_of(spec: ConstantSpec, data: bytes) -> NDArray[np.bool_]:
+    """Ones and zeros, eight in a byte."""
+    rows = np.frombuffer(data, np.uint8).reshape(spec.rows, -1)
+    return np.unpackbits(rows, axis=1, count=spec.columns, bitorder="little").astype(np.bool_)
+
+
+def table_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Codes and exponents of a table that rows are looked up in."""
+    lines = np.frombuffer(data, np.uint8).reshape(spec.rows, spec.row_bytes)
+    across = len(spec.column_starts)
+    codes = unpack(np.ascontiguousarray(lines[:, :-across]).tobytes(), spec.rows * spec.columns, spec.bits)
+    exponents = np.ascontiguousarray(lines[:, -across:]).view(np.int8).astype(np.int16)
+    return codes.reshape(spec.rows, spec.columns), exponents

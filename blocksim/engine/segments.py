@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from blocksim.trace.manifest import Blocks, Index, OperandSpec, OpSpec
 from hwmodels.formats.block import index_of
-from hwmodels.units.mac_array import segment_starts
+from hwmodels.units.mac_array import MacArrayConfig, effective, segment_starts, updates
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,14 @@ class Segments:
         Along K.
     a_blocks, b_blocks : int64, shape (segments,)
         Block of either operand, along its depth axis, counted over the whole tensor.
-    last_of_fold : bool, shape (segments,)
+    update : bool, shape (segments,)
+        After which segments the accumulator is updated.
     """
 
     starts: Index
     a_blocks: Index
     b_blocks: Index
-    last_of_fold: NDArray[np.bool_]
+    update: NDArray[np.bool_]
 
 
 def depth_starts(blocks: Blocks, operand: OperandSpec | None, group: int) -> tuple[Index, int]:
@@ -40,17 +41,18 @@ def depth_starts(blocks: Blocks, operand: OperandSpec | None, group: int) -> tup
     return blocks.column_starts, group * operand.column_step
 
 
-def segments_of(op: OpSpec, group: int, a: Blocks, b: Blocks, array_rows: int) -> Segments:
-    """The segments of one group of a product, for an array of `array_rows` rows."""
+def segments_of(op: OpSpec, group: int, a: Blocks, b: Blocks, array: MacArrayConfig) -> Segments:
+    """The segments of one group of a product on an array."""
     a_starts, a_offset = depth_starts(a, op.a, group)
     b_starts, b_offset = depth_starts(b, op.b, group)
     cuts = [
         [int(s) - offset for s in starts if offset < s < offset + op.k]
         for starts, offset in ((a_starts, a_offset), (b_starts, b_offset))
     ]
-    starts = np.array(segment_starts(op.k, array_rows, *cuts), np.int64)
-    folds = starts // array_rows
-    last = np.append(folds[1:] != folds[:-1], True)
+    rows, _ = effective(array, a.bits, b.bits)
+    cut = segment_starts(array, rows, op.k, *cuts)
+    update = np.array(updates(array, rows, op.k, cut))
+    starts = np.array(cut, np.int64)
     a_blocks = index_of(a_starts, a_offset + op.k)[a_offset + starts]
     b_blocks = index_of(b_starts, b_offset + op.k)[b_offset + starts]
-    return Segments(starts, a_blocks, b_blocks, last)
+    return Segments(starts, a_blocks, b_blocks, update)
