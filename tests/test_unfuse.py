@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from blocksim.errors import BlocksimError
 from blocksim.graph.unfuse import RULES, unfuse
@@ -19,6 +19,15 @@ MICROSOFT = "com.microsoft"
 BATCH, QUERIES, KEYS, HEADS, SIZE = 3, 5, 7, 2, 4
 WIDTH = HEADS * SIZE
 Arrays = dict[str, NDArray]
+
+MASKS = {
+    "lengths": np.array([5, 2, 3]),
+    "lengths and starts": np.array([5, 4, 3, 0, 1, 2]),
+    "key lengths and offsets": np.array([5, 2, 3, 0, 5, 10, 15, 0, 5, 7, 10]),
+    "raw": np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 0, 1]]),
+    "raw, a sample masked whole": np.array([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [0, 1, 1, 0, 1]]),
+    "by query": np.random.default_rng(7).integers(0, 2, (BATCH, QUERIES, QUERIES)),
+}
 
 
 def floats(seed: int, *shape: int) -> NDArray[np.float32]:
@@ -97,6 +106,278 @@ def check(
 def softmax(x: NDArray) -> NDArray:
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
+
+
+def attention_feeds(seed: int = 0, value_width: int = WIDTH) -> Arrays:
+    total = 2 * WIDTH + value_width
+    return {
+        "x": floats(seed, BATCH, QUERIES, 6),
+        "w": floats(seed + 1, 6, total),
+        "b": floats(seed + 2, total),
+    }
+
+
+# com.microsoft Attention
+
+
+@pytest.mark.parametrize("unidirectional", [0, 1])
+@pytest.mark.parametrize("mask", [None, *MASKS])
+@pytest.mark.parametrize("opset", [11, 12, 13, 18])
+def test_attention(mask: str | None, unidirectional: int, opset: int) -> None:
+    feeds = attention_feeds()
+    plain = check([fused("Attention", "xwb", num_heads=HEADS)], feeds, opset=opset)[0]
+    if mask is not None:
+        feeds["m"] = MASKS[mask].astype(np.int32)
+    node = fused("Attention", feeds, num_heads=HEADS, unidirectional=unidirectional)
+    (y,) = check([node], feeds, opset=opset)
+    if mask is not None or unidirectional:
+        assert np.abs(y - plain).max() > 1e-2
+
+
+@pytest.mark.parametrize("mask", ["lengths", "lengths and starts", "raw", "by query"])
+def test_attention_with_free_dimensions(mask: str) -> None:
+    feeds = {**attention_feeds(), "m": MASKS[mask].astype(np.int32)}
+    for first in (None, "batch"):
+        free = {"x": [first, "seq", 6], "m": [f"m{i}" for i in range(feeds["m"].ndim)]}
+        check([fused("Attention", feeds, num_heads=HEADS, unidirectional=1)], feeds, free=free)
+    free = {"x": ["batch", "seq", 6], "m": ["batch", *["seq"] * (feeds["m"].ndim - 1)]}
+    if len(feeds["m"]) == BATCH:
+        check([fused("Attention", feeds, num_heads=HEADS)], feeds, free=free)
+
+
+def test_attention_bias_scale_filter_and_sizes() -> None:
+    feeds = {
+        **attention_feeds(value_width=12),
+        "m": MASKS["raw"].astype(np.int32),
+        "added": floats(5, 1, HEADS, QUERIES, QUERIES),
+    }
+    node = fused(
+        "Attention",
+        ["x", "w", "b", "m", "", "added"],
+        num_heads=HEADS,
+        scale=0.3,
+        mask_filter_value=-3.0,
+        qkv_hidden_sizes=[WIDTH, WIDTH, 12],
+    )
+    check([node], feeds)
+    feeds["added"] = floats(6, BATCH, 1, QUERIES, QUERIES)
+    check([node], feeds)
+
+
+def test_attention_without_bias_is_that_with_zeros() -> None:
+    feeds = attention_feeds()
+    feeds["b"] = np.zeros_like(feeds["b"])
+    want = run(model_of([fused("Attention", "xwb", num_heads=HEADS)], feeds), feeds)
+    del feeds["b"]
+    check([fused("Attention", "xw", num_heads=HEADS)], feeds, want=want)
+
+
+def test_attention_with_a_mask_of_four_axes_is_that_of_its_corner() -> None:
+    feeds = attention_feeds()
+    big = np.random.default_rng(3).integers(0, 2, (BATCH, 1, 9, 9)).astype(np.int32)
+    node = fused("Attention", "xwbm", num_heads=HEADS)
+    small = {**feeds, "m": np.ascontiguousarray(big[:, 0, :QUERIES, :QUERIES])}
+    check([node], {**feeds, "m": big}, want=run(model_of([node], small), small))
+
+
+def test_attention_emits_one_scale_and_one_mask() -> None:
+    feeds = {**attention_feeds(), "m": MASKS["raw"].astype(np.int32), "a": floats(5, 1, 1, QUERIES, QUERIES)}
+    node = fused("Attention", ["x", "w", "b", "m", "", "a"], num_heads=HEADS, unidirectional=1)
+    model = apart(model_of([node], feeds))
+    by_output = {n.output[0]: n for n in model.graph.node}
+    (norm,) = [n for n in model.graph.node if n.op_type == "Softmax"]
+    masked = by_output[norm.input[0]]
+    scaled = by_output[masked.input[0]]
+    assert (masked.op_type, scaled.op_type, by_output[scaled.input[0]].op_type) == ("Add", "Mul", "MatMul")
+    assert [n.op_type for n in model.graph.node].count("Mul") == 1
+    (scale,) = [numpy_helper.to_array(i) for i in model.graph.initializer if i.name == scaled.input[1]]
+    assert scale == np.float32(SIZE**-0.5)
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("mask", ["lengths", "raw", "by query"])
+def test_layers_share_a_mask(mask: str, free: bool) -> None:
+    feeds = attention_feeds(value_width=WIDTH)
+    feeds = {"x": floats(0, BATCH, QUERIES, WIDTH), "w": floats(1, WIDTH, 3 * WIDTH), "b": feeds["b"]}
+    feeds["m"] = MASKS[mask].astype(np.int32)
+    nodes = [
+        helper.make_node(
+            "Attention", [x, "w", "b", "m"], [y], y, domain=MICROSOFT, num_heads=HEADS, unidirectional=1
+        )
+        for x, y in (("x", "h"), ("h", "i"), ("i", "y"))
+    ]
+    shapes = {"x": ["batch", "seq", WIDTH], "m": ["batch", *["seq"] * (feeds["m"].ndim - 1)]}
+    check(nodes, feeds, free=shapes if free else None)
+    kinds = [n.op_type for n in apart(model_of(nodes, feeds, free=shapes if free else None)).graph.node]
+    assert kinds.count("Where") == 2
+    assert "Concat" not in kinds
+
+
+def test_sequences_of_unknown_length_do_not_share_masks() -> None:
+    big = np.random.default_rng(3).integers(0, 2, (BATCH, 1, 9, 9)).astype(np.int32)
+    feeds = {**attention_feeds(), "keep": np.array([1, 0, 1, 1, 0], bool)}
+    short = helper.make_node("Compress", ["x", "keep"], ["short"], axis=1)
+    lengths = {**feeds, "m": np.array([2, 3, 1], np.int32)}
+    for settings, inputs, given in (({"unidirectional": 1}, "wb", feeds), ({}, "wbm", lengths)):
+        nodes = [
+            helper.make_node("Attention", [x, *inputs], [y], y, domain=MICROSOFT, num_heads=HEADS, **settings)
+            for x, y in (("short", "y"), ("x", "z"))
+        ]
+        for free in (None, {"x": ["batch", None, 6]}):
+            check([short, *nodes], given, ["y", "z"], free=free)
+    corners = [np.ascontiguousarray(big[:, 0, :n, :n]) for n in (3, QUERIES)]
+    nodes = [
+        helper.make_node("Attention", [x, "w", "b", m], [y], y, domain=MICROSOFT, num_heads=HEADS)
+        for x, m, y in (("short", "m0", "y"), ("x", "m1", "z"))
+    ]
+    small = {**feeds, "m0": corners[0], "m1": corners[1]}
+    want = run(model_of([short, *nodes], small, ["y", "z"]), small)
+    for node in nodes:
+        node.input[3] = "m"
+    check([short, *nodes], {**feeds, "m": big}, ["y", "z"], want=want)
+
+
+@pytest.mark.parametrize("mask", ["lengths", "raw", "by query"])
+def test_layers_with_other_fill_values_or_biases_do_not_share_masks(mask: str) -> None:
+    feeds = {**attention_feeds(), "m": MASKS[mask].astype(np.int32)}
+    feeds |= {n: floats(i, 1, HEADS, QUERIES, QUERIES) for i, n in enumerate("cd")}
+    nodes = [
+        fused("Attention", ["x", "w", "b", "m", "", c], [y], num_heads=HEADS, mask_filter_value=fill)
+        for c, fill, y in (("c", -1.0, "y"), ("d", -1.0, "z"), ("c", -2.0, "u"))
+    ]
+    for i, node in enumerate(nodes):
+        node.name = f"layer{i}"
+    check(nodes, feeds, ["y", "z", "u"])
+
+
+# com.microsoft MultiHeadAttention
+
+
+def mha_feeds(value_width: int = WIDTH) -> Arrays:
+    return {
+        "q": floats(0, BATCH, QUERIES, WIDTH),
+        "k": floats(1, BATCH, KEYS, WIDTH),
+        "v": floats(2, BATCH, KEYS, value_width),
+        "b": floats(3, 2 * WIDTH + value_width),
+    }
+
+
+MHA_MASKS = {
+    "lengths": np.array([7, 2, 3]),
+    "key lengths and offsets": np.array([7, 2, 3, 0, 5, 10, 15, 0, 7, 9, 12]),
+    "raw": np.random.default_rng(8).integers(0, 2, (BATCH, KEYS)),
+    "by query": np.random.default_rng(9).integers(0, 2, (BATCH, QUERIES, KEYS)),
+}
+
+
+@pytest.mark.parametrize("value_width", [WIDTH, 12])
+@pytest.mark.parametrize("mask", [None, *MHA_MASKS])
+def test_multi_head_attention(mask: str | None, value_width: int) -> None:
+    feeds = mha_feeds(value_width)
+    inputs = [*feeds, "" if mask is None else "m", "a"]
+    feeds["a"] = floats(4, 1, HEADS, QUERIES, KEYS)
+    if mask is not None:
+        feeds["m"] = MHA_MASKS[mask].astype(np.int32)
+    free = {"q": ["batch", "seq", WIDTH], "k": ["batch", "keys", WIDTH], "v": ["batch", "keys", value_width]}
+    for shapes in (None, free):
+        check([fused("MultiHeadAttention", inputs, num_heads=HEADS)], feeds, free=shapes)
+    del feeds["a"]
+    check([fused("MultiHeadAttention", inputs[:5], num_heads=HEADS, mask_filter_value=-2.0)], feeds)
+
+
+@pytest.mark.parametrize("mask", [None, "raw"])
+def test_multi_head_attention_unidirectional_and_unbiased(mask: str | None) -> None:
+    x = floats(0, BATCH, QUERIES, WIDTH)
+    feeds = {"q": x, "k": floats(1, *x.shape), "v": floats(2, *x.shape)}
+    inputs = ["q", "k", "v"]
+    if mask is not None:
+        feeds["m"] = MASKS[mask].astype(np.int32)
+        inputs += ["", "m"]
+    y = [
+        check([fused("MultiHeadAttention", inputs, num_heads=HEADS, unidirectional=u, scale=0.4)], feeds)[0]
+        for u in (0, 1)
+    ]
+    assert np.abs(y[0] - y[1]).max() > 1e-2
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_multi_head_attention_keys_and_values_by_heads(biased: bool) -> None:
+    feeds = {
+        "q": floats(0, BATCH, QUERIES, WIDTH),
+        "k": floats(1, BATCH, HEADS, KEYS, SIZE),
+        "v": floats(2, BATCH, HEADS, KEYS, SIZE),
+    }
+    if biased:
+        feeds["b"] = floats(3, 3 * WIDTH)
+    check([fused("MultiHeadAttention", feeds, num_heads=HEADS)], feeds)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("form", ["qkv", "kv"])
+def test_multi_head_attention_packed_is_that_apart(form: str, biased: bool) -> None:
+    feeds = mha_feeds()
+    if form == "qkv":
+        feeds["k"], feeds["v"] = (floats(s, BATCH, QUERIES, WIDTH) for s in (1, 2))
+    names = ["q", "k", "v", "b"] if biased else ["q", "k", "v"]
+    feeds = {n: feeds[n] for n in names}
+    want = run(model_of([fused("MultiHeadAttention", names, num_heads=HEADS)], feeds), feeds)
+    parts = [feeds[n].reshape(*feeds[n].shape[:2], HEADS, SIZE) for n in form]
+    packed = {"p": np.stack(parts, axis=3)} | {n: feeds[n] for n in names if n not in form}
+    inputs = ["p", "", ""] if form == "qkv" else ["q", "p", ""]
+    check([fused("MultiHeadAttention", inputs + ["b"] * biased, num_heads=HEADS)], packed, want=want)
+
+
+# ONNX Attention
+
+
+@pytest.mark.parametrize("opset", [23, 24])
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"scale": 0.3}, {"softcap": 1.5}, {"is_causal": 1}], ids=str)
+def test_onnx_attention(settings: dict[str, float], flat: bool, kv_heads: int, opset: int) -> None:
+    shapes = {"q": (4, QUERIES, SIZE), "k": (kv_heads, KEYS, SIZE), "v": (kv_heads, KEYS, 6)}
+    feeds = {n: floats(i, BATCH, *shape) for i, (n, shape) in enumerate(shapes.items())}
+    heads = {}
+    free = {n: ["batch", shape[0], f"{n}s", shape[2]] for n, shape in shapes.items()}
+    if flat:
+        feeds = {n: a.transpose(0, 2, 1, 3).reshape(BATCH, a.shape[2], -1) for n, a in feeds.items()}
+        heads = {"q_num_heads": 4, "kv_num_heads": kv_heads}
+        free = {n: ["batch", f"{n}s", a.shape[2]] for n, a in feeds.items()}
+    keys = np.random.default_rng(5).random((BATCH, 1, 1, KEYS)) > 0.4
+    keys[..., 0] = True
+    queries = np.random.default_rng(6).random((QUERIES, KEYS)) > 0.4
+    queries[:, 0] = True
+    node = fused("Attention", "qkv", domain="", **settings, **heads)
+    plain = check([node], feeds, opset=opset)[0]
+    check([node], feeds, opset=opset, free=free)
+    for mask in (keys & queries, np.broadcast_to(keys, (BATCH, 1, QUERIES, KEYS)), queries):
+        for m in (mask, np.where(mask, floats(8, *mask.shape), -1e4).astype(np.float32)):
+            node = fused("Attention", "qkvm", domain="", **settings, **heads)
+            (y,) = check([node], {**feeds, "m": np.ascontiguousarray(m)}, opset=opset)
+            assert np.abs(y - plain).max() > 1e-2
+
+
+def test_onnx_attention_layers_with_other_masks() -> None:
+    feeds = {n: floats(i, BATCH, HEADS, QUERIES, SIZE) for i, n in enumerate("qkv")}
+    masks = np.random.default_rng(5).random((2, QUERIES, QUERIES)) > 0.4
+    masks[..., 0] = True
+    feeds |= {"m": masks[0], "n": masks[1]}
+    nodes = [
+        helper.make_node("Attention", ["q", "k", "v", m], [y], y, is_causal=causal)
+        for m, y, causal in (("m", "x", 0), ("n", "y", 0), ("n", "z", 1))
+    ]
+    check(nodes, feeds, ["x", "y", "z"], opset=23)
+
+
+def test_onnx_attention_with_lengths() -> None:
+    shapes = {"q": (HEADS, QUERIES, SIZE), "k": (HEADS, KEYS, SIZE), "v": (HEADS, KEYS, SIZE)}
+    feeds = {n: floats(i, BATCH, *shape) for i, (n, shape) in enumerate(shapes.items())}
+    feeds["n"] = np.array([7, 2, 5])
+    node = fused("Attention", ["q", "k", "v", "", "", "", "n"], domain="")
+    check([node], feeds, opset=24)
+    feeds["m"] = floats(4, QUERIES, KEYS)
+    node = fused("Attention", ["q", "k", "v", "m", "", "", "n"], domain="")
+    check([node], feeds, opset=24)
 
 
 # Normalisations and embeddings
@@ -208,6 +489,16 @@ def test_gelu_and_fused_matmul_stay() -> None:
     assert apart(model) == model
 
 
+def test_shapes_are_known_behind_operators_that_stay() -> None:
+    feeds = {"x": floats(0, BATCH, QUERIES, 6), "w": floats(1, WIDTH, 6), "b": floats(2, 3 * WIDTH)}
+    nodes = [
+        fused("FusedMatMul", "xw", "p", transB=1),
+        fused("Gelu", "p", "g"),
+        fused("MultiHeadAttention", "gggb", num_heads=HEADS),
+    ]
+    check(nodes, feeds, free={"x": ["batch", "seq", 6]})
+
+
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.parametrize(
     ("bias", "axis", "inner"),
@@ -256,10 +547,23 @@ def test_fused_gemm(settings: dict[str, object]) -> None:
 
 # Refusals
 
+CACHE = {"p": floats(0, 2, BATCH, HEADS, 1, SIZE)}
+
 
 @pytest.mark.parametrize(
     ("node", "field", "opset"),
     [
+        (fused("Attention", ["x", "w", "b", "", "p"], num_heads=HEADS), "past", 18),
+        (fused("Attention", "xwb", ["y", "z"], num_heads=HEADS), "present", 18),
+        (fused("Attention", "xwb", num_heads=HEADS, do_rotary=1), "do_rotary", 18),
+        (fused("Attention", "xwb"), "num_heads", 18),
+        (fused("MultiHeadAttention", ["x", "x", "x", "", "", "", "p", "p"], num_heads=2), "past_key", 18),
+        (fused("MultiHeadAttention", "xxx", ["y", "", "", "z"], num_heads=2), "qk", 18),
+        (fused("Attention", ["x", "x", "x", "", "p", "p"], domain=""), "past_key", 23),
+        (fused("Attention", "xxx", ["y", "", "", "z"], domain=""), "qk_matmul_output", 23),
+        (fused("Attention", "xxx", domain=""), "q_num_heads", 23),
+        (fused("Attention", "qqqw", domain=""), "attn_mask", 23),
+        (fused("Attention", "qqqm", domain=""), "attn_mask", 23),
         (fused("SkipLayerNormalization", "xxg", ["y", "z"]), "mean", 18),
         (fused("FusedGemm", "xw", activation="Mish"), "Mish", 18),
         (fused("FastGelu", "x"), "opset 10", 10),
@@ -267,9 +571,19 @@ def test_fused_gemm(settings: dict[str, object]) -> None:
     ids=lambda v: v if isinstance(v, str) else None,
 )
 def test_refused(node: onnx.NodeProto, field: str, opset: int) -> None:
-    feeds = {"x": floats(0, BATCH, QUERIES, 6), "w": floats(1, 6, 6), "g": floats(0, 6)}
+    feeds = {**attention_feeds(), **CACHE, "g": floats(0, 6), "q": floats(0, BATCH, HEADS, QUERIES, SIZE)}
+    feeds["m"] = np.ones((QUERIES, QUERIES), np.int32)
     model = model_of([node], feeds, [o for o in node.output if o], opset)
     with pytest.raises(BlocksimError, match=field) as caught:
         unfuse(model, Path("some.onnx"))
     assert str(caught.value).startswith("some.onnx: ")
     assert node.op_type in str(caught.value)
+
+
+def test_outputs_that_nobody_reads_are_no_reason_to_refuse() -> None:
+    feeds = attention_feeds()
+    model = model_of([fused("Attention", "xwb", ["y", "z"], num_heads=HEADS)], feeds)
+    close(
+        run(apart(model), feeds)[0],
+        run(model_of([fused("Attention", "xwb", num_heads=HEADS)], feeds), feeds)[0],
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 
 from blocksim.errors import BlocksimError
+from blocksim.graph.unfuse.attention import attention, multi_head_attention, onnx_attention
 from blocksim.graph.unfuse.simple import (
     bias_add,
     bias_gelu,
@@ -33,14 +34,17 @@ OLDEST = 11
 """Oldest opset whose primitives these are."""
 
 RULES: dict[tuple[str, str], Callable[[Site], None]] = {
+    ("", "Attention"): onnx_attention,
     ("", "RMSNormalization"): rms_norm,
     ("", "SimplifiedLayerNormalization"): rms_norm,
+    (CONTRIB, "Attention"): attention,
     (CONTRIB, "BiasAdd"): bias_add,
     (CONTRIB, "BiasGelu"): bias_gelu,
     (CONTRIB, "BiasSoftmax"): bias_softmax,
     (CONTRIB, "EmbedLayerNormalization"): embed_layer_norm,
     (CONTRIB, "FastGelu"): fast_gelu,
     (CONTRIB, "FusedGemm"): fused_gemm,
+    (CONTRIB, "MultiHeadAttention"): multi_head_attention,
     (CONTRIB, "QuickGelu"): quick_gelu,
     (CONTRIB, "SkipLayerNormalization"): skip_layer_norm,
     (CONTRIB, "SkipSimplifiedLayerNormalization"): skip_rms_norm,
