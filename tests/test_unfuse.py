@@ -587,3 +587,187 @@ def test_outputs_that_nobody_reads_are_no_reason_to_refuse() -> None:
         run(apart(model), feeds)[0],
         run(model_of([fused("Attention", "xwb", num_heads=HEADS)], feeds), feeds)[0],
     )
+
+
+# A whole encoder, fused by onnxruntime's own tools
+
+
+LONGEST, WORDS, ENCODER, INNER, LAYERS = 12, 30, 16, 32, 2
+
+
+class Encoder:
+    """A BERT of two layers, in the primitives that exporters write; batch and sequence are free."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initialisers: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, array: NDArray) -> str:
+        self.initialisers.append(numpy_helper.from_array(array, name))
+        return name
+
+    def weight(self, name: str, *shape: int, around: float = 0.0) -> str:
+        return self.constant(name, around + np.float32(0.4) * floats(len(self.initialisers), *shape))
+
+    def node(self, op: str, inputs: list[str], output: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [output], f"node_{output}", **attributes))
+        return output
+
+    def linear(self, x: str, name: str, k: int, n: int) -> str:
+        product = self.node("MatMul", [x, self.weight(f"{name}.weight", k, n)], f"{name}.product")
+        return self.node("Add", [self.weight(f"{name}.bias", n), product], f"{name}.out")
+
+    def norm(self, x: str, name: str) -> str:
+        gamma, beta = self.weight(f"{name}.weight", ENCODER, around=1.0), self.weight(f"{name}.bias", ENCODER)
+        return self.node("LayerNormalization", [x, gamma, beta], f"{name}.out", axis=-1, epsilon=1e-12)
+
+    def embed(self, name: str, ids: str, rows: int) -> str:
+        return self.node("Gather", [self.weight(f"{name}.weight", rows, ENCODER), ids], f"{name}.out", axis=0)
+
+    def gelu(self, x: str, name: str) -> str:
+        root, one, half = (self.constant(f"{name}.{v}", np.float32(v)) for v in (np.sqrt(2.0), 1.0, 0.5))
+        erf = self.node("Erf", [self.node("Div", [x, root], f"{name}.div")], f"{name}.erf")
+        gate = self.node("Mul", [x, self.node("Add", [erf, one], f"{name}.add")], f"{name}.gate")
+        return self.node("Mul", [gate, half], f"{name}.out")
+
+    def heads(self, x: str, name: str, perm: list[int]) -> str:
+        shape = self.constant(f"{name}.shape", np.array([0, 0, HEADS, ENCODER // HEADS]))
+        return self.node("Transpose", [self.node("Reshape", [x, shape], f"{name}.split")], name, perm=perm)
+
+    def mask(self) -> str:
+        first, second = (self.constant(f"mask.axis{i}", np.array([i])) for i in (1, 2))
+        broad = self.node("Unsqueeze", ["attention_mask", first], "mask.broader")
+        broad = self.node("Unsqueeze", [broad, second], "mask.broad")
+        real = self.node("Cast", [broad], "mask.float", to=onnx.TensorProto.FLOAT)
+        padding = self.node("Sub", [self.constant("mask.one", np.float32(1)), real], "mask.padding")
+        return self.node("Mul", [padding, self.constant("mask.low", np.float32(-10000))], "mask.added")
+
+    def layer(self, x: str, mask: str, name: str) -> str:
+        perms = {"query": [0, 2, 1, 3], "key": [0, 2, 3, 1], "value": [0, 2, 1, 3]}
+        query, key, value = (
+            self.heads(self.linear(x, f"{name}.{n}", ENCODER, ENCODER), f"{name}.{n}.heads", perm)
+            for n, perm in perms.items()
+        )
+        scores = self.node("MatMul", [query, key], f"{name}.scores")
+        root = self.constant(f"{name}.root", np.float32(np.sqrt(ENCODER // HEADS)))
+        scores = self.node(
+            "Add", [self.node("Div", [scores, root], f"{name}.scaled"), mask], f"{name}.masked"
+        )
+        mixed = self.node(
+            "MatMul", [self.node("Softmax", [scores], f"{name}.softmax", axis=-1), value], f"{name}.mixed"
+        )
+        rows = self.node("Transpose", [mixed], f"{name}.rows", perm=[0, 2, 1, 3])
+        merge = self.constant(f"{name}.merge", np.array([0, 0, ENCODER]))
+        merged = self.node("Reshape", [rows, merge], f"{name}.merged")
+        out = self.linear(merged, f"{name}.dense", ENCODER, ENCODER)
+        x = self.norm(self.node("Add", [out, x], f"{name}.middle"), f"{name}.norm1")
+        inner = self.gelu(self.linear(x, f"{name}.up", ENCODER, INNER), f"{name}.gelu")
+        out = self.linear(inner, f"{name}.down", INNER, ENCODER)
+        return self.norm(self.node("Add", [out, x], f"{name}.end"), f"{name}.norm2")
+
+    def model(self) -> onnx.ModelProto:
+        words = self.embed("words", "input_ids", WORDS)
+        kinds = self.embed("kinds", "token_type_ids", 2)
+        places = self.embed("places", "position_ids", LONGEST)
+        x = self.node("Add", [self.node("Add", [words, kinds], "words.kinds"), places], "embedded")
+        x = self.norm(x, "embedding")
+        mask = self.mask()
+        for i in range(LAYERS):
+            x = self.layer(x, mask, f"layer{i}")
+        names = ["input_ids", "token_type_ids", "position_ids", "attention_mask"]
+        int64, real = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
+        graph = helper.make_graph(
+            self.nodes,
+            "encoder",
+            [helper.make_tensor_value_info(n, int64, ["batch", "sequence"]) for n in names],
+            [helper.make_tensor_value_info(x, real, ["batch", "sequence", ENCODER])],
+            self.initialisers,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        onnx.checker.check_model(model)
+        return model
+
+
+def padded_batch(holes: bool) -> Arrays:
+    """Samples of several lengths; with holes, masked inside too."""
+    rng = np.random.default_rng(11)
+    mask = (np.arange(9) < np.array([9, 4, 6])[:, None]).astype(np.int64)
+    if holes:
+        mask[0, 2] = mask[1, 0] = mask[2, 3] = 0
+    return {
+        "input_ids": rng.integers(0, WORDS, (3, 9)),
+        "token_type_ids": rng.integers(0, 2, (3, 9)),
+        "position_ids": np.tile(np.arange(9), (3, 1)),
+        "attention_mask": mask,
+    }
+
+
+def weights_as_inputs(model: onnx.ModelProto) -> Arrays:
+    """Turn matrices into inputs, as the importer does before."""
+    weights = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer if len(i.dims) > 1}
+    kept = [i for i in model.graph.initializer if i.name not in weights]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    model.graph.input.extend(
+        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, a.shape) for n, a in weights.items()
+    )
+    return weights
+
+
+@pytest.mark.parametrize("attention", ["Attention", "MultiHeadAttention"])
+@pytest.mark.parametrize("mask", ["lengths", "raw"])
+def test_encoder_fused_by_the_transformer_optimiser(tmp_path: Path, mask: str, attention: str) -> None:
+    optimizer = pytest.importorskip("onnxruntime.transformers.optimizer")
+    from onnxruntime.transformers.fusion_options import AttentionMaskFormat, FusionOptions
+
+    plain = Encoder().model()
+    onnx.save(plain, str(tmp_path / "plain.onnx"))
+    options = FusionOptions("bert")
+    options.attention_mask_format = {
+        "lengths": AttentionMaskFormat.MaskIndexEnd,
+        "raw": AttentionMaskFormat.AttentionMask,
+    }[mask]
+    options.use_multi_head_attention = attention == "MultiHeadAttention"
+    model = optimizer.optimize_model(
+        str(tmp_path / "plain.onnx"),
+        "bert",
+        num_heads=HEADS,
+        hidden_size=ENCODER,
+        optimization_options=options,
+        opt_level=0,
+    ).model
+    kinds = [n.op_type for n in model.graph.node]
+    assert {k: kinds.count(k) for k in set(kinds) & {k for _, k in RULES}} == {
+        attention: LAYERS,
+        "BiasGelu": LAYERS,
+        "EmbedLayerNormalization": 1,
+        "SkipLayerNormalization": 2 * LAYERS,
+    }
+    (embedding,) = [n for n in model.graph.node if n.op_type == "EmbedLayerNormalization"]
+    masks = {
+        n.input[3 if attention == "Attention" else 4] for n in model.graph.node if n.op_type == attention
+    }
+    assert (masks == {embedding.output[1]}) == (mask == "lengths")
+
+    feeds = padded_batch(holes=mask == "raw")
+    want = run(model, feeds)
+    close(want[0], run(plain, feeds)[0])
+    unmasked = run(model, {**feeds, "attention_mask": np.ones_like(feeds["attention_mask"])})
+    assert np.abs(unmasked[0] - want[0]).max() > 1e-2
+    weights = weights_as_inputs(model)
+    close(run(apart(model), {**feeds, **weights})[0], want[0])
+
+
+def test_encoder_fused_by_a_session(tmp_path: Path) -> None:
+    plain = Encoder().model()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    ort.InferenceSession(plain.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    model = onnx.load(str(tmp_path / "fused.onnx"))
+    assert {"SkipLayerNormalization", "BiasGelu"} <= {n.op_type for n in model.graph.node}
+    feeds = padded_batch(holes=True)
+    want = run(model, feeds)
+    weights = weights_as_inputs(model)
+    close(run(apart(model), {**feeds, **weights})[0], want[0])
