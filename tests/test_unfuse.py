@@ -380,6 +380,28 @@ def test_onnx_attention_with_lengths() -> None:
     check([node], feeds, opset=24)
 
 
+# Rotary positions
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+@pytest.mark.parametrize("partial", [0, 4])
+@pytest.mark.parametrize("placed", [False, True])
+@pytest.mark.parametrize("flat", [False, True])
+def test_rotary_embedding(flat: bool, placed: bool, partial: int, interleaved: int) -> None:
+    head = 6
+    half = (partial or head) // 2
+    feeds = {"x": floats(0, BATCH, QUERIES, HEADS * head) if flat else floats(0, BATCH, HEADS, QUERIES, head)}
+    rows = (9,) if placed else (BATCH, QUERIES)
+    feeds |= {"c": floats(1, *rows, half), "s": floats(2, *rows, half)}
+    if placed:
+        feeds["p"] = np.random.default_rng(3).integers(0, 9, (BATCH, QUERIES))
+    settings = {"rotary_embedding_dim": partial, "num_heads": HEADS} if flat or partial else {}
+    node = fused("RotaryEmbedding", feeds, domain="", interleaved=interleaved, **settings)
+    free = {"x": ["batch", "seq", HEADS * head] if flat else ["batch", HEADS, "seq", head]}
+    for shapes in (None, free):
+        check([node], feeds, opset=23, free=shapes)
+
+
 # Normalisations and embeddings
 
 
@@ -564,6 +586,7 @@ CACHE = {"p": floats(0, 2, BATCH, HEADS, 1, SIZE)}
         (fused("Attention", "xxx", domain=""), "q_num_heads", 23),
         (fused("Attention", "qqqw", domain=""), "attn_mask", 23),
         (fused("Attention", "qqqm", domain=""), "attn_mask", 23),
+        (fused("RotaryEmbedding", "xww", domain=""), "num_heads", 23),
         (fused("SkipLayerNormalization", "xxg", ["y", "z"]), "mean", 18),
         (fused("FusedGemm", "xw", activation="Mish"), "Mish", 18),
         (fused("FastGelu", "x"), "opset 10", 10),

@@ -13,6 +13,7 @@ import onnx
 
 from blocksim.errors import BlocksimError
 from blocksim.graph.unfuse.attention import attention, multi_head_attention, onnx_attention
+from blocksim.graph.unfuse.rotary import rotary_embedding
 from blocksim.graph.unfuse.simple import (
     bias_add,
     bias_gelu,
@@ -36,6 +37,7 @@ OLDEST = 11
 RULES: dict[tuple[str, str], Callable[[Site], None]] = {
     ("", "Attention"): onnx_attention,
     ("", "RMSNormalization"): rms_norm,
+    ("", "RotaryEmbedding"): rotary_embedding,
     ("", "SimplifiedLayerNormalization"): rms_norm,
     (CONTRIB, "Attention"): attention,
     (CONTRIB, "BiasAdd"): bias_add,

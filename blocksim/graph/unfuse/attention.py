@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto
 
-from blocksim.graph.unfuse.site import Dim, Site
+from blocksim.graph.unfuse.site import END, Dim, Site
 
 LOWEST = float(np.finfo(np.float32).min)
 """What a masked score gets where the operator has no value of its own for it: finite, unlike -inf."""
-
-END = np.iinfo(np.int64).max
 
 CACHE = "keys and values of earlier steps are not supported; export the model without a cache"
 

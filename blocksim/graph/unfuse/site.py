@@ -19,6 +19,9 @@ Dim = int | str | None
 SMALL = 1024
 """Initialisers of up to this many elements may hold shapes; larger ones only have one."""
 
+END = int(np.iinfo(np.int64).max)
+"""Where a slice stops that goes to the end."""
+
 
 class Draft:
     """A model on its way from fused operators to primitives.
