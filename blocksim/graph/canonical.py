@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
+from blocksim.graph.unfuse import unfuse
 from blocksim.graph.weights import WeightSource
 
 LARGE = 1024
@@ -29,6 +30,7 @@ NOT_WANTED = [
     "QuickGeluFusion",
     "AttentionFusion",
     "EmbedLayerNormFusion",
+    "SimplifiedLayerNormFusion",
     "GemmActivationFusion",
     "ConvActivationFusion",
 ]
@@ -115,8 +117,11 @@ def canonicalise(
         if value.name not in weights
     )
     inputs, free = _bind(model, path, bind, set(weights))
-    # what one pass folds lets the next one inline and fold more
-    optimised = _optimise(_optimise(model, path, free), path, free)
+    # the first pass makes shapes known, so that fused operators can be taken apart; the second folds what is left
+    known = _optimise(model, path, free)
+    unfuse(known, path)
+    _slice_weights(known, weights)
+    optimised = _optimise(known, path, free)
     _rewrite(optimised)
     return Canonical(optimised, weights, inputs, free_batch)
 
@@ -162,6 +167,33 @@ def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.fl
                 onnx.helper.make_tensor_value_info(initialiser.name, initialiser.data_type, array.shape)
             )
     return weights
+
+
+def _slice_weights(model: onnx.ModelProto, weights: dict[str, NDArray[np.float32]]) -> None:
+    """Weights that are stretches of one weight, such as those of packed projections, become their own."""
+    graph = model.graph
+    constants = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+    constants |= {
+        node.output[0]: onnx.numpy_helper.to_array(node.attribute[0].t)
+        for node in graph.node
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value"
+    }
+    for node in list(graph.node):
+        bounds = [constants.get(name) for name in node.input[1:]]
+        if node.op_type != "Slice" or node.input[0] not in weights or any(b is None for b in bounds):
+            continue
+        whole = weights[node.input[0]]
+        begins, ends, *rest = (np.asarray(b).reshape(-1).tolist() for b in bounds)
+        axes = rest[0] if rest else range(len(begins))
+        steps = rest[1] if len(rest) > 1 else [1] * len(begins)
+        where = [slice(None)] * whole.ndim
+        for begin, end, axis, step in zip(begins, ends, axes, steps, strict=True):
+            where[axis] = slice(begin, end, step)
+        part = np.ascontiguousarray(whole[tuple(where)])
+        weights[node.output[0]] = part
+        info = onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, part.shape)
+        graph.input.append(info)
+        graph.node.remove(node)
 
 
 def _bind(
