@@ -35,7 +35,7 @@ def run_static(config: MacArrayConfig, o: MatmulOperands) -> tuple[np.ndarray, n
     tiles = ceil(n / PANEL)
     panels = np.zeros((tiles, k, PANEL), np.int16)
     w_exponents = np.full((tiles, depth, PANEL), ZERO_BLOCK, np.int16)
-    bias = np.zeros((tiles, PANEL), np.int16)
+    bias = np.zeros((tiles, PANEL), np.int32 if o.bias_bits == 32 else np.int16)
     bias_exponents = np.full((tiles, PANEL), ZERO_BLOCK, np.int16)
     for j in range(n):
         panels[j // PANEL, :, j % PANEL] = o.w[j]
@@ -89,13 +89,23 @@ def products(draw: st.DrawFn) -> tuple[MacArrayConfig, MatmulOperands]:
     a = np.where(ea[:, index] == ZERO_BLOCK, 0, rng.integers(-127, 128, (m, k)))
     limit = 2 ** (w_bits - 1) - 1
     w = np.where(ew[:, index] == ZERO_BLOCK, 0, rng.integers(-limit, limit + 1, (n, k)))
-    bias = bias_exponents = None
+    bias, bias_exponents, bias_bits = None, None, 8
     if draw(st.booleans()):
-        bias = rng.integers(-127, 128, n).tolist()
+        bias_bits = draw(st.sampled_from([8, 32]))
+        bias = rng.integers(1 - 2 ** (bias_bits - 1), 2 ** (bias_bits - 1), n).tolist()
         bias_exponents = rng.integers(-130, -20, n).tolist()
     update = mac_array.updates(config, rows, k, segments)
     return config, MatmulOperands(
-        a.tolist(), ea.tolist(), w.tolist(), ew.tolist(), bias, bias_exponents, segments, update, w_bits, 8
+        a.tolist(),
+        ea.tolist(),
+        w.tolist(),
+        ew.tolist(),
+        bias,
+        bias_exponents,
+        segments,
+        update,
+        w_bits,
+        bias_bits,
     )
 
 
@@ -114,7 +124,7 @@ def test_kernel_is_result(case: tuple[MacArrayConfig, MatmulOperands]) -> None:
 def test_dynamic_kernel_is_result(case: tuple[MacArrayConfig, MatmulOperands]) -> None:
     """Both operands as activations, the second as it lies and transposed, two samples below each other."""
     config, o = case
-    o = replace(o, bias=None, bias_exponents=None, w_bits=8)
+    o = replace(o, bias=None, bias_exponents=None, w_bits=8, bias_bits=8)
     want = mac_array.result(config, o)
     m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
     lane, word = config.aligner, config.accumulator
@@ -149,7 +159,7 @@ def test_result_is_the_rational_model(case: tuple[MacArrayConfig, MatmulOperands
         for j, w in enumerate(o.w):
             eb = o.bias_exponents[j] if o.bias_exponents else ZERO_BLOCK
             bias = (o.bias[j] if o.bias else 0, eb)
-            floor = eb + config.aligner.guard_bits - min(38, config.aligner.max_shift)
+            floor = eb + config.aligner.guard_bits - min(46 - o.bias_bits, config.aligner.max_shift)
             terms = [
                 (sum(x * y for x, y in zip(a[s:t], w[s:t], strict=True)), ea, ew)
                 for s, t, ea, ew in zip(o.segments, ends, o.a_exponents[i], o.w_exponents[j], strict=True)
