@@ -6,14 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from blocksim.engine.segments import segments_of
+from blocksim.engine.footprints import Footprints
+from blocksim.engine.segments import Segments, segments_of
 from blocksim.trace.isa import Flag, Opcode
-from blocksim.trace.manifest import Blocks, Index, Manifest, OpSpec
+from blocksim.trace.manifest import Blocks, Manifest, OpSpec, TensorSpec, spanned
 from hwmodels.formats.packing import packed_bytes
 from hwmodels.units import dma, elementwise, lut, mac_array, norm, requantizer, softmax
+from hwmodels.units.actions import Actions
 from hwmodels.units.mac_array import ArrayCycles
 
-Actions = dict[str, int]
+PRICE_PARTS = ("prescan", "align", "requantize", "exponents")
+"""The price of the block: what would not be there if no tensor had blocks."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,9 @@ class Busy:
         How long it keeps its unit.
     latency : int
         Further cycles until others see its result.
-    aligner, weight_load, fill : int
-        Of the cycles: waiting for aligners, waiting for weights, filling and draining the array.
+    aligner, weight_load, fill, feed, prescan : int
+        Of the cycles: waiting for aligners, for weights, filling and draining the array, a narrow port,
+        and the search for exact bounds.
     """
 
     cycles: int
@@ -35,6 +39,8 @@ class Busy:
     aligner: int = 0
     weight_load: int = 0
     fill: int = 0
+    feed: int = 0
+    prescan: int = 0
 
 
 class CostModel:
@@ -45,30 +51,36 @@ class CostModel:
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest, self.machine = manifest, manifest.machine
+        self.footprints = Footprints(manifest)
         self._busy: dict[tuple[int, ...], Busy] = {}
-        self._array: dict[tuple[int, tuple[int, ...]], ArrayCycles] = {}
+        self._array: dict[tuple[object, ...], ArrayCycles] = {}
+        self._segments: dict[tuple[int, int], Segments] = {}
 
     def busy(self, record: Any) -> Busy:
         """Cycles of one instruction, given as a tuple of the fields of `isa.INSTRUCTION`."""
-        opcode, _, flags, op_id, group, _, rows, _, columns, *_, size, _ = record
+        opcode, _, flags, op_id, group, _, rows, _, columns, _, _, _, _, size, *_ = record
         key = (opcode, flags, op_id, group, rows, columns, size)
         found = self._busy.get(key)
         if found is None:
-            op = self.manifest.operators[op_id]
-            found = self._busy[key] = self._busy_of(Opcode(opcode), op, flags, group, rows, columns, size)
+            found = self._busy[key] = self._busy_of(Opcode(opcode), op_id, flags, group, rows, columns, size)
         return found
 
     def _busy_of(
-        self, opcode: Opcode, op: OpSpec, flags: int, group: int, rows: int, columns: int, size: int
+        self, opcode: Opcode, op_id: int, flags: int, group: int, rows: int, columns: int, size: int
     ) -> Busy:
-        m, n = self.machine, rows * columns
+        m, n, op = self.machine, rows * columns, self.manifest.operators[op_id]
         if opcode is Opcode.MATMUL:
-            c = self._array_cycles(op, group, rows)
-            return Busy(c.total, 0, c.aligner, c.weight_load, c.fill)
+            c = self.array_cycles(op_id, group, rows, columns)
+            return Busy(c.total, 0, c.aligner, c.weight_load, c.fill, c.port, c.prescan)
         if opcode in (Opcode.LOAD, Opcode.STORE):
             return Busy(dma.cycles(m.dma_config, size), m.dma_config.latency)
+        if opcode is Opcode.GATHER:
+            return Busy(dma.cycles(m.dma_config, size, rows), m.dma_config.latency)
+        static = self.stored_form(op, flags).static is not None
         simple: dict[Opcode, Callable[[], int]] = {
-            Opcode.REQUANT: lambda: requantizer.cycles(m.requantizer_config, n, bool(flags & Flag.SPILL)),
+            Opcode.REQUANT: lambda: requantizer.cycles(
+                m.requantizer_config, n, static or bool(flags & Flag.SPILL)
+            ),
             Opcode.SOFTMAX: lambda: softmax.cycles(m.softmax_config, rows, columns),
             Opcode.NORM: lambda: norm.cycles(m.norm_config, rows, columns),
             Opcode.LUT: lambda: lut.cycles(m.lut_config(str(op.function)), n),
@@ -78,16 +90,31 @@ class CostModel:
         }
         return Busy(simple[opcode]())
 
-    def _array_cycles(self, op: OpSpec, group: int, rows: int) -> ArrayCycles:
-        a, b = self._operands(op)
-        segments = segments_of(op, group, a, b, self.machine.array.rows)
-        per_fold = mac_array.segments_per_fold(segments.starts.tolist(), self.machine.array.rows)
-        key = (rows, per_fold)
+    def stored_form(self, op: OpSpec, flags: int) -> TensorSpec:
+        """The stored form that a REQUANT writes."""
+        return self.manifest.tensors[op.writes[1 if flags & Flag.COPY else 0]]
+
+    def array_cycles(self, op_id: int, group: int, rows: int, columns: int) -> ArrayCycles:
+        """Cycles of a tile of a product."""
+        op = self.manifest.operators[op_id]
+        a, b = self.operands(op)
+        starts = self.segments(op_id, group).starts.tolist()
+        key = (rows, columns, op.k, tuple(starts), a.bits, b.bits)
         if key not in self._array:
-            self._array[key] = mac_array.cycles(self.machine.array_config, *key)
+            config = self.machine.array_config
+            self._array[key] = mac_array.cycles(config, rows, columns, op.k, starts, a.bits, b.bits)
         return self._array[key]
 
-    def _operands(self, op: OpSpec) -> tuple[Blocks, Blocks]:
+    def segments(self, op_id: int, group: int) -> Segments:
+        """The segments of one group of a product."""
+        if (op_id, group) not in self._segments:
+            op = self.manifest.operators[op_id]
+            config = self.machine.array_config
+            self._segments[op_id, group] = segments_of(op, group, *self.operands(op), config)
+        return self._segments[op_id, group]
+
+    def operands(self, op: OpSpec) -> tuple[Blocks, Blocks]:
+        """The two operands of a product."""
         assert op.a is not None
         a: Blocks = self.manifest.tensors[op.a.tensor]
         if op.weight is not None:
@@ -96,112 +123,136 @@ class CostModel:
         return a, self.manifest.tensors[op.b.tensor]
 
     def actions(self, record: Any) -> Actions:
-        """Actions of one instruction: the unit's own, and the bytes that it reads and writes."""
+        """Actions of one instruction by part: the unit's own, and the bytes that it reads and writes."""
         opcode = Opcode(record["opcode"])
         op = self.manifest.operators[record["op_id"]]
-        rows, columns, size = int(record["rows"]), int(record["columns"]), int(record["size"])
-        flags, n = Flag(record["flags"]), rows * columns
+        flags = Flag(record["flags"])
+        counts: Actions = {}
         if opcode is Opcode.MATMUL:
-            return self._matmul_actions(op, record)
-        if opcode in (Opcode.LOAD, Opcode.STORE):
-            moved = dma.actions(self.machine.dma_config, size)
-            if flags & Flag.TO_TABLES:
-                return {**moved, "register.bits": 8 * size}
-            memory = "weights" if flags & Flag.TO_WEIGHTS else "activations"
-            return {**moved, f"sram.{memory}.bytes": size}
-        if opcode is Opcode.HOST:
-            return {}
-        wide = self.machine.wide_bits(op.kind)
-        if opcode is Opcode.REQUANT:
-            out = self.manifest.tensors[op.out.tensor]
-            blocks = self._tile_blocks(out, op, record)
-            counts = requantizer.actions(n, blocks, wide, out.bits)
-            _add(counts, "sram.activations.bytes", packed_bytes(n, out.bits) + blocks)
-            if flags & Flag.SPILL:
-                _add(counts, "sram.activations.bytes", 2 * n * -(-wide // 8))
-            else:
-                passes = 1 if self.machine.requantizer_config.merged else 2
-                _add(counts, "accumulator.bits" if op.kind == "matmul" else "vector.bits", passes * n * wide)
-            return counts
-        counts = self._vector_actions(opcode, op, rows, columns)
-        counts.update(self._operand_bytes(op, int(record["row"]), rows))
-        if flags & Flag.SPILL:
-            _add(counts, "sram.activations.bytes", n * -(-wide // 8))
-        else:
-            _add(counts, "vector.bits", n * wide)
+            self._matmul(counts, op, record)
+        elif opcode in (Opcode.LOAD, Opcode.STORE, Opcode.GATHER):
+            self._transfer(counts, opcode, record)
+        elif opcode is Opcode.REQUANT:
+            self._requant(counts, op, record)
+        elif opcode is not Opcode.HOST:
+            self._vector(counts, opcode, op, record)
+            n, wide = int(record["rows"]) * int(record["columns"]), self.machine.wide_bits(op.kind)
+            self._write_wide(counts, flags, n, wide, "vector.bits")
         return counts
 
-    def _vector_actions(self, opcode: Opcode, op: OpSpec, rows: int, columns: int) -> Actions:
-        m, n = self.machine, rows * columns
-        if opcode is Opcode.SOFTMAX:
-            return softmax.actions(m.softmax_config, rows, columns)
-        if opcode is Opcode.NORM:
-            return norm.actions(m.norm_config, rows, columns)
-        if opcode is Opcode.LUT:
-            assert op.function is not None
-            return lut.actions(m.lut_config(op.function), n)
-        return elementwise.actions_add(n) if opcode is Opcode.ADD else elementwise.actions_mul(n)
+    def _write_wide(self, counts: Actions, flags: Flag, n: int, wide: int, buffer: str) -> None:
+        if flags & Flag.SPILL:
+            _add(counts, "spill", "sram.activations.bytes", n * -(-wide // 8))
+        else:
+            _add(counts, "wide", buffer, n * wide)
 
-    def _operand_bytes(self, op: OpSpec, first: int, rows: int) -> Actions:
-        """Bytes that a vector instruction reads, exponents included."""
-        counts: Actions = {}
+    def _transfer(self, counts: Actions, opcode: Opcode, record: Any) -> None:
+        size, flags = int(record["size"]), Flag(record["flags"])
+        runs = int(record["rows"]) if opcode is Opcode.GATHER else 1
+        counts.update(dma.actions(self.machine.dma_config, size, runs))
+        memory = "weights" if flags & Flag.TO_WEIGHTS else "activations"
+        shared = self.footprints.exponents(record)
+        if flags & Flag.SPILL:
+            counts["spill", "dram.bytes"] = counts.pop(("dram", "dram.bytes"))
+            _add(counts, "spill", "sram.activations.bytes", size)
+        elif flags & Flag.TO_TABLES:
+            _add(counts, "operands", "register.bits", 8 * size)
+        else:
+            counts["dram", "dram.bytes"] -= shared
+            _add(counts, "exponents", "dram.bytes", shared)
+            _add(counts, "operands", f"sram.{memory}.bytes", size - shared)
+            _add(counts, "exponents", f"sram.{memory}.bytes", shared)
+
+    def _requant(self, counts: Actions, op: OpSpec, record: Any) -> None:
+        flags, wide = Flag(record["flags"]), self.machine.wide_bits(op.kind)
+        out, n = self.stored_form(op, flags), int(record["rows"]) * int(record["columns"])
+        blocks = self._tile_blocks(out, op, record)
+        static = out.static is not None
+        multiplier = op.copy_multiplier if flags & Flag.COPY else op.multiplier
+        own = requantizer.actions(n, blocks, wide, out.bits, static, multiplier is not None)
+        counts.update(own)
+        _add(counts, "operands", "sram.activations.bytes", packed_bytes(n, out.bits))
+        _add(counts, "exponents", "sram.activations.bytes", blocks)
+        if multiplier is not None:
+            factors = self.manifest.constants[multiplier].size
+            _add(counts, "exponents", "sram.weights.bytes", factors)
+        if flags & Flag.SPILL:
+            _add(counts, "spill", "sram.activations.bytes", n * -(-wide // 8))
+        else:
+            passes = 1 if self.machine.requantizer_config.merged or static else 2
+            buffer = "accumulator.bits" if op.kind == "matmul" else "vector.bits"
+            _add(counts, "wide", buffer, passes * n * wide)
+
+    def _vector(self, counts: Actions, opcode: Opcode, op: OpSpec, record: Any) -> None:
+        rows, columns, m = int(record["rows"]), int(record["columns"]), self.machine
+        n = rows * columns
+        own: dict[Opcode, Callable[[], Actions]] = {
+            Opcode.SOFTMAX: lambda: softmax.actions(m.softmax_config, rows, columns),
+            Opcode.NORM: lambda: norm.actions(m.norm_config, rows, columns),
+            Opcode.LUT: lambda: lut.actions(m.lut_config(str(op.function)), n),
+            Opcode.ADD: lambda: elementwise.actions_add(n),
+            Opcode.MUL: lambda: elementwise.actions_mul(n),
+        }
+        counts.update(own[opcode]())
+        first = int(record["row"])
         for operand in (op.a, op.b):
             if operand is not None:
-                spec = self.manifest.tensors[operand.tensor]
-                _add(counts, "sram.activations.bytes", _row_bytes(spec, first, rows))
+                self._read(counts, self.manifest.tensors[operand.tensor], first, rows, "activations")
         for name in (op.weight, op.bias, op.constant):
             if name is not None:
                 fixed = self.manifest.constants[name]
                 span = (0, 1) if fixed.rows == 1 else (first, rows)
-                _add(counts, "sram.weights.bytes", _row_bytes(fixed, *span))
-        return counts
+                self._read(counts, fixed, *span, "weights")
+        if op.mask is not None:
+            _add(counts, "operands", "sram.weights.bytes", packed_bytes(n, 1))
 
-    def _matmul_actions(self, op: OpSpec, record: Any) -> Actions:
-        rows, columns = int(record["rows"]), int(record["columns"])
-        a, b = self._operands(op)
-        array = self.machine.array_config
-        segments = segments_of(op, int(record["group"]), a, b, array.rows)
-        count, folds = len(segments.starts), int(segments.last_of_fold.sum())
-        counts = mac_array.actions(array, rows, op.k, columns, count, folds, a.bits, b.bits)
+    @staticmethod
+    def _read(counts: Actions, spec: Blocks, first: int, rows: int, memory: str) -> None:
+        """Bytes of some rows of a matrix."""
+        action = f"sram.{memory}.bytes"
+        _add(counts, "operands", action, packed_bytes(rows * spec.columns, spec.bits))
+        shared = spanned(spec.row_index, first, rows) * len(spec.column_starts)
+        _add(counts, "exponents", action, shared)
+
+    def _matmul(self, counts: Actions, op: OpSpec, record: Any) -> None:
         assert op.a is not None
+        rows, columns = int(record["rows"]), int(record["columns"])
         group, column = int(record["group"]), int(record["column"])
+        a, b = self.operands(op)
+        array = self.machine.array_config
+        segments = self.segments(int(record["op_id"]), group)
+        starts = segments.starts.tolist()
+        counts.update(mac_array.actions(array, rows, columns, op.k, starts, a.bits, b.bits))
         first = group * op.a.row_step + int(record["row"])
-        a_blocks = _spanned(a.row_index, first, rows) * len(set(segments.a_blocks.tolist()))
-        _add(counts, "sram.activations.bytes", packed_bytes(rows * op.k, a.bits) + a_blocks)
+        _add(counts, "operands", "sram.activations.bytes", packed_bytes(rows * op.k, a.bits))
+        blocks = spanned(a.row_index, first, rows) * len(set(segments.a_blocks.tolist()))
+        _add(counts, "exponents", "sram.activations.bytes", blocks)
         line_index, line = b.row_index, column
         if op.b is not None:
             line += group * (op.b.column_step if op.b.transposed else op.b.row_step)
             line_index = b.column_index if op.b.transposed else b.row_index
-        b_blocks = _spanned(line_index, line, columns) * len(set(segments.b_blocks.tolist()))
         memory = "sram.activations.bytes" if op.b is not None else "sram.weights.bytes"
-        _add(counts, memory, packed_bytes(columns * op.k, b.bits) + b_blocks)
+        _add(counts, "operands", memory, packed_bytes(columns * op.k, b.bits))
+        blocks = spanned(line_index, line, columns) * len(set(segments.b_blocks.tolist()))
+        _add(counts, "exponents", memory, blocks)
+        bits = array.accumulator.bits
         if op.bias is not None:
             bias = self.manifest.constants[op.bias]
-            bias_blocks = _spanned(bias.row_index, column, columns)
-            _add(counts, "sram.weights.bytes", packed_bytes(columns, bias.bits) + bias_blocks)
-            _add(counts, f"shift:{array.accumulator.bits}", rows * columns)
-            _add(counts, f"add:{array.accumulator.bits}", rows * columns)
+            _add(counts, "operands", "sram.weights.bytes", packed_bytes(columns, bias.bits))
+            _add(counts, "exponents", "sram.weights.bytes", spanned(bias.row_index, column, columns))
+            _add(counts, "align", f"shift:{bits}", rows * columns)
+            _add(counts, "align", f"add:{bits}", rows * columns)
         if Flag(record["flags"]) & Flag.SPILL:
-            _add(counts, "sram.activations.bytes", rows * columns * -(-array.accumulator.bits // 8))
-        return counts
+            _add(counts, "spill", "sram.activations.bytes", rows * columns * -(-bits // 8))
 
     def _tile_blocks(self, out: Blocks, op: OpSpec, record: Any) -> int:
         """Blocks of a REQUANT's tile."""
         first = int(record["group"]) * op.out.row_step + int(record["row"])
         left = int(record["group"]) * op.out.column_step + int(record["column"])
-        r, c = out.row_index, out.column_index
-        return _spanned(r, first, int(record["rows"])) * _spanned(c, left, int(record["columns"]))
+        down = spanned(out.row_index, first, int(record["rows"]))
+        return down * spanned(out.column_index, left, int(record["columns"]))
 
 
-def _spanned(index: Index, first: int, count: int) -> int:
-    """How many blocks a stretch of an axis touches."""
-    return int(index[first + count - 1] - index[first]) + 1
-
-
-def _row_bytes(spec: Blocks, first: int, rows: int) -> int:
-    exponents = _spanned(spec.row_index, first, rows) * len(spec.column_starts)
-    return packed_bytes(rows * spec.columns, spec.bits) + exponents
-
-
-def _add(counts: Actions, name: str, count: int) -> None:
-    counts[name] = counts.get(name, 0) + count
+def _add(counts: Actions, part: str, action: str, count: int) -> None:
+    if count:
+        counts[part, action] = counts.get((part, action), 0) + count

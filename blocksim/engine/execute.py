@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocksim.engine.boundary import Stored, check_inputs, decode_outputs
-from blocksim.engine.link import COUNTS, Linked, Workspace, stored
+from blocksim.engine.workspace import COUNTS, Linked, Workspace, stored
 from blocksim.errors import BlocksimError
 
 CHUNK = 8

@@ -7,7 +7,7 @@ It computes with the units' plain-integer specs and nothing else. It is slow, an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,104 +20,18 @@ from blocksim.engine.boundary import (
     decode_outputs,
     decode_tensor,
     encode_tensor,
+    looked_up,
     walk_of_source,
 )
+from blocksim.engine.memories import Counters, Machine, Wide
+from blocksim.engine.packed import mask_of, multipliers_of
 from blocksim.engine.segments import segments_of
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, ConstantSpec, OpSpec, TensorSpec
 from hwmodels.formats.packing import pack, packed_bytes, unpack
 from hwmodels.units import elementwise, lut, mac_array, norm, requantizer, softmax
-
-Wide = dict[tuple[int, int], tuple[int, int]]
-"""Wide sums of one memory: the output's row and column to a sum and its exponent."""
-
-
-@dataclass
-class Counters:
-    """What was lost on the way: see `blocksim.engine.execute.Counts`."""
-
-    flushed: int = 0
-    overflows: int = 0
-    clamped: int = 0
-    saturated: int = 0
-
-
-@dataclass
-class Machine:
-    """The modelled memories."""
-
-    trace: Trace
-    dram: bytearray = field(init=False)
-    weights: bytearray = field(init=False)
-    activations: bytearray = field(init=False)
-    tables: bytearray = field(init=False)
-    wide: dict[tuple[str, int], Wide] = field(default_factory=dict)
-    counters: dict[str, Counters] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        manifest = self.trace.manifest
-        self.dram = bytearray(manifest.dram_bytes)
-        self.weights = bytearray(manifest.machine.sram.weights.nbytes)
-        self.activations = bytearray(manifest.machine.sram.activations.nbytes)
-        self.tables = bytearray(
-            max(
-                (a + manifest.constants[n].size for op in manifest.operators for n, a in op.tables.items()),
-                default=0,
-            )
-        )
-        for name, spec in manifest.constants.items():
-            self.dram[spec.address : spec.address + spec.size] = self.trace.sections[name]
-
-    # -- bytes to integers -------------------------------------------------------------------
-
-    def matrix(self, memory: bytearray, address: int, spec: Blocks) -> tuple[Any, Any]:
-        """Codes and exponents of a row-major matrix at an address, one exponent per element."""
-        codes = unpack(memory[address : address + spec.codes_bytes], spec.rows * spec.columns, spec.bits)
-        at = address + spec.codes_bytes
-        exponents = unpack(memory[at : at + spec.blocks], spec.blocks, 8)
-        grid = exponents.reshape(len(spec.row_starts), len(spec.column_starts))
-        spread = grid[spec.row_index][:, spec.column_index]
-        return codes.reshape(spec.rows, spec.columns), spread
-
-    def store_tile(
-        self, address: int, spec: TensorSpec, tile: tuple[slice, slice], codes: Any, exponents: Any
-    ) -> None:
-        """Write codes and block exponents of a tile of whole blocks into a row-major matrix."""
-        rows, columns = tile
-        whole = self.matrix_codes(address, spec)
-        whole[rows, columns] = codes
-        self.activations[address : address + spec.codes_bytes] = pack(whole, spec.bits)
-        at = address + spec.codes_bytes
-        grid = unpack(self.activations[at : at + spec.blocks], spec.blocks, 8)
-        grid = grid.reshape(len(spec.row_starts), len(spec.column_starts))
-        rb, cb = spec.row_index[rows], spec.column_index[columns]
-        grid[rb[0] : rb[-1] + 1, cb[0] : cb[-1] + 1] = exponents
-        self.activations[at : at + spec.blocks] = pack(grid, 8)
-
-    def matrix_codes(self, address: int, spec: TensorSpec) -> NDArray[np.int16]:
-        """The codes of a row-major matrix in the activation SRAM."""
-        data = self.activations[address : address + spec.codes_bytes]
-        return unpack(data, spec.rows * spec.columns, spec.bits).reshape(spec.rows, spec.columns)
-
-    def weight_tile(self, address: int, spec: ConstantSpec, column: int) -> tuple[Any, Any]:
-        """Codes (N x K) of the weight tile at an address, and one exponent per line and depth block."""
-        first, last, b0, b1, _ = spec.tiles[spec.tile_starts.index(column)]
-        count = (last - first) * spec.columns
-        size = packed_bytes(count, spec.bits)
-        codes = unpack(self.weights[address : address + size], count, spec.bits)
-        depth = len(spec.column_starts)
-        at = address + size
-        exponents = unpack(self.weights[at : at + (b1 - b0) * depth], (b1 - b0) * depth, 8)
-        lines = spec.row_index[first:last] - b0
-        return codes.reshape(spec.columns, last - first).T, exponents.reshape(depth, b1 - b0)[:, lines].T
-
-    def table(self, op: OpSpec, name: str) -> tuple[int, ...]:
-        """A lookup table from the units' table memory."""
-        at = op.tables[name]
-        size = self.trace.manifest.constants[name].size
-        return tuple(int(v) for v in np.frombuffer(bytes(self.tables[at : at + size]), "<i4"))
-
+from hwmodels.units.ops import ZERO_BLOCK
 
 @dataclass(frozen=True)
 class Interpretation:
@@ -166,7 +80,11 @@ class _Run:
         self.trace, self.manifest, self.inputs = trace, trace.manifest, inputs
         self.machine = Machine(trace)
         self.config = trace.manifest.machine
-        self.tensors: dict[str, tuple[NDArray[np.int16], NDArray[np.int16]]] = {}
+        self.tensors: dict[str, Stored] = {}
+        self.multipliers: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        self.present = np.ones(1, np.bool_)
+        if self.manifest.padding:
+            self.present = inputs[self.manifest.padding].reshape(-1) != 0
         self.handlers: dict[Opcode, Callable[[Any, OpSpec], None]] = {
             Opcode.LOAD: self._load,
             Opcode.STORE: self._store,
@@ -178,6 +96,7 @@ class _Run:
             Opcode.ADD: self._elementwise,
             Opcode.MUL: self._elementwise,
             Opcode.HOST: self._host,
+            Opcode.GATHER: self._gather,
         }
 
     def step(self, record: Any) -> None:
@@ -186,6 +105,8 @@ class _Run:
 
     def _load(self, r: Any, _op: OpSpec) -> None:
         flags, m = Flag(r["flags"]), self.machine
+        if flags & Flag.SPILL:
+            return  # wide sums are kept by operator, whichever memory holds them
         target = (
             m.weights if flags & Flag.TO_WEIGHTS else m.tables if flags & Flag.TO_TABLES else m.activations
         )
@@ -193,6 +114,8 @@ class _Run:
         target[at : at + size] = m.dram[source : source + size]
 
     def _store(self, r: Any, _op: OpSpec) -> None:
+        if Flag(r["flags"]) & Flag.SPILL:
+            return
         at, source, size = int(r["dst"]), int(r["a"]), int(r["size"])
         self.machine.dram[at : at + size] = self.machine.activations[source : source + size]
 
@@ -200,14 +123,51 @@ class _Run:
         return self.machine.counters.setdefault(op.name, Counters())
 
     def _wide(self, r: Any, space: str, address: str) -> Wide:
-        name = "spill" if Flag(r["flags"]) & Flag.SPILL else space
-        return self.machine.wide.setdefault((name, int(r[address])), {})
+        """The sums of one tile: by bank or buffer half, or by operator where they wait in memory."""
+        spilled = Flag(r["flags"]) & Flag.SPILL
+        key = ("spill", int(r["op_id"])) if spilled else (space, int(r[address]))
+        return self.machine.wide.setdefault(key, {})
+
+    def _put(self, r: Any, op: OpSpec, row: int, column: int, sums: list[int], exponents: list[int]) -> None:
+        """Write a row of sums. On their way to memory, spilled ones pass the search for their blocks' tops."""
+        space = "accumulator" if op.kind == "matmul" else "vector"
+        wide = self._wide(r, space, "dst")
+        spilled = Flag(r["flags"]) & Flag.SPILL
+        for j, (total, e) in enumerate(zip(sums, exponents, strict=True)):
+            wide[row, column + j] = (total, e)
+            for name in op.writes if spilled else ():
+                spec = self.manifest.tensors[name]
+                if self._is_present(spec, row):
+                    key = (name, int(spec.row_index[row]), int(spec.column_index[column + j]))
+                    top = requantizer.top_of(*self._scaled(op, name, column + j, [(total, e)]), spec.bits)
+                    self.machine.tops[key] = max(self.machine.tops.get(key, top), top)
+
+    def _is_present(self, spec: TensorSpec, row: int) -> bool:
+        return not spec.tokens or bool(self.present[row % spec.tokens])
+
+    def _scaled(
+        self, op: OpSpec, name: str, column: int, pairs: list[tuple[int, int]]
+    ) -> tuple[list[int], list[int]]:
+        """Sums of one column on their way to a stored form: times its multiplier, where it has one."""
+        multiplier = op.multiplier if name == op.out.tensor else op.copy_multiplier
+        if multiplier is None:
+            return [a for a, _ in pairs], [e for _, e in pairs]
+        if multiplier not in self.multipliers:
+            spec, data = self.manifest.constants[multiplier], self.trace.sections[multiplier]
+            columns = self.manifest.tensors[name].columns
+            self.multipliers[multiplier] = multipliers_of(spec, data, columns)
+        factors, shifts = self.multipliers[multiplier]
+        m, x = int(factors[column]), int(shifts[column])
+        return (
+            [requantizer.scaled(a, m) for a, _ in pairs],
+            [requantizer.scaled_exponent(e, x) for _, e in pairs],
+        )
 
     def _matmul(self, r: Any, op: OpSpec) -> None:
         assert op.a is not None
         group, row, rows, column, columns = (int(r[n]) for n in ("group", "row", "rows", "column", "columns"))
         a_spec = self.manifest.tensors[op.a.tensor]
-        codes, exponents = self.machine.matrix(self.machine.activations, int(r["a"]), a_spec)
+        codes, exponents = self._window(r, "a", op.a.tensor)
         r0, c0 = group * op.a.row_step + row, group * op.a.column_step
         a, ea = codes[r0 : r0 + rows, c0 : c0 + op.k], exponents[r0 : r0 + rows, c0 : c0 + op.k]
         bias = bias_exponents = None
@@ -221,11 +181,12 @@ class _Run:
             if op.bias is not None:
                 spec = self.manifest.constants[op.bias]
                 values, one = self.machine.weight_tile(int(r["c"]), spec, column)
-                bias, bias_exponents, bias_bits = values[:, 0].tolist(), one[:, 0].tolist(), spec.bits
+                bias, bias_exponents = values[:, 0].tolist(), one[:, 0].tolist()
+                bias_bits = spec.value_bits or spec.bits
         else:
             assert op.b is not None
             b_spec = self.manifest.tensors[op.b.tensor]
-            codes, exponents = self.machine.matrix(self.machine.activations, int(r["b"]), b_spec)
+            codes, exponents = self._window(r, "b", op.b.tensor)
             r1, c1 = group * op.b.row_step, group * op.b.column_step
             if op.b.transposed:
                 w = codes[r1 : r1 + op.k, c1 + column : c1 + column + columns].T
@@ -233,68 +194,98 @@ class _Run:
             else:
                 w = codes[r1 + column : r1 + column + columns, c1 : c1 + op.k]
                 ew = exponents[r1 + column : r1 + column + columns, c1 : c1 + op.k]
-        segments = segments_of(op, group, a_spec, b_spec, self.config.array.rows)
+        segments = segments_of(op, group, a_spec, b_spec, self.config.array_config)
         starts = segments.starts.tolist()
         operands = mac_array.MatmulOperands(
             a.tolist(), ea[:, starts].tolist(), w.tolist(), ew[:, starts].tolist(),
-            bias, bias_exponents, starts, w_bits, bias_bits,
+            bias, bias_exponents, starts, segments.update.tolist(), w_bits, bias_bits,
         )  # fmt: skip
         out = mac_array.result(self.config.array_config, operands)
         counter = self._counter(op)
         counter.flushed += out.flushed
         counter.overflows += out.overflows
-        wide = self._wide(r, "accumulator", "dst")
         o_row, o_column = group * op.out.row_step + row, group * op.out.column_step + column
         for i, (sums, es) in enumerate(zip(out.sums, out.exponents, strict=True)):
-            for j, (total, e) in enumerate(zip(sums, es, strict=True)):
-                wide[o_row + i, o_column + j] = (total, e)
+            self._put(r, op, o_row + i, o_column, sums, es)
 
     def _requant(self, r: Any, op: OpSpec) -> None:
-        spec = self.manifest.tensors[op.out.tensor]
-        space = "accumulator" if op.kind == "matmul" else "vector"
-        wide = self._wide(r, space, "a")
+        flags = Flag(r["flags"])
+        name = op.writes[1] if flags & Flag.COPY else op.writes[0]
+        spec = self.manifest.tensors[name]
+        wide = self._wide(r, "accumulator" if op.kind == "matmul" else "vector", "a")
         r0 = int(r["group"]) * op.out.row_step + int(r["row"])
         c0 = int(r["group"]) * op.out.column_step + int(r["column"])
         r1, c1 = r0 + int(r["rows"]), c0 + int(r["columns"])
         codes = np.zeros((r1 - r0, c1 - c0), np.int16)
-        row_cuts = [*(int(s) for s in spec.row_starts if r0 <= s < r1), r1]
-        column_cuts = [*(int(s) for s in spec.column_starts if c0 <= s < c1), c1]
+        row_cuts = sorted({r0, *(int(s) for s in spec.row_starts if r0 < s < r1), r1})
+        column_cuts = sorted({c0, *(int(s) for s in spec.column_starts if c0 < s < c1), c1})
         shared = np.zeros((len(row_cuts) - 1, len(column_cuts) - 1), np.int16)
         counter = self._counter(op)
         for i in range(len(row_cuts) - 1):
             for j in range(len(column_cuts) - 1):
-                block_rows = range(row_cuts[i], row_cuts[i + 1])
-                block_columns = range(column_cuts[j], column_cuts[j + 1])
-                block = [wide[y, x] for y in block_rows for x in block_columns]
-                q, e, clamped, saturated = requantizer.result(
-                    [s for s, _ in block], [x for _, x in block], spec.bits
-                )
-                shape = (len(block_rows), len(block_columns))
-                y, x = row_cuts[i] - r0, column_cuts[j] - c0
-                codes[y : y + shape[0], x : x + shape[1]] = np.array(q).reshape(shape)
+                rows = [y for y in range(row_cuts[i], row_cuts[i + 1]) if self._is_present(spec, y)]
+                columns = range(column_cuts[j], column_cuts[j + 1])
+                place = (int(spec.row_index[row_cuts[i]]), int(spec.column_index[column_cuts[j]]))
+                sums: list[int] = []
+                exponents: list[int] = []
+                for x in columns:
+                    some, es = self._scaled(op, name, x, [wide[y, x] for y in rows])
+                    sums += some
+                    exponents += es
+                top = None
+                if flags & Flag.SPILL:  # the search is over: of the whole block, of which this may be a part
+                    top = self.machine.tops.get((name, *place), requantizer.top_of([], [], spec.bits))
+                q, e, clamped, saturated = requantizer.result(sums, exponents, spec.bits, spec.static, top)
+                y, x = np.array(rows, int) - r0, np.arange(columns.start, columns.stop) - c0
+                codes[np.ix_(y, x)] = np.array(q, np.int16).reshape(len(columns), len(rows)).T
                 shared[i, j] = e
-                counter.clamped += clamped
+                once = int(spec.row_starts[place[0]]) == row_cuts[i]
+                once = once and int(spec.column_starts[place[1]]) == column_cuts[j]
+                counter.clamped += clamped if once else 0
                 counter.saturated += saturated
-        address = int(r["dst"])
-        self.machine.store_tile(address, spec, (slice(r0, r1), slice(c0, c1)), codes, shared)
-        self._remember(spec, address)
+        address, window = int(r["dst"]), tuple(int(v) for v in r["dst_window"])
+        tile = (slice(r0, r1), slice(c0, c1))
+        self.machine.store_tile(address, spec, (window[0], window[1]), tile, codes, shared)
+        self._remember(spec, tile, codes, shared)
 
-    def _remember(self, spec: TensorSpec, address: int) -> None:
-        self.tensors[spec.name] = self._stored(self.machine.activations, address, spec)
+    def _remember(self, spec: TensorSpec, tile: tuple[slice, slice], codes: Any, exponents: Any) -> None:
+        """Note a tile of what was stored."""
+        if spec.name not in self.tensors:
+            blocks = (len(spec.row_starts), len(spec.column_starts))
+            self.tensors[spec.name] = (np.zeros((spec.rows, spec.columns), np.int16), np.zeros(blocks, np.int16))
+        own_codes, own_exponents = self.tensors[spec.name]
+        rows, columns = tile
+        own_codes[rows, columns] = codes
+        rb, cb = spec.row_index[rows], spec.column_index[columns]
+        own_exponents[rb[0] : rb[-1] + 1, cb[0] : cb[-1] + 1] = exponents
 
-    @staticmethod
-    def _stored(memory: bytearray, address: int, spec: TensorSpec) -> Stored:
-        at = address + spec.codes_bytes
-        codes = unpack(memory[address:at], spec.rows * spec.columns, spec.bits)
-        exponents = unpack(memory[at : at + spec.blocks], spec.blocks, 8)
-        return (
-            codes.reshape(spec.rows, spec.columns),
-            exponents.reshape(len(spec.row_starts), len(spec.column_starts)),
-        )
+    def _gather(self, r: Any, op: OpSpec) -> None:
+        assert op.constant is not None
+        table, spec = self.manifest.constants[op.constant], self.manifest.tensors[op.out.tensor]
+        ids = looked_up(self.inputs[op.ids], table.rows, op.name)
+        first, last = int(r["row"]), int(r["row"]) + int(r["rows"])
+        codes = np.zeros((last - first, spec.columns), np.int16)
+        exponents = np.full((last - first, len(spec.column_starts)), ZERO_BLOCK, np.int16)
+        size = packed_bytes(table.columns, table.bits)
+        for row in range(first, last):
+            if self._is_present(spec, row):
+                at = int(r["a"]) + int(ids[row]) * table.row_bytes
+                line = self.machine.dram[at : at + table.row_bytes]
+                codes[row - first] = unpack(line[:size], table.columns, table.bits)
+                exponents[row - first] = unpack(line[size:], len(spec.column_starts), 8)
+        window = tuple(int(v) for v in r["dst_window"])
+        tile = (slice(first, last), slice(0, spec.columns))
+        self.machine.store_tile(int(r["dst"]), spec, (window[0], window[1]), tile, codes, exponents)
+        self._remember(spec, tile, codes, exponents)
+
+    def _window(self, r: Any, slot: str, tensor: str) -> tuple[Any, Any]:
+        """An operand's codes and exponents, as far as they lie in SRAM."""
+        first, count = (int(v) for v in r[f"{slot}_window"])
+        spec = self.manifest.tensors[tensor]
+        return self.machine.matrix(self.machine.activations, int(r[slot]), spec, (first, count))
 
     def _rows(self, r: Any, slot: str, tensor: str) -> tuple[Any, Any]:
-        spec = self.manifest.tensors[tensor]
-        codes, exponents = self.machine.matrix(self.machine.activations, int(r[slot]), spec)
+        codes, exponents = self._window(r, slot, tensor)
         span = slice(int(r["row"]), int(r["row"]) + int(r["rows"]))
         return codes[span].tolist(), exponents[span].tolist()
 
@@ -303,11 +294,9 @@ class _Run:
         codes, exponents = self.machine.matrix(self.machine.weights, int(r[slot]), spec)
         return codes.tolist(), exponents.tolist()
 
-    def _put(self, r: Any, rows: list[tuple[list[int], list[int]]]) -> None:
-        wide = self._wide(r, "vector", "dst")
+    def _put_rows(self, r: Any, op: OpSpec, rows: list[tuple[list[int], list[int]]]) -> None:
         for i, (sums, exponents) in enumerate(rows):
-            for j, pair in enumerate(zip(sums, exponents, strict=True)):
-                wide[int(r["row"]) + i, j] = pair
+            self._put(r, op, int(r["row"]) + i, 0, sums, exponents)
 
     def _softmax(self, r: Any, op: OpSpec) -> None:
         assert op.a is not None
@@ -320,9 +309,16 @@ class _Run:
             shipped.latency,
         )
         rows, exponents = self._rows(r, "a", op.a.tensor)
-        keys = [True] * len(rows[0])
-        pairs = zip(rows, exponents, strict=True)
-        self._put(r, [softmax.result(config, x, e, keys) for x, e in pairs])
+        first, count = int(r["row"]), len(rows)
+        keys = np.ones((count, len(rows[0])), np.bool_)
+        if op.mask is not None:
+            spec = self.manifest.constants[op.mask]
+            data = bytes(self.machine.weights[int(r["b"]) : int(r["b"]) + spec.size])
+            keys = mask_of(spec, data)[first : first + count]
+        if op.padded:
+            keys = keys & self.present
+        triples = zip(rows, exponents, keys.tolist(), strict=True)
+        self._put_rows(r, op, [softmax.result(config, x, e, k) for x, e, k in triples])
 
     def _norm(self, r: Any, op: OpSpec) -> None:
         assert op.a is not None and op.weight is not None and op.bias is not None and op.epsilon is not None
@@ -338,7 +334,7 @@ class _Run:
         )  # fmt: skip
         rows, exponents = self._rows(r, "a", op.a.tensor)
         pairs = zip(rows, exponents, strict=True)
-        self._put(r, [norm.result(config, operands, x, e) for x, e in pairs])
+        self._put_rows(r, op, [norm.result(config, operands, x, e) for x, e in pairs])
 
     def _lut(self, r: Any, op: OpSpec) -> None:
         assert op.a is not None and op.function is not None
@@ -350,7 +346,7 @@ class _Run:
         pairs = zip(*self._rows(r, "a", op.a.tensor), strict=True)
         results = [lut.result(config, x, e) for x, e in pairs]
         self._counter(op).saturated += sum(clipped for *_, clipped in results)
-        self._put(r, [(sums, exponents) for sums, exponents, _ in results])
+        self._put_rows(r, op, [(sums, exponents) for sums, exponents, _ in results])
 
     def _elementwise(self, r: Any, op: OpSpec) -> None:
         assert op.a is not None
@@ -367,9 +363,9 @@ class _Run:
         if Opcode(r["opcode"]) is Opcode.ADD:
             results = [elementwise.result_add(config, *row) for row in rows]
             self._counter(op).flushed += sum(flushed for *_, flushed in results)
-            self._put(r, [(sums, exponents) for sums, exponents, _ in results])
+            self._put_rows(r, op, [(sums, exponents) for sums, exponents, _ in results])
         else:
-            self._put(r, [elementwise.result_mul(*row) for row in rows])
+            self._put_rows(r, op, [elementwise.result_mul(*row) for row in rows])
 
     def _host(self, r: Any, op: OpSpec) -> None:
         assert op.model is not None
@@ -379,15 +375,17 @@ class _Run:
                 feeds[source.value] = self.inputs[source.source]
             else:
                 spec = self.manifest.tensors[source.source]
-                stored = self._stored(self.machine.dram, self.manifest.dram[source.source], spec)
+                place = self.manifest.dram[source.source]
+                held = self.machine.stored(self.machine.dram, place, spec, (0, spec.rows))
                 walk = walk_of_source(self.manifest, source)
-                feeds[source.value] = walk.to_value(decode_tensor(spec, stored))
+                feeds[source.value] = walk.to_value(decode_tensor(spec, held))
         session = HostSession(self.manifest, op, self.trace.sections[op.model])
         matrix = session.run(feeds)
-        spec = self.manifest.tensors[op.out.tensor]
-        q = encode_tensor(spec, matrix)
-        data = pack(q.codes, spec.bits) + pack(q.exponents, 8)
-        self.machine.dram[int(r["dst"]) : int(r["dst"]) + spec.nbytes] = data
-        self.tensors[spec.name] = (q.codes, q.exponents)
-        self._counter(op).clamped += q.clamped
-        self._counter(op).saturated += q.saturated
+        for name, slot in zip(op.writes, ("dst", "c"), strict=False):
+            spec = self.manifest.tensors[name]
+            q = encode_tensor(spec, matrix)
+            data = pack(q.codes, spec.bits) + pack(q.exponents, 8)
+            self.machine.dram[int(r[slot]) : int(r[slot]) + spec.nbytes] = data
+            self.tensors[name] = (q.codes, q.exponents)
+            self._counter(op).clamped += q.clamped
+            self._counter(op).saturated += q.saturated

@@ -89,6 +89,11 @@ class Blocks(Spec):
         return start, end - start, self.codes_bytes + b0 * across, (b1 - b0) * across
 
 
+def spanned(index: Index, first: int, count: int) -> int:
+    """How many blocks a stretch of an axis touches."""
+    return int(index[first + count - 1] - index[first]) + 1
+
+
 class TensorSpec(Blocks):
     """An activation: row-major codes, then row-major exponents.
 

@@ -1,0 +1,123 @@
+"""The modelled memories of the interpreter: bytes, and the wide sums between a unit and the requantizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim.engine.boundary import Stored
+from blocksim.trace.file import Trace
+from blocksim.trace.manifest import Blocks, ConstantSpec, OpSpec, TensorSpec
+from hwmodels.formats.packing import pack, packed_bytes, unpack
+from hwmodels.units.ops import ZERO_BLOCK
+
+Wide = dict[tuple[int, int], tuple[int, int]]
+"""Wide sums of one memory: the output's row and column to a sum and its exponent."""
+
+
+@dataclass
+class Counters:
+    """What was lost on the way: see `blocksim.engine.execute.Counts`."""
+
+    flushed: int = 0
+    overflows: int = 0
+    clamped: int = 0
+    saturated: int = 0
+
+
+@dataclass
+class Machine:
+    """The modelled memories."""
+
+    trace: Trace
+    dram: bytearray = field(init=False)
+    weights: bytearray = field(init=False)
+    activations: bytearray = field(init=False)
+    tables: bytearray = field(init=False)
+    wide: dict[tuple[str, int], Wide] = field(default_factory=dict)
+    tops: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    counters: dict[str, Counters] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        manifest = self.trace.manifest
+        self.dram = bytearray(manifest.dram_bytes)
+        self.weights = bytearray(manifest.machine.sram.weights.nbytes)
+        self.activations = bytearray(manifest.machine.sram.activations.nbytes)
+        self.tables = bytearray(
+            max(
+                (a + manifest.constants[n].size for op in manifest.operators for n, a in op.tables.items()),
+                default=0,
+            )
+        )
+        for name, spec in manifest.constants.items():
+            self.dram[spec.address : spec.address + spec.size] = self.trace.sections[name]
+
+    # -- bytes to integers -------------------------------------------------------------------
+
+    def matrix(
+        self, memory: bytearray, address: int, spec: Blocks, window: tuple[int, int] | None = None
+    ) -> tuple[Any, Any]:
+        """Codes and exponents of the rows of a row-major matrix at an address, one exponent per element.
+
+        `window` is the first row and how many lie there; all of them by default. Rows that do not lie
+        there are zero.
+        """
+        first, count = window or (0, spec.rows)
+        codes, grid = self.stored(memory, address, spec, (first, count))
+        b0 = int(spec.row_index[first])
+        whole = np.zeros((spec.rows, spec.columns), codes.dtype)
+        spread = np.full((spec.rows, spec.columns), ZERO_BLOCK, np.int16)
+        rows = slice(first, first + count)
+        whole[rows] = codes
+        spread[rows] = grid[spec.row_index[rows] - b0][:, spec.column_index]
+        return whole, spread
+
+    @staticmethod
+    def stored(memory: bytearray, address: int, spec: Blocks, window: tuple[int, int]) -> Stored:
+        """Codes and block exponents of a window of rows."""
+        first, count = window
+        _, n, _, e = spec.window(first, first + count)
+        codes = unpack(memory[address : address + n], count * spec.columns, spec.bits)
+        exponents = unpack(memory[address + n : address + n + e], e, 8)
+        return codes.reshape(count, spec.columns), exponents.reshape(-1, len(spec.column_starts))
+
+    def store_tile(
+        self,
+        address: int,
+        spec: TensorSpec,
+        window: tuple[int, int],
+        tile: tuple[slice, slice],
+        codes: Any,
+        exponents: Any,
+    ) -> None:
+        """Write codes and block exponents of a tile into the window of rows at an address."""
+        first, count = window
+        rows, columns = tile
+        whole, grid = self.stored(self.activations, address, spec, window)
+        whole[rows.start - first : rows.stop - first, columns] = codes
+        b0 = int(spec.row_index[first])
+        rb, cb = spec.row_index[rows] - b0, spec.column_index[columns]
+        grid[rb[0] : rb[-1] + 1, cb[0] : cb[-1] + 1] = exponents
+        data = pack(whole, spec.bits) + pack(grid, 8)
+        self.activations[address : address + len(data)] = data
+
+    def weight_tile(self, address: int, spec: ConstantSpec, column: int) -> tuple[Any, Any]:
+        """Codes (N x K) of the weight tile at an address, and one exponent per line and depth block."""
+        first, last, b0, b1, _ = spec.tiles[spec.tile_starts.index(column)]
+        count = (last - first) * spec.columns
+        size = packed_bytes(count, spec.bits)
+        codes = unpack(self.weights[address : address + size], count, spec.bits)
+        depth = len(spec.column_starts)
+        at = address + size
+        exponents = unpack(self.weights[at : at + (b1 - b0) * depth], (b1 - b0) * depth, 8)
+        lines = spec.row_index[first:last] - b0
+        return codes.reshape(spec.columns, last - first).T, exponents.reshape(depth, b1 - b0)[:, lines].T
+
+    def table(self, op: OpSpec, name: str) -> tuple[int, ...]:
+        """A lookup table from the units' table memory."""
+        at = op.tables[name]
+        size = self.trace.manifest.constants[name].size
+        return tuple(int(v) for v in np.frombuffer(bytes(self.tables[at : at + size]), "<i4"))

@@ -1,0 +1,140 @@
+"""Workspaces: the buffers in which a thread takes some samples through a linked program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim.trace.manifest import Blocks, Index, Manifest, OpSpec, TensorSpec
+
+COUNTS = ("flushed", "overflows", "clamped", "saturated")
+
+
+@dataclass
+class Workspace:
+    """The buffers of one thread for a number of samples.
+
+    Attributes
+    ----------
+    samples : int
+    codes, shared : dict of str to int16 array
+        Every tensor's codes and exponents, sample after sample along the rows.
+    sums, exponents : int64 and int16, flat
+        Wide sums of the operator at hand.
+    counts : int64, shape (operators, 4)
+        See `COUNTS`.
+    inputs : dict of str to array
+        Graph inputs of these samples.
+    present : bool, shape (samples, tokens)
+        Which tokens are there; (samples, 1) and true where the model has no padding.
+    """
+
+    samples: int
+    codes: dict[str, NDArray[np.int16]]
+    shared: dict[str, NDArray[np.int16]]
+    sums: NDArray[np.int64]
+    exponents: NDArray[np.int16]
+    counts: NDArray[np.int64]
+    maps: dict[str, Maps]
+    inputs: dict[str, NDArray[Any]] = field(default_factory=dict)
+    present: NDArray[np.bool_] = field(default_factory=lambda: np.ones((1, 1), np.bool_))
+
+    def feed(self, inputs: dict[str, NDArray[Any]], padding: str) -> None:
+        """Give the samples their inputs."""
+        self.inputs = inputs
+        if padding:
+            self.present = np.ascontiguousarray(inputs[padding].reshape(self.samples, -1) != 0)
+        else:
+            self.present = np.ones((self.samples, 1), np.bool_)
+
+    def valid(self, spec: TensorSpec) -> NDArray[np.bool_]:
+        """Which rows of a tensor are there, sample after sample."""
+        if not spec.tokens:
+            return np.ones(self.samples * spec.rows, np.bool_)
+        groups = spec.rows // spec.tokens
+        return np.ascontiguousarray(np.repeat(self.present[:, None], groups, axis=1).reshape(-1))
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Block indices of a tensor over several samples: each sample's blocks are its own.
+
+    `row_edges` and `column_edges` are those of one sample.
+    """
+
+    rows: Index
+    row_edges: Index
+    column_edges: Index
+
+
+def maps_of(spec: Blocks, samples: int) -> Maps:
+    """The block indices of `samples` samples of a tensor, below each other."""
+    blocks = len(spec.row_starts)
+    rows = np.concatenate([spec.row_index + s * blocks for s in range(samples)])
+    return Maps(
+        rows,
+        np.append(spec.row_starts, spec.rows),
+        np.append(spec.column_starts, spec.columns),
+    )
+
+
+Step = Callable[[Workspace], None]
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A program ready to execute.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    steps : tuple of (OpSpec, Step)
+        Each operator, and its kernel calls.
+    spare : dict of int to list of Workspace
+        Buffers that nobody uses at the moment, by their number of samples.
+    """
+
+    manifest: Manifest
+    steps: tuple[tuple[OpSpec, Step], ...]
+    spare: dict[int, list[Workspace]] = field(default_factory=dict, repr=False)
+
+    @contextmanager
+    def workspace(self, samples: int) -> Iterator[Workspace]:
+        """Buffers for some samples, for one thread at a time; kept for the next who asks."""
+        try:
+            w = self.spare.setdefault(samples, []).pop()
+        except IndexError:
+            w = self._fresh(samples)
+        w.counts[:] = 0
+        yield w
+        self.spare[samples].append(w)
+
+    def _fresh(self, samples: int) -> Workspace:
+        specs = self.manifest.tensors
+        widest = max(t.rows * t.columns for t in specs.values()) * samples
+        return Workspace(
+            samples,
+            {n: np.zeros((samples * t.rows, t.columns), np.int16) for n, t in specs.items()},
+            {
+                n: np.zeros((samples * len(t.row_starts), len(t.column_starts)), np.int16)
+                for n, t in specs.items()
+            },
+            np.zeros(widest, np.int64),
+            np.zeros(widest, np.int16),
+            np.zeros((len(self.manifest.operators), len(COUNTS)), np.int64),
+            {n: maps_of(t, samples) for n, t in specs.items()},
+        )
+
+
+def stored(w: Workspace, spec: TensorSpec, sample: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """One sample's codes and exponents of a tensor, as views of the workspace."""
+    blocks = len(spec.row_starts)
+    return (
+        w.codes[spec.name][sample * spec.rows : (sample + 1) * spec.rows],
+        w.shared[spec.name][sample * blocks : (sample + 1) * blocks],
+    )
