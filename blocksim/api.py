@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocksim import compiler
+from blocksim.compiler import ConstantCache
 from blocksim.compiler import precision as plans
 from blocksim.engine.boundary import check_inputs
 from blocksim.errors import BlocksimError
 from blocksim.graph import import_onnx
-from blocksim.graph.reference import Reference, refuse_mixed_batch
+from blocksim.graph.reference import Reference, peaks, refuse_mixed_batch
+from blocksim.graph.weights import weight_source
 from blocksim.measure.run import measure, measure_fp32
 from blocksim.report.report import Report
 from blocksim.trace import Trace
@@ -71,6 +73,10 @@ class Experiment:
         Show progress bars.
     inputs_name, labels_name : object
         Their files, for messages.
+    weights : str or path, optional
+        What fills a skeleton: a safetensors or ONNX file, or ``random[:SEED]``.
+    calibration : dict of str to array, optional
+        Samples other than `inputs`, for plans and machines with static scales or exponents.
 
     Raises
     ------
@@ -88,10 +94,17 @@ class Experiment:
         progress: bool = False,
         inputs_name: object = "inputs",
         labels_name: object = "labels",
+        weights: str | Path | None = None,
+        calibration: Arrays | NDArray[Any] | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise BlocksimError("command line", "--threads", threads, "give 1 or more")
-        self.graph = import_onnx(model, dict(bind or {}))
+        source = None if weights is None else weight_source(weights)
+        self.graph = import_onnx(model, dict(bind or {}), source)
+        if calibration is not None and not isinstance(calibration, Mapping):
+            calibration = {self.graph.inputs[0].name: calibration}
+        self._calibration = calibration
+        self.constants = ConstantCache()
         if not isinstance(inputs, Mapping):
             inputs = {self.graph.inputs[0].name: inputs}
         self.inputs = check_inputs(self.graph.inputs, inputs, inputs_name)
@@ -124,6 +137,31 @@ class Experiment:
             outputs = Reference(self.graph).outputs(self.inputs, told)
         refuse_mixed_batch(self.graph, self.inputs, outputs)
         return outputs
+
+    @cached_property
+    def calibration(self) -> dict[str, float] | None:
+        """The largest magnitude of every tensor over the calibration samples, in fp32."""
+        if self._calibration is None:
+            return None
+        samples = check_inputs(self.graph.inputs, self._calibration, "--calibration")
+        total = len(next(iter(samples.values())))
+        with progress_bar("calibration", total, self.progress) as told:
+            return peaks(self.graph, samples, told)
+
+    def compile(
+        self,
+        precision: str | Path = "bct-int8",
+        block: str | None = None,
+        machine: str | Path | Machine = "bct64",
+        weight_block: str | None = None,
+        act_block: str | None = None,
+        strict: bool = False,
+    ) -> Trace:
+        """The trace of one configuration; parameters as of `run`."""
+        plan = plans.load(precision, block, weight_block, act_block)
+        return compiler.compile_graph(
+            self.graph, load_machine(machine), plan, strict, _where(machine), self.calibration, self.constants
+        )
 
     def run(
         self,
@@ -161,11 +199,10 @@ class Experiment:
         loaded = load_machine(machine)
         if str(precision) == "fp32":
             return Report.of(measure_fp32(self.graph, loaded, self.inputs, self.reference, self.labels))
-        plan = plans.load(precision, block, weight_block, act_block)
         table = costs_for(loaded, costs)
-        trace = compiler.compile_graph(self.graph, loaded, plan, strict, _where(machine))
+        trace = self.compile(precision, block, machine, weight_block, act_block, strict)
         reference = self.reference
-        with progress_bar(plan.name, self.samples, self.progress) as told:
+        with progress_bar(trace.manifest.precision, self.samples, self.progress) as told:
             measured = measure(
                 self.graph, trace, table, self.inputs, reference, self.labels, self.threads, told
             )
@@ -186,6 +223,8 @@ def run(
     strict: bool = False,
     threads: int | None = None,
     progress: bool = False,
+    weights: str | Path | None = None,
+    calibration: Arrays | NDArray[Any] | None = None,
 ) -> Report:
     """Run a model on a machine, bit by bit and cycle by cycle.
 
@@ -209,7 +248,9 @@ def run(
     >>> report.data.coverage.host_ops
     ('embed.patches', 'norm.reducemean')
     """
-    experiment = Experiment(model, inputs, labels, bind, threads, progress)
+    experiment = Experiment(
+        model, inputs, labels, bind, threads, progress, weights=weights, calibration=calibration
+    )
     return experiment.run(precision, block, machine, weight_block, act_block, costs, strict)
 
 
@@ -222,6 +263,7 @@ def compile_model(
     act_block: str | None = None,
     bind: Mapping[str, int] | None = None,
     strict: bool = False,
+    weights: str | Path | None = None,
 ) -> Trace:
     """Compile a model to a trace.
 
@@ -240,7 +282,7 @@ def compile_model(
         raise BlocksimError(
             "--precision", "plan", "fp32", "the reference has no trace; give a plan of integers"
         )
-    graph = import_onnx(model, dict(bind or {}))
+    graph = import_onnx(model, dict(bind or {}), None if weights is None else weight_source(weights))
     plan = plans.load(precision, block, weight_block, act_block)
     return compiler.compile_graph(graph, load_machine(machine), plan, strict, _where(machine))
 

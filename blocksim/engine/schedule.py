@@ -18,7 +18,7 @@ from hwmodels.kernels.jit import kernel
 
 Cycles = NDArray[np.int64]
 
-PARTS = ("aligner", "weight_load", "fill")
+PARTS = ("aligner", "weight_load", "fill", "feed", "prescan")
 """Cycles inside MATMUL that move no operand at full rate."""
 
 
@@ -31,10 +31,12 @@ class Timeline:
     start, end : int64, shape (instructions,)
         First cycle, and first cycle after; its unit is taken from start to end.
     stall : int64, shape (instructions,)
-        Cycles that its unit was free and waited for this instruction's tickets.
+        Cycles that its unit was free and waited for this instruction's tickets, or for a port.
     cause : int64, shape (instructions,)
-        The unit that it waited for; -1 where it did not wait.
-    parts : int64, shape (instructions, 3)
+        The unit whose ticket came last; -1 where it did not wait.
+    port : int64, shape (instructions,)
+        Of the stall, the cycles after the last ticket: every port of a bank was held.
+    parts : int64, shape (instructions, 5)
         Of the cycles, those of `PARTS`.
     cycles : int
         From the first cycle to the last result.
@@ -44,6 +46,7 @@ class Timeline:
     end: Cycles
     stall: Cycles
     cause: Cycles
+    port: Cycles
     parts: Cycles
     cycles: int
 
@@ -61,14 +64,59 @@ def schedule(trace: Trace) -> Timeline:
     """
     model = CostModel(trace.manifest)
     costs = [model.busy(record) for record in trace.program.tolist()]
-    busy = np.array([(c.cycles, c.latency, c.aligner, c.weight_load, c.fill) for c in costs], np.int64)
-    busy = busy.reshape(-1, 5)
+    busy = np.array(
+        [(c.cycles, c.latency, c.aligner, c.weight_load, c.fill, c.feed, c.prescan) for c in costs], np.int64
+    ).reshape(-1, 7)
     n = len(busy)
-    start, end, stall, cause = (np.zeros(n, np.int64) for _ in range(4))
+    start, end, stall, cause, port = (np.zeros(n, np.int64) for _ in range(5))
     units = trace.program["unit"].astype(np.int64)
     waits = np.ascontiguousarray(trace.program["wait"], np.int64)
-    last = _run(units, waits, busy[:, 0].copy(), busy[:, 1].copy(), start, end, stall, cause)
-    return Timeline(start, end, stall, cause, busy[:, 2:], int(last))
+    held = [model.footprints.banks(record) for record in trace.program]
+    edges = np.cumsum([0, *(len(h) for h in held)], dtype=np.int64)
+    banks = np.array([b for h in held for b in h], np.int64)
+    sram = trace.manifest.machine.sram
+    ports = np.array([m.ports for m in (sram.weights, sram.activations) for _ in range(m.banks)], np.int64)
+    last = _run(
+        units, waits, busy[:, 0].copy(), busy[:, 1].copy(), edges, banks, ports, start, end, stall, cause, port
+    )
+    return Timeline(start, end, stall, cause, port, busy[:, 2:], int(last))
+
+
+@kernel
+def _free_at(
+    begin: int, length: int, bank: int, ports: int, taken: Cycles, counts: Cycles
+) -> int:
+    """The first cycle from `begin` on at which a port of a bank is free for `length` cycles."""
+    n = counts[bank]
+    moved = True
+    while moved:
+        moved = False
+        most, soonest = 0, begin
+        for i in range(n):  # how many hold a port at the start of any overlapping hold, or at ours
+            at = max(begin, taken[bank, i, 0])
+            if at >= begin + length or taken[bank, i, 1] <= at:
+                continue
+            together, leaves = 0, taken[bank, i, 1]
+            for k in range(n):
+                if taken[bank, k, 0] <= at < taken[bank, k, 1]:
+                    together += 1
+                    leaves = min(leaves, taken[bank, k, 1])
+            if together > most:
+                most, soonest = together, leaves
+        if most >= ports:
+            begin, moved = soonest, True
+    return begin
+
+
+@kernel
+def _forget(bank: int, horizon: int, taken: Cycles, counts: Cycles) -> None:
+    """Drop the holds of a bank that ended before anything can still start."""
+    kept = 0
+    for i in range(counts[bank]):
+        if taken[bank, i, 1] > horizon:
+            taken[bank, kept, 0], taken[bank, kept, 1] = taken[bank, i, 0], taken[bank, i, 1]
+            kept += 1
+    counts[bank] = kept
 
 
 @kernel
@@ -77,16 +125,29 @@ def _run(
     waits: Cycles,
     busy: Cycles,
     latency: Cycles,
+    edges: Cycles,
+    banks: Cycles,
+    ports: Cycles,
     start: Cycles,
     end: Cycles,
     stall: Cycles,
     cause: Cycles,
+    port: Cycles,
 ) -> int:
-    """Fill the timeline; returns the cycle of the last result."""
+    """Fill the timeline; returns the cycle of the last result.
+
+    Instructions take their ports in program order; one that comes later may take a gap that an earlier
+    one left.
+    """
     n_units = waits.shape[1]
     done = np.zeros((n_units, units.shape[0] + 1), np.int64)  # by unit and ticket
     retired = np.zeros(n_units, np.int64)
     free = np.zeros(n_units, np.int64)
+    left = np.zeros(n_units, np.int64)
+    for i in range(units.shape[0]):
+        left[units[i]] += 1
+    taken = np.zeros((ports.shape[0], 64, 2), np.int64)
+    counts = np.zeros(ports.shape[0], np.int64)
     last = 0
     for i in range(units.shape[0]):
         u = units[i]
@@ -94,23 +155,48 @@ def _run(
         for v in range(n_units):
             if waits[i, v] > 0 and done[v, waits[i, v]] > ready:
                 ready, who = done[v, waits[i, v]], v
-        begin = max(ready, free[u])
+        due = max(ready, free[u])
+        begin = due
+        settled = busy[i] == 0
+        while not settled:
+            settled = True
+            for b in range(edges[i], edges[i + 1]):
+                at = _free_at(begin, busy[i], banks[b], ports[banks[b]], taken, counts)
+                if at > begin:
+                    begin, settled = at, False
         start[i], end[i] = begin, begin + busy[i]
-        stall[i] = begin - free[u]
-        cause[i] = who if begin > free[u] else -1
+        stall[i], port[i] = begin - free[u], begin - due
+        cause[i] = who if ready > free[u] else -1
         free[u] = end[i]
+        left[u] -= 1
         retired[u] += 1
         done[u, retired[u]] = max(end[i] + latency[i], done[u, retired[u] - 1])
         last = max(last, end[i] + latency[i])
+        horizon = last
+        for v in range(n_units):
+            if left[v] > 0:
+                horizon = min(horizon, free[v])
+        for b in range(edges[i], edges[i + 1]):
+            bank = banks[b]
+            if counts[bank] > 16:
+                _forget(bank, horizon, taken, counts)
+            if counts[bank] == taken.shape[1]:
+                wider = np.zeros((ports.shape[0], 2 * taken.shape[1], 2), np.int64)
+                wider[:, : taken.shape[1]] = taken
+                taken = wider
+            taken[bank, counts[bank], 0], taken[bank, counts[bank], 1] = start[i], end[i]
+            counts[bank] += 1
     return last
 
 
 def stalls_by_cause(trace: Trace, timeline: Timeline) -> dict[str, dict[str, int]]:
-    """Cycles that each unit waited, by the unit that it waited for."""
+    """Cycles that each unit waited, by the unit that it waited for, or for a port."""
     table: dict[str, dict[str, int]] = {}
     for unit in Unit:
         mine = trace.program["unit"] == unit
+        waited = timeline.stall - timeline.port
         table[unit.name.lower()] = {
-            other.name.lower(): int(timeline.stall[mine & (timeline.cause == other)].sum()) for other in Unit
+            other.name.lower(): int(waited[mine & (timeline.cause == other)].sum()) for other in Unit
         }
+        table[unit.name.lower()]["port"] = int(timeline.port[mine].sum())
     return table

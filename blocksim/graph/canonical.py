@@ -53,12 +53,15 @@ class Canonical:
         Shape and ONNX element type of each real input, its leading axis 1.
     free_batch : bool
         Whether the leading axis of every input is free.
+    filled : dict of str to float32 array
+        What a weight source put into the file's inputs.
     """
 
     model: onnx.ModelProto
     weights: dict[str, NDArray[np.float32]]
     inputs: dict[str, tuple[tuple[int, ...], int]]
     free_batch: bool
+    filled: dict[str, NDArray[np.float32]]
 
 
 def read(path: Path) -> onnx.ModelProto:
@@ -109,7 +112,7 @@ def canonicalise(
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     model.ir_version = min(model.ir_version, MAX_IR)
-    _fill(model, path, source)
+    filled = _fill(model, path, source)
     weights = _take_weights(model, path)
     free_batch = all(
         value.type.tensor_type.shape.dim and not value.type.tensor_type.shape.dim[0].HasField("dim_value")
@@ -123,11 +126,14 @@ def canonicalise(
     _slice_weights(known, weights)
     optimised = _optimise(known, path, free)
     _rewrite(optimised)
-    return Canonical(optimised, weights, inputs, free_batch)
+    return Canonical(optimised, weights, inputs, free_batch, filled)
 
 
-def _fill(model: onnx.ModelProto, path: Path, source: WeightSource | None) -> None:
+def _fill(
+    model: onnx.ModelProto, path: Path, source: WeightSource | None
+) -> dict[str, NDArray[np.float32]]:
     """Give a skeleton its weights: inputs of the weights' names become initialisers."""
+    filled = {}
     for value in list(model.graph.input):
         dims = value.type.tensor_type.shape.dim
         fixed = bool(dims) and all(d.HasField("dim_value") for d in dims)
@@ -135,13 +141,14 @@ def _fill(model: onnx.ModelProto, path: Path, source: WeightSource | None) -> No
             continue
         shape = tuple(d.dim_value for d in dims)
         if source is not None and source.has(value.name):
-            array = source.load(value.name, shape)
+            array = filled[value.name] = source.load(value.name, shape)
             model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
             model.graph.input.remove(value)
         elif value.name.endswith((".weight", ".bias", "_embeddings", "_token")):
             where, what = (path, "no weights") if source is None else (source.where, "missing")
             remedy = "this is a skeleton; give --weights FILE.safetensors, MODEL.onnx or random"
             raise BlocksimError(where, value.name, what, remedy if source is None else f"{path} needs it")
+    return filled
 
 
 def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.float32]]:

@@ -85,6 +85,7 @@ def build(canonical: Canonical, path: Path) -> Graph:
         weights=canonical.weights,
         free_batch=canonical.free_batch,
         padding=state.padding,
+        filled=canonical.filled,
     )
 
 

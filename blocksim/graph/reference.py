@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
-from blocksim.graph.ir import Graph, Matrix
+from blocksim.graph.ir import Axes, Graph, Matrix
 
 
 def refuse_mixed_batch(
@@ -31,9 +32,14 @@ def refuse_mixed_batch(
     options = ort.SessionOptions()
     options.log_severity_level = 4
     session = ort.InferenceSession(graph.source, options, providers=["CPUExecutionProvider"])
+    wanted = {i.name for i in session.get_inputs()}
     feeds = {name: array[:samples] for name, array in inputs.items()}
+    feeds |= {name: graph.filled[name] for name in wanted & set(graph.filled)}
+    padded = any(graph.tensors[o.tensor].tokens for o in graph.outputs)
     for name, together in zip(outputs, session.run(list(outputs), feeds), strict=True):
         alone = outputs[name][:samples]
+        if padded and together.shape == alone.shape:  # rows of absent tokens are nobody's
+            together = np.where(alone == 0, alone, together)
         scale = float(np.abs(alone).max())
         if together.shape != alone.shape or float(np.abs(together - alone).max()) > 1e-2 * scale + 1e-6:
             raise BlocksimError(
@@ -80,7 +86,9 @@ class Reference:
         rows: list[list[Matrix]] = []
         for s in range(samples):
             feeds = {name: array[s : s + 1] for name, array in inputs.items()}
-            rows.append(self._session.run(self._outputs, {**self._weights, **feeds}))
+            values = self._session.run(self._outputs, {**self._weights, **feeds})
+            outputs = zip(self._graph.outputs, values, strict=True)
+            rows.append([self._present(o.tensor, o.axes, v, feeds) for o, v in outputs])
             if progress:
                 progress(1)
         return {
@@ -92,4 +100,34 @@ class Reference:
         """The tensors asked for, of one sample, as the datapath lays them out."""
         names = list(self._values)
         values = self._session.run([self._values[n] for n in names], {**self._weights, **inputs})
-        return {n: self._graph.tensors[n].to_matrix(v) for n, v in zip(names, values, strict=True)}
+        tensors = [self._graph.tensors[n] for n in names]
+        present = [self._present(t.name, t.axes, v, inputs) for t, v in zip(tensors, values, strict=True)]
+        return {t.name: t.to_matrix(v) for t, v in zip(tensors, present, strict=True)}
+
+    def _present(self, tensor: str, axes: Axes, value: Matrix, inputs: Mapping[str, NDArray[Any]]) -> Matrix:
+        """A value with zeros in the rows of absent tokens, which the datapath does not compute."""
+        t = self._graph.tensors[tensor]
+        if not t.tokens:
+            return value
+        there = np.asarray(inputs[self._graph.padding]).reshape(-1) != 0
+        rows = np.broadcast_to(np.tile(there, t.rows // t.tokens)[:, None], (t.rows, t.columns))
+        walk = replace(t, axes=axes, scale=1.0)
+        return np.where(walk.to_value(rows.astype(np.float32)) > 0, value, np.float32(0))
+
+
+def peaks(
+    graph: Graph, inputs: Mapping[str, NDArray[Any]], progress: Callable[[int], None] | None = None
+) -> dict[str, float]:
+    """The largest magnitude of every tensor over some samples, in fp32.
+
+    A tensor that only exists in this graph, not in the file's, is left out.
+    """
+    reference = Reference(graph, tuple(graph.tensors))
+    largest: dict[str, float] = {}
+    for s in range(len(next(iter(inputs.values())))):
+        matrices = reference.matrices({name: array[s : s + 1] for name, array in inputs.items()})
+        for name, matrix in matrices.items():
+            largest[name] = max(largest.get(name, 0.0), float(np.abs(matrix).max(initial=0)))
+        if progress:
+            progress(1)
+    return largest

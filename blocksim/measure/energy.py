@@ -30,6 +30,8 @@ class Energy:
     total : float
     components : dict of str to float
         By unit, memory, and ``static`` (clock and leakage).
+    parts : dict of str to float
+        By what it is spent on: multiply, align, requantize, exponents, operands, ...
     operators : dict of str to float
         By operator, static energy apart.
     actions : dict of str to int
@@ -40,6 +42,7 @@ class Energy:
 
     total: float
     components: dict[str, float]
+    parts: dict[str, float]
     operators: dict[str, float]
     actions: dict[str, int]
     figures: dict[str, Figure]
@@ -75,16 +78,18 @@ def measure_energy(trace: Trace, costs: CostTable, cycles: int) -> Energy:
     machine, model = trace.manifest.machine, CostModel(trace.manifest)
     components: dict[str, float] = defaultdict(float)
     operators: dict[str, float] = defaultdict(float)
+    parts: dict[str, float] = defaultdict(float)
     totals: dict[str, int] = defaultdict(int)
     figures: dict[str, Figure] = {}
     for record in trace.program:
         unit = Unit(record["unit"]).name.lower()
         name = trace.manifest.operators[record["op_id"]].name
-        for action, count in model.actions(record).items():
+        for (part, action), count in model.actions(record).items():
             if action not in figures:
                 figures[action] = costs.figure(action, bank_kib(machine, action), machine.dram.type)
             pj = count * figures[action].pj
             components[MEMORIES.get(action, unit)] += pj
+            parts[part] += pj
             operators[name] += pj
             totals[action] += count
     bits = array_register_bits(machine)
@@ -96,5 +101,7 @@ def measure_energy(trace: Trace, costs: CostTable, cycles: int) -> Energy:
         costs.static.status,
     )
     totals["static.cycles"] = cycles
-    components["static"] = cycles * per_cycle
-    return Energy(sum(components.values()), dict(components), dict(operators), dict(totals), figures)
+    components["static"] = parts["static"] = cycles * per_cycle
+    return Energy(
+        sum(components.values()), dict(components), dict(parts), dict(operators), dict(totals), figures
+    )
