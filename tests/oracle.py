@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 import onnxruntime as ort
 
-from blocksim.graph.ir import Elementwise, Graph, Host, HostSource, Lut, Matmul, Norm, Softmax
+from blocksim.graph.ir import Elementwise, Gather, Graph, Host, HostSource, Lut, Matmul, Norm, Softmax
 from blocksim.trace import Trace
 from blocksim.trace.manifest import Blocks
 
@@ -22,10 +22,14 @@ ERF = np.vectorize(math.erf)
 
 def quantised(x: np.ndarray, spec: Blocks) -> np.ndarray:
     """Shift quantisation of a matrix, block by block, in float64."""
+    limit = 2 ** (spec.bits - 1) - 1
+    scale = getattr(spec, "scale", 1.0)
+    if getattr(spec, "static", None) is not None:  # one calibrated step for all blocks
+        step = scale * 2.0**spec.static
+        return np.clip(np.rint(x / step), -limit, limit) * step
     out = np.empty_like(x, dtype=np.float64)
     row_edges = [*spec.row_starts.tolist(), spec.rows]
     column_edges = [*spec.column_starts.tolist(), spec.columns]
-    limit = 2 ** (spec.bits - 1) - 1
     for r0, r1 in pairwise(row_edges):
         for c0, c1 in pairwise(column_edges):
             block = np.asarray(x[r0:r1, c0:c1], np.float64)
@@ -47,11 +51,17 @@ class Oracle:
         self.graph, self.manifest = graph, trace.manifest
         self.constants = {}
         for name, spec in trace.manifest.constants.items():
-            if spec.role in ("table", "host"):
+            if spec.role in ("table", "host", "mask", "multiplier"):
                 continue
             array = graph.constants[name]
             matrix = array[:, None] if spec.role == "bias" else array.reshape(spec.rows, spec.columns)
-            self.constants[name] = quantised(matrix, spec)
+            if spec.scales:  # a real scale for each line
+                scales = np.array(spec.scales)[:, None]
+                self.constants[name] = np.rint(matrix / scales) * scales
+            elif spec.bits == 32:
+                self.constants[name] = matrix.astype(np.float64)
+            else:
+                self.constants[name] = quantised(matrix, spec)
         self.sessions = {
             op.name: ort.InferenceSession(op.model, providers=["CPUExecutionProvider"])
             for op in graph.operators
@@ -63,13 +73,27 @@ class Oracle:
         tensors: dict[str, np.ndarray] = {}
         for op in self.graph.operators:
             name, value = self._compute(op, tensors, inputs)
-            tensors[name] = quantised(value, self.manifest.tensors[name])
+            spec = self.manifest.tensors[name]
+            there = self._there(inputs, spec.rows) if spec.tokens else np.ones((spec.rows, 1))
+            for form in (name, name + ".operand"):
+                if form in self.manifest.tensors:
+                    stored = self.manifest.tensors[form]
+                    kept = value * there
+                    tensors[form] = kept if isinstance(op, Gather) else quantised(kept, stored)
         outputs = {}
         for output in self.graph.outputs:
             tensor = self.graph.tensors[output.tensor]
             flat = tensors[tensor.name] / tensor.scale
             outputs[output.name] = flat.reshape(-1)
         return outputs
+
+    def _there(self, inputs: dict[str, np.ndarray], rows: int) -> np.ndarray:
+        mask = inputs[self.graph.padding].reshape(-1, 1) != 0
+        return np.tile(mask, (rows // len(mask), 1)).astype(np.float64)
+
+    @staticmethod
+    def _operand(t: dict[str, np.ndarray], name: str) -> np.ndarray:
+        return t.get(name + ".operand", t[name])
 
     def _compute(
         self, op: object, t: dict[str, np.ndarray], inputs: dict[str, np.ndarray]
@@ -89,11 +113,21 @@ class Oracle:
         if isinstance(op, Norm):
             x = t[op.a]
             centre = x - x.mean(axis=1, keepdims=True)
-            y = centre / np.sqrt((centre**2).mean(axis=1, keepdims=True) + op.epsilon)
+            centre = centre if op.centred else x
+            with np.errstate(invalid="ignore", divide="ignore"):
+                y = centre / np.sqrt((centre**2).mean(axis=1, keepdims=True) + op.epsilon)
+            y = np.nan_to_num(y)
             return op.out, y * self.constants[op.gamma] + self.constants[op.beta]
         if isinstance(op, Softmax):
-            e = np.exp(t[op.a] - t[op.a].max(axis=1, keepdims=True))
-            return op.out, e / e.sum(axis=1, keepdims=True)
+            keys = np.ones_like(t[op.a]) if op.mask is None else self.graph.constants[op.mask]
+            if op.padded:
+                keys = keys * self._there(inputs, t[op.a].shape[1])[:, 0]
+            scores = np.where(keys > 0, t[op.a], -np.inf)
+            top = np.where(keys.any(axis=1, keepdims=True), scores.max(axis=1, keepdims=True), 0)
+            e = np.exp(scores - top)
+            return op.out, e / np.maximum(e.sum(axis=1, keepdims=True), 1e-300)
+        if isinstance(op, Gather):
+            return op.out, self.constants[op.table][inputs[op.ids].reshape(-1)]
         assert isinstance(op, Lut) and op.function == "gelu"
         x = t[op.a]
         return op.out, 0.5 * x * (1 + ERF(x / math.sqrt(2)))
@@ -106,12 +140,12 @@ class Oracle:
         out = np.zeros((spec.rows, spec.columns))
         for g in range(op.groups):
             r, c = g * op.a.row_step, g * op.a.column_step
-            a = t[op.a.tensor][r : r + op.m, c : c + op.k]
+            a = self._operand(t, op.a.tensor)[r : r + op.m, c : c + op.k]
             if op.b is None:
                 w = self.constants[op.weight]
             else:
                 r, c = g * op.b.row_step, g * op.b.column_step
-                b = t[op.b.tensor]
+                b = self._operand(t, op.b.tensor)
                 w = b[r : r + op.k, c : c + op.n].T if op.b.transposed else b[r : r + op.n, c : c + op.k]
             y = a @ w.T
             if op.bias is not None:

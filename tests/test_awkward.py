@@ -16,6 +16,7 @@ from blocksim.compiler.precision import Precision, load
 from blocksim.engine.boundary import check_inputs
 from blocksim.graph import Graph, import_onnx
 from blocksim.graph.reference import Reference
+from blocksim.trace.isa import Flag
 from hwmodels.formats import parse
 from hwmodels.machines import Machine
 from hwmodels.units import mac_array, softmax

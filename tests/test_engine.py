@@ -6,34 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from variants import BCT64, machine
 
 import blocksim as bs
 from blocksim.compiler import compile_graph
 from blocksim.compiler.precision import load
-from blocksim.engine.cost import CostModel
-from blocksim.engine.schedule import schedule, stalls_by_cause
 from blocksim.graph import Graph
 from blocksim.measure.energy import measure_energy
 from blocksim.trace import Trace
-from blocksim.trace.isa import Flag, Opcode, Unit
+from blocksim.trace.isa import Flag, Opcode
 from blocksim.zoo import ZooModel
-from hwmodels import costs, machines
+from hwmodels import costs
 from hwmodels.machines import Machine
-from hwmodels.units import mac_array
-
-BCT64 = machines.load("bct64")
-
-
-def machine(**sections: dict[str, object]) -> Machine:
-    """bct64 with some fields changed."""
-    fields = BCT64.model_dump()
-    for section, changes in sections.items():
-        for name, value in changes.items():
-            both = isinstance(value, dict)
-            fields[section][name] = {**fields[section][name], **value} if both else value
-    return Machine.model_validate(fields)
 
 
 def compiled(graph: Graph, plan: str, block: str | None, on: Machine = BCT64) -> Trace:
@@ -213,127 +197,6 @@ def test_a_changed_program_is_refused_by_link(tiny_graph: Graph) -> None:
     program["rows"][index] -= 1
     with pytest.raises(ValueError, match="do not cover"):
         bs.link(Trace(trace.manifest, program, trace.sections))
-
-
-# -- the schedule ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("plan", "block"), [("bct-int8", "16x16"), ("layerwise-shift8", None)])
-@pytest.mark.parametrize("on", ["SRAM that evicts", "one bank", "few accumulator rows"])
-def test_no_two_instructions_touch_a_byte_at_once(
-    tiny_graph: Graph, plan: str, block: str | None, on: str
-) -> None:
-    """Replayed from the schedule's times: who writes a region overlaps nobody who reads or writes it."""
-    trace = compiled(tiny_graph, plan, block, MACHINES[on])
-    t = schedule(trace)
-    model = CostModel(trace.manifest)
-    done = t.end + np.array([model.busy(r).latency for r in trace.program.tolist()])
-    touched = [regions(trace, r) for r in trace.program]
-    for i in range(len(touched)):
-        for j in range(i):
-            conflict = any(
-                a[0] == b[0] and a[1] < b[2] and b[1] < a[2] and (a[3] or b[3])
-                for a in touched[i]
-                for b in touched[j]
-            )
-            if conflict:
-                assert t.start[i] >= done[j], (i, j)
-
-
-def regions(trace: Trace, r: np.void) -> list[tuple[str, int, int, bool]]:
-    """What an instruction reads and writes, whole tensors at a time: memory, first, last, whether written."""
-    m, op = trace.manifest, trace.manifest.operators[r["op_id"]]
-    opcode, spilled = Opcode(r["opcode"]), bool(r["flags"] & 1)
-    if opcode in (Opcode.LOAD, Opcode.STORE):
-        sram = "weights" if r["flags"] & 2 else "tables" if r["flags"] & 4 else "activations"
-        ends = ("dram", sram) if opcode is Opcode.LOAD else (sram, "dram")
-        a, dst, size = int(r["a"]), int(r["dst"]), int(r["size"])
-        return [(ends[0], a, a + size, False), (ends[1], dst, dst + size, True)]
-    if opcode is Opcode.HOST:
-        out = m.tensors[op.out.tensor]
-        return [("dram", int(r["dst"]), int(r["dst"]) + out.nbytes, True)]
-
-    def rows_of(name: str, address: int, first: int, last: int, write: bool) -> tuple[str, int, int, bool]:
-        spec = m.tensors[name]
-        width = spec.columns * spec.bits // 8
-        return ("activations", address + first * width, address + last * width, write)
-
-    row, rows = int(r["row"]), int(r["rows"])
-    wide = ("accumulator" if op.kind == "matmul" else "vector", int(r["dst"]), int(r["dst"]) + 1)
-    if opcode is Opcode.REQUANT:
-        first = int(r["group"]) * op.out.row_step + row
-        source = (wide[0], int(r["a"]), int(r["a"]) + 1, False)
-        target = rows_of(op.out.tensor, int(r["dst"]), first, first + rows, True)
-        return [target] if spilled else [source, target]
-    touched = [] if spilled else [(*wide, True)]
-    assert op.a is not None
-    first = int(r["group"]) * op.a.row_step + row
-    touched.append(rows_of(op.a.tensor, int(r["a"]), first, first + rows, False))
-    if op.b is not None and op.kind != "matmul":
-        touched.append(rows_of(op.b.tensor, int(r["b"]), row, row + rows, False))
-    return touched
-
-
-def test_units_run_in_order_and_wait_for_their_tickets(vit_graph: Graph) -> None:
-    trace = compiled(vit_graph, "bct-int8", "16x16")
-    t = schedule(trace)
-    for unit in Unit:
-        mine = trace.program["unit"] == unit
-        assert (t.start[mine][1:] >= t.end[mine][:-1]).all()
-        busy, stalled = (t.end - t.start)[mine].sum(), t.stall[mine].sum()
-        assert busy + stalled <= t.cycles
-    for i, waits in enumerate(trace.program["wait"]):
-        for unit, ticket in enumerate(waits):
-            if ticket:
-                other = np.flatnonzero(trace.program["unit"] == unit)[ticket - 1]
-                assert t.start[i] >= t.end[other]
-
-
-def test_stalls_and_busy_cycles_fill_each_unit(vit_graph: Graph) -> None:
-    trace = compiled(vit_graph, "bct-int8", "64x64")
-    t = schedule(trace)
-    table = stalls_by_cause(trace, t)
-    for unit in Unit:
-        mine = trace.program["unit"] == unit
-        if mine.any():
-            last = t.end[mine].max()
-            assert (t.end - t.start)[mine].sum() + sum(table[unit.name.lower()].values()) == last
-
-
-def test_array_cycles_are_the_units_formula(vit_graph: Graph) -> None:
-    """Every MATMUL of the trace, recounted by hand from its shape."""
-    trace = compiled(vit_graph, "bct-int8", "16x16")
-    t = schedule(trace)
-    for i, r in enumerate(trace.program):
-        op = trace.manifest.operators[r["op_id"]]
-        if r["opcode"] == Opcode.MATMUL:
-            streams = [1 + (int(r["rows"]) - 1) * -(-min(op.k - k, 64) // 16) for k in range(0, op.k, 64)]
-            want = 64 + sum(max(s, 64) for s in streams[:-1]) + streams[-1] + 126
-            assert t.end[i] - t.start[i] == want
-
-
-def test_a_smaller_block_costs_aligner_cycles_and_nothing_else_changes_macs(vit_graph: Graph) -> None:
-    cycles = [schedule(compiled(vit_graph, "bct-int8", b)).cycles for b in ("64x64", "16x16", "8x8")]
-    assert cycles == sorted(cycles)
-    wide = machine(aligner={"per_column": 8})
-    assert schedule(compiled(vit_graph, "bct-int8", "8x8", wide)).cycles < cycles[2] * 0.6
-
-
-@given(st.integers(1, 3), st.sampled_from([1, 2, 8, 64]), st.integers(0, 50))
-@settings(max_examples=12)
-def test_a_slower_memory_never_makes_it_faster(
-    tiny_graph: Graph, banks: int, rate: int, latency: int
-) -> None:
-    slow = machine(dram={"bytes_per_cycle": rate, "latency": latency}, accumulator={"banks": banks})
-    fast = machine(dram={"bytes_per_cycle": 64, "latency": 0}, accumulator={"banks": 4})
-    table = costs.load("horowitz-45nm")
-    results = []
-    for on in (slow, fast):
-        trace = compiled(tiny_graph, "bct-int8", "16x16", on)
-        cycles = schedule(trace).cycles
-        results.append((cycles, measure_energy(trace, table, cycles).total))
-    assert results[0][0] >= results[1][0]
-    assert results[0][1] >= results[1][1]
 
 
 # -- energy ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
-from blocksim.graph.ir import Axes, Graph, Matrix
+from blocksim.graph.ir import Axes, Graph, Host, Matmul, Matrix, Operator, out_of
 
 
 def refuse_mixed_batch(
@@ -118,16 +118,34 @@ class Reference:
 def peaks(
     graph: Graph, inputs: Mapping[str, NDArray[Any]], progress: Callable[[int], None] | None = None
 ) -> dict[str, float]:
-    """The largest magnitude of every tensor over some samples, in fp32.
-
-    A tensor that only exists in this graph, not in the file's, is left out.
-    """
+    """The largest magnitude of every tensor over some samples, in fp32."""
     reference = Reference(graph, tuple(graph.tensors))
     largest: dict[str, float] = {}
     for s in range(len(next(iter(inputs.values())))):
-        matrices = reference.matrices({name: array[s : s + 1] for name, array in inputs.items()})
+        sample = {name: array[s : s + 1] for name, array in inputs.items()}
+        matrices = reference.matrices(sample)
+        for op in graph.operators:  # what only this graph has
+            if out_of(op) not in matrices:
+                made = _computed(graph, op, matrices, sample)
+                matrices |= {} if made is None else {out_of(op): made}
         for name, matrix in matrices.items():
             largest[name] = max(largest.get(name, 0.0), float(np.abs(matrix).max(initial=0)))
         if progress:
             progress(1)
     return largest
+
+
+def _computed(
+    graph: Graph, op: Operator, matrices: Mapping[str, Matrix], inputs: Mapping[str, NDArray[Any]]
+) -> Matrix | None:
+    """A tensor that the file's graph does not have: what the host makes of inputs, and its product."""
+    if isinstance(op, Host) and all(s.source in inputs for s in op.sources):
+        import onnxruntime as ort
+
+        session = ort.InferenceSession(op.model, providers=["CPUExecutionProvider"])
+        (value,) = session.run(None, {s.value: inputs[s.source] for s in op.sources})
+        return graph.tensors[op.out].to_matrix(np.asarray(value, np.float32))
+    if isinstance(op, Matmul) and op.weight is not None and op.a.tensor in matrices:
+        product = matrices[op.a.tensor][: op.m] @ graph.constants[op.weight].T
+        return product if op.bias is None else product + graph.constants[op.bias]
+    return None
