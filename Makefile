@@ -3,11 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: help demo test lint format verify bench schema clean
+.PHONY: help demo test models minilm lint format verify bench schema clean
 
 help:
 	@echo "make demo    run the embedded model at several block sizes; writes blocksim-demo/report.html"
 	@echo "make test    the tests"
+	@echo "make models  fetch MiniLM and the texts to judge it by, into .models/"
+	@echo "make minilm  MiniLM at several block sizes; writes minilm/scores.csv"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   execution against onnxruntime fp32, side by side; writes bench/bench.json"
 	@echo "make verify  lint, tests, notebooks and a wheel installed elsewhere"
@@ -27,6 +29,12 @@ help:
 demo: .venv/installed
 	$(BIN)/blocksim demo --out blocksim-demo --force
 
+models: .venv/developed
+	$(BIN)/blocksim fetch minilm --out .models
+
+minilm: models
+	$(BIN)/blocksim evaluate .models/minilm --out minilm --force
+
 test: .venv/developed
 	$(BIN)/python -m pytest -n $(WORKERS) --durations=5
 
@@ -39,7 +47,7 @@ format: .venv/developed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-verify: lint test
+verify: lint models test
 	$(BIN)/python tools/wheel_check.py
 
 bench: .venv/developed
@@ -49,4 +57,4 @@ schema: .venv/developed
 	$(BIN)/python -m blocksim.measure.schema docs/report.schema.json
 
 clean:
-	rm -rf .venv blocksim-demo
+	rm -rf .venv .models blocksim-demo minilm

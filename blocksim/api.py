@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,41 +16,17 @@ from blocksim.compiler import ConstantCache
 from blocksim.compiler import precision as plans
 from blocksim.engine.boundary import check_inputs
 from blocksim.errors import BlocksimError
-from blocksim.graph import import_onnx
+from blocksim.graph import Graph, import_onnx
 from blocksim.graph.reference import Reference, peaks, refuse_mixed_batch
 from blocksim.graph.weights import weight_source
 from blocksim.measure.run import measure, measure_fp32
+from blocksim.report.progress import progress_bar
 from blocksim.report.report import Report
 from blocksim.trace import Trace
 from blocksim.yamlfile import costs_for, load_machine
 from hwmodels.machines import Machine
 
 Arrays = Mapping[str, NDArray[Any]]
-Progress = Callable[[int], None]
-
-
-@contextmanager
-def progress_bar(text: str, total: int, show: bool) -> Iterator[Progress | None]:
-    """A bar on standard error while something long runs; gone when it is done."""
-    if not show:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not (console.is_terminal or console.is_jupyter):
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda n: bar.advance(task, n)
 
 
 class Experiment:
@@ -101,8 +76,6 @@ class Experiment:
             raise BlocksimError("command line", "--threads", threads, "give 1 or more")
         source = None if weights is None else weight_source(weights)
         self.graph = import_onnx(model, dict(bind or {}), source)
-        if calibration is not None and not isinstance(calibration, Mapping):
-            calibration = {self.graph.inputs[0].name: calibration}
         self._calibration = calibration
         self.constants = ConstantCache()
         if not isinstance(inputs, Mapping):
@@ -143,10 +116,7 @@ class Experiment:
         """The largest magnitude of every tensor over the calibration samples, in fp32."""
         if self._calibration is None:
             return None
-        samples = check_inputs(self.graph.inputs, self._calibration, "--calibration")
-        total = len(next(iter(samples.values())))
-        with progress_bar("calibration", total, self.progress) as told:
-            return peaks(self.graph, samples, told)
+        return calibrate(self.graph, self._calibration, self.progress)
 
     def compile(
         self,
@@ -264,6 +234,7 @@ def compile_model(
     bind: Mapping[str, int] | None = None,
     strict: bool = False,
     weights: str | Path | None = None,
+    calibration: Arrays | NDArray[Any] | None = None,
 ) -> Trace:
     """Compile a model to a trace.
 
@@ -284,7 +255,26 @@ def compile_model(
         )
     graph = import_onnx(model, dict(bind or {}), None if weights is None else weight_source(weights))
     plan = plans.load(precision, block, weight_block, act_block)
-    return compiler.compile_graph(graph, load_machine(machine), plan, strict, _where(machine))
+    known = None if calibration is None else calibrate(graph, calibration)
+    return compiler.compile_graph(graph, load_machine(machine), plan, strict, _where(machine), known)
+
+
+def calibrate(graph: Graph, samples: Arrays | NDArray[Any], progress: bool = False) -> dict[str, float]:
+    """The largest magnitude of every tensor over some samples, in fp32.
+
+    Parameters
+    ----------
+    graph : Graph
+    samples : dict of str to array, or array
+        Graph inputs, leading axis N.
+    progress : bool
+        Show a progress bar.
+    """
+    given = samples if isinstance(samples, Mapping) else {graph.inputs[0].name: samples}
+    checked = check_inputs(graph.inputs, given, "--calibration")
+    total = len(next(iter(checked.values())))
+    with progress_bar("calibration", total, progress) as told:
+        return peaks(graph, checked, told)
 
 
 def _where(machine: str | Path | Machine) -> str:

@@ -43,6 +43,12 @@ BlockOption = Annotated[
 WeightBlockOption = Annotated[str | None, typer.Option(help="Block shape of weights alone.")]
 ActBlockOption = Annotated[str | None, typer.Option(help="Block shape of activations alone.")]
 BindOption = Annotated[list[str] | None, typer.Option(help="Size of a free dimension, such as seq=128.")]
+WeightsOption = Annotated[
+    str | None, typer.Option(help="Fills a skeleton: a .safetensors or .onnx file, or random[:SEED].")
+]
+CalibrationOption = Annotated[
+    Path | None, typer.Option(help="Samples, .npz or .npy, for static scales and exponents.")
+]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse multiply-accumulates on the host.")]
 CostsOption = Annotated[str | None, typer.Option(help="An energy table by name, or a YAML file.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run's folder.")]
@@ -117,6 +123,8 @@ def run(
     act_block: ActBlockOption = None,
     labels: Annotated[Path | None, typer.Option(help="Right classes, .npy, for accuracy.")] = None,
     bind: BindOption = None,
+    weights: WeightsOption = None,
+    calibration: CalibrationOption = None,
     costs: CostsOption = None,
     strict: StrictOption = False,
     threads: ThreadsOption = None,
@@ -136,8 +144,9 @@ def run(
     with output_folder(out, force) as folder:
         given = _arrays(inputs)
         right = None if labels is None else _labels(labels)
+        samples = None if calibration is None else _arrays(calibration)
         experiment = Experiment(
-            model, given, right, _bindings(bind), threads, True, inputs, labels or "labels"
+            model, given, right, _bindings(bind), threads, True, inputs, labels or "labels", weights, samples
         )
         _note_compilation()
         report = experiment.run(precision, block, machine, weight_block, act_block, costs, strict)
@@ -159,6 +168,8 @@ def compile_command(
     weight_block: WeightBlockOption = None,
     act_block: ActBlockOption = None,
     bind: BindOption = None,
+    weights: WeightsOption = None,
+    calibration: CalibrationOption = None,
     strict: StrictOption = False,
     force: ForceOption = False,
 ) -> None:
@@ -173,9 +184,73 @@ def compile_command(
         raise BlocksimError(out, "--out", "exists", "give another file, or --force to replace it")
     if out.exists() and not is_trace(out):
         raise BlocksimError(out, "--out", "not a trace", "blocksim did not write it; give another file")
-    trace = compile_model(model, machine, precision, block, weight_block, act_block, _bindings(bind), strict)
+    samples = None if calibration is None else _arrays(calibration)
+    trace = compile_model(
+        model, machine, precision, block, weight_block, act_block, _bindings(bind), strict, weights, samples
+    )
     trace.save(out)
     typer.echo(f"{out}: {len(trace.program):,} instructions, {len(trace.manifest.operators)} operators")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="What to fetch: minilm.")],
+    out: Annotated[Path, typer.Option(help="The folder of all that was fetched.")] = Path(".models"),
+) -> None:
+    """Download trained weights and texts to judge them by: pinned, hashed, nothing installed.
+
+    Example: blocksim fetch minilm --out .models
+    """
+    from blocksim.zoo.fetch import fetch as download
+
+    download(name, out, lambda line: typer.echo(line, err=True))
+
+
+EVALUATION = (
+    ("bct-int8", "128x128"),
+    ("bct-int8", "64x64"),
+    ("bct-int8", "32x32"),
+    ("bct-int8", "16x16"),
+    ("bct-int8-strict", "64x64"),
+    ("bct-int8-strict", "16x16"),
+    ("bct-w4a8", "64x64"),
+    ("bct-w4a8", "16x16"),
+    ("layerwise-shift8", None),
+    ("layerwise-lin8", None),
+)
+"""Configurations of MiniLM's table."""
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="What blocksim fetch minilm made.")],
+    out: Annotated[Path, typer.Option(help="Folder for the scores.")],
+    machine: MachineOption = "bct64",
+    snippets: Annotated[
+        int, typer.Option(help="Test snippets to judge, at most 1,000.", min=1, max=1000)
+    ] = 1000,
+    threads: ThreadsOption = None,
+    force: ForceOption = False,
+) -> None:
+    """MiniLM at several block sizes: nearness of sentences, accuracy, cycles, energy, footprint.
+
+    Example: blocksim evaluate .models/minilm --out minilm
+    """
+    import os
+
+    from blocksim.output import output_folder
+    from blocksim.report.scores import evaluate_minilm, scores_table
+    from blocksim.zoo.minilm import MiniLM
+
+    with output_folder(out, force) as target:
+        model = MiniLM(folder, threads or os.cpu_count() or 1, snippets)
+        _note_compilation()
+        frame = evaluate_minilm(model, EVALUATION, machine, progress=True)
+        frame.to_csv(target / "scores.csv", index=False)
+    typer.echo(scores_table(frame))
+    typer.echo(
+        f"Cycles, energy and footprint are those of 128 tokens on {machine}. Scores: {out / 'scores.csv'}"
+    )
 
 
 @trace_app.command("show")

@@ -63,9 +63,9 @@ def assign(
     elsewhere = {o.tensor for o in graph.outputs}
     for op in graph.operators:
         if isinstance(op, Matmul):
-            for operand in (op.a, op.b):
-                if operand is not None:
-                    (by_rows if operand.transposed else by_columns).add(operand.tensor)
+            for read in (op.a, op.b):
+                if read is not None:
+                    (by_rows if read.transposed else by_columns).add(read.tensor)
         else:
             (elsewhere if isinstance(op, Host) else by_vector).update(sources_of(op))
     _refuse_unknown(graph, precision)
@@ -110,9 +110,7 @@ class _Maker:
     precision: Precision
     calibration: Calibration | None
 
-    def spec(
-        self, tensor: Tensor, role: str, depth_on_rows: bool, both: bool, settled: bool
-    ) -> TensorSpec:
+    def spec(self, tensor: Tensor, role: str, depth_on_rows: bool, both: bool, settled: bool) -> TensorSpec:
         """One stored form. `settled`: the requantizer makes it, so that its exponents may be static."""
         form = self.precision.of(role, tensor.name)
         if both and form.block.lines != form.block.depth:
@@ -160,7 +158,10 @@ class _Maker:
     def _peak(self, name: str) -> float:
         if self.calibration is None or name not in self.calibration:
             raise BlocksimError(
-                "command line", "--calibration", "missing", f"static scales and exponents ({name}) need samples"
+                "command line",
+                "--calibration",
+                "missing",
+                f"static scales and exponents ({name}) need samples",
             )
         return self.calibration[name]
 

@@ -74,9 +74,7 @@ class ConstantStore:
             row_block=rows, row_period=rows, column_block=1, column_period=1, tile_starts=tile_starts,
             address=0, size=0, sha256="", value_bits=int(np.abs(codes).max(initial=0)).bit_length() + 1,
         )  # fmt: skip
-        data = b"".join(
-            pack(codes[first:last], 32) + bytes(b1 - b0) for first, last, b0, b1, _ in spec.tiles
-        )
+        data = b"".join(pack(codes[first:last], 32) + bytes(b1 - b0) for first, last, b0, b1, _ in spec.tiles)
         self._place(spec, data, 0)
 
     def add_multiplier(self, name: str, factors: NDArray[np.float64]) -> None:

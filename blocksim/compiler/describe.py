@@ -62,7 +62,9 @@ class Describer:
     def _own(self, op: Operator) -> dict[str, Any]:
         """What the kinds of operators do not share."""
         if isinstance(op, Host):
-            sources = tuple(SourceSpec(value=s.value, source=s.source, axes=plain(s.axes)) for s in op.sources)
+            sources = tuple(
+                SourceSpec(value=s.value, source=s.source, axes=plain(s.axes)) for s in op.sources
+            )
             return {
                 "kind": "host", "op_types": op.op_types, "model": f"{op.name}.model", "macs": op.macs,
                 "out_axes": plain(self.graph.tensors[op.out].axes), "sources": sources,

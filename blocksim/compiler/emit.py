@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from blocksim.compiler.constants import ConstantStore, aligned
 from blocksim.compiler.hazards import Region
 from blocksim.compiler.memory import FirstFit, Ring
-from blocksim.compiler.program import ProgramWriter
+from blocksim.compiler.program import Field, ProgramWriter
 from blocksim.compiler.residency import SPACE, Residency
-from blocksim.compiler.tiling import Spans, Tiling
+from blocksim.compiler.tiling import Spans
+from blocksim.compiler.walk import Planner, Retile, Span, Walk, WideSums, wide_name
 from blocksim.errors import BlocksimError
 from blocksim.trace.isa import Flag, Opcode, Program
 from blocksim.trace.manifest import ConstantSpec, OpSpec, TensorSpec
@@ -24,30 +25,6 @@ OPCODES = {
     "add": Opcode.ADD,
     "mul": Opcode.MUL,
 }
-
-Retile = Callable[[OpSpec, int | None], Tiling]
-"""The tiling of an operator, with at most so many rows in a band."""
-
-
-@dataclass(frozen=True)
-class Walk:
-    """How an operator's tiles are visited.
-
-    Attributes
-    ----------
-    tiling : Tiling
-    windows : tuple of spans
-        Bands by the window of rows that holds them.
-    streamed : tuple of str
-        Tensors of which only a window lies in SRAM.
-    wide_in_dram : bool
-        Whether spilled sums go on to DRAM.
-    """
-
-    tiling: Tiling
-    windows: tuple[Spans, ...]
-    streamed: tuple[str, ...] = ()
-    wide_in_dram: bool = False
 
 
 @dataclass
@@ -79,6 +56,8 @@ class Emitter:
         self.activations = FirstFit(self.machine.sram.activations.nbytes)
         self.uses: dict[str, list[int]] = {}
         self.res = Residency(self.activations, self.specs, self.writer, aligned(self.store.end), self.uses)
+        self.wide = WideSums(self.machine, self.specs)
+        self.planner = Planner(self.machine, self.specs, self.res, self.wide, self.retile, self.where)
         self.next_bank = 0
         self.next_half = 0
         self.tables: set[str] = set()
@@ -105,90 +84,13 @@ class Emitter:
     # -- where everything lies ---------------------------------------------------------------
 
     def _on_datapath(self, op: OpSpec, position: int) -> None:
-        walk = self._walk(op, position)
+        walk = self.planner.walk(op, position)
         if op.kind == "gather":
             self._gather(op, walk)
         else:
             self._tiles(op, walk)
         self.res.close()
-        self.activations.free(_wide(op))
-
-    def _walk(self, op: OpSpec, position: int) -> Walk:
-        """Bring what an operator needs into SRAM: all of it where it fits, else windows of rows."""
-        tiling = self.retile(op, None)
-        inputs = {t for t in op.reads if t in self.specs}
-        sizes = {t: self.specs[t].nbytes for t in (*inputs, *op.writes)}
-        whole = (tiling.bands,)
-        if tiling.spill:
-            if self.res.bring({**sizes, _wide(op): self._wide_bytes(op)}, inputs, position):
-                return Walk(tiling, whole)
-        elif self.res.bring(sizes, inputs, position):
-            return Walk(tiling, whole)
-        return self._streamed(op, sizes, inputs, position)
-
-    def _streamed(self, op: OpSpec, sizes: dict[str, int], inputs: set[str], position: int) -> Walk:
-        """The fewest tensors in windows, and the largest windows, that fit."""
-        capacity = self.activations.capacity
-        by_rows = [t for t in sorted(sizes, key=lambda t: -sizes[t]) if self._by_rows(op, t)]
-        rows = op.m if op.kind == "matmul" else self.specs[op.out.tensor].rows
-        needed = 0
-        for count in range(len(by_rows) + 1):
-            streamed = tuple(by_rows[:count])
-            kept = sum(aligned(size) for t, size in sizes.items() if t not in streamed)
-            limit = rows
-            while limit:
-                tiling = self.retile(op, limit)
-                tallest = max(r1 - r0 for r0, r1 in tiling.bands)
-                height = max(limit, tallest)
-                slots = {t: self._window_bytes(t, height) for t in streamed}
-                if tiling.spill:
-                    slots[_wide(op)] = self._tile_bytes(op, tiling)
-                needed = kept + sum(2 * aligned(size) for size in slots.values())
-                if needed <= capacity:
-                    break
-                limit = limit // 2 if streamed else 0
-            else:
-                continue
-            self.res.clear(set(), position)
-            remaining = {t: size for t, size in sizes.items() if t not in streamed}
-            if not self.res.bring(remaining, inputs - set(streamed), position):
-                continue
-            for t, size in slots.items():
-                self.res.open(t, size)
-            return Walk(tiling, _grouped(tiling.bands, limit), streamed, tiling.spill)
-        raise BlocksimError(
-            self.where,
-            "sram.activations.kib",
-            self.machine.sram.activations.kib,
-            f"too small for {op.name}, which needs {-(-needed // 1024)} or more",
-        )
-
-    def _by_rows(self, op: OpSpec, tensor: str) -> bool:
-        """Whether an operator goes through a tensor's rows in order, one window after the other."""
-        if op.kind != "matmul":
-            return True
-        if tensor in op.writes:
-            return op.groups == 1 or op.out.row_step > 0
-        return op.a is not None and tensor == op.a.tensor and (op.b is None or op.b.tensor != tensor)
-
-    def _window_bytes(self, tensor: str, rows: int) -> int:
-        spec = self.specs[tensor]
-        rows = min(rows, spec.rows)
-        blocks = min(-(-rows // max(1, spec.row_block)) + 1, len(spec.row_starts))
-        return -(-rows * spec.columns * spec.bits // 8) + blocks * len(spec.column_starts)
-
-    def _wide_bytes(self, op: OpSpec) -> int:
-        """Bytes of the wide sums of one group."""
-        out = self.specs[op.out.tensor]
-        elements = op.m * op.n if op.kind == "matmul" else out.rows * out.columns
-        return elements * self._word(op)
-
-    def _word(self, op: OpSpec) -> int:
-        return -(-self.machine.wide_bits(op.kind) // 8)
-
-    def _tile_bytes(self, op: OpSpec, tiling: Tiling) -> int:
-        rows = max(r1 - r0 for r0, r1 in tiling.bands)
-        return rows * max(c1 - c0 for c0, c1 in tiling.tiles) * self._word(op)
+        self.activations.free(wide_name(op))
 
     # -- tiles -------------------------------------------------------------------------------
 
@@ -200,7 +102,7 @@ class Emitter:
         for group in range(op.groups):
             for bands in walk.windows:
                 self._enter(op, walk, group, bands, [] if walk.wide_in_dram else outs)
-                waiting: list[tuple[tuple[int, int], tuple[int, int], Region]] = []
+                waiting: list[tuple[Span, Span, Region]] = []
                 for t, columns in enumerate(tiling.tiles):
                     constants = self._tile_constants(op, t) if op.kind == "matmul" else fixed
                     for band in bands:
@@ -219,8 +121,8 @@ class Emitter:
                         waiting.clear()
             if walk.wide_in_dram:
                 self._drain(op, walk, group, outs)
-        for t in outs:
-            self.res.flush(t)
+        for name in outs:
+            self.res.flush(name)
 
     def _drain(self, op: OpSpec, walk: Walk, group: int, outs: list[str]) -> None:
         """Requantize the sums of a group that wait in DRAM."""
@@ -258,15 +160,15 @@ class Emitter:
         self,
         op: OpSpec,
         group: int,
-        band: tuple[int, int],
-        columns: tuple[int, int],
+        band: Span,
+        columns: Span,
         constants: list[tuple[str, Region]],
         wide: Region,
         spill: bool,
     ) -> None:
         assert op.a is not None
         reads = [region for _, region in constants]
-        fields: dict[str, int | tuple[int, int]] = {s: r.start for s, r in constants if s}
+        fields: dict[str, Field] = {s: r.start for s, r in constants if s}
         start = group * op.a.row_step
         fields["a"], fields["a_window"] = self.res.place(op.a.tensor)
         reads += self.res.rows(op.a.tensor, start + band[0], start + band[1])
@@ -282,13 +184,20 @@ class Emitter:
         self.writer.emit(OPCODES[op.kind], reads, [wide], flags, **fields, dst=wide.start, **tile)
 
     def _requant(
-        self, op: OpSpec, group: int, band: tuple[int, int], columns: tuple[int, int], wide: Region, flags: Flag
+        self,
+        op: OpSpec,
+        group: int,
+        band: Span,
+        columns: Span,
+        wide: Region,
+        flags: Flag,
     ) -> None:
         """Requantize a tile into every stored form of the output."""
         first = group * op.out.row_step
         forms = zip(op.writes, (op.multiplier, op.copy_multiplier), (Flag.NONE, Flag.COPY), strict=False)
         for name, multiplier, which in forms:
-            reads, fields = [wide], {}
+            reads: list[Region] = [wide]
+            fields: dict[str, Field] = {}
             if multiplier is not None:
                 loaded = self._load_constants(op, [(self.store.specs[multiplier], 0, None)])
                 reads += loaded
@@ -325,7 +234,9 @@ class Emitter:
                 self.res.store(source)
                 reads.append(self.res.dram_region(source))
         targets = [self.res.dram_region(t) for t in op.writes]
-        places = {slot: region.start for slot, region in zip(("dst", "c"), targets, strict=False)}
+        places: dict[str, Field] = {
+            slot: region.start for slot, region in zip(("dst", "c"), targets, strict=False)
+        }
         self.writer.emit(Opcode.HOST, reads, targets, **places)
         self.res.in_dram.update(op.writes)
 
@@ -380,15 +291,15 @@ class Emitter:
             self.writer.move(Opcode.LOAD, source, region, Flag.TO_TABLES)
         return region
 
-    def _wide_region(self, op: OpSpec, walk: Walk, band: tuple[int, int], columns: tuple[int, int]) -> Region:
+    def _wide_region(self, op: OpSpec, walk: Walk, band: Span, columns: Span) -> Region:
         """Where the sums of a tile go."""
+        offset, size = self.wide.place(op, band, columns) if walk.tiling.spill else (0, 0)
         if walk.wide_in_dram:
-            name = _wide(op)
+            name = wide_name(op)
             self.res.turn(name, 0, 1)
-            return Region(SPACE, self.res.windows[name].address, self._tile_size(op, band, columns))
+            return Region(SPACE, self.res.windows[name].address, size)
         if walk.tiling.spill:
-            at = self.activations.taken[_wide(op)][0]
-            return Region(SPACE, at + self._tile_offset(op, band, columns), self._tile_size(op, band, columns))
+            return Region(SPACE, self.activations.taken[wide_name(op)][0] + offset, size)
         if op.kind == "matmul":
             bank = self.next_bank
             self.next_bank = (bank + 1) % self.machine.accumulator.banks
@@ -397,32 +308,14 @@ class Emitter:
         self.next_half = 1 - half
         return Region("vector", half, 1)
 
-    def _wide_home(self, op: OpSpec, band: tuple[int, int], columns: tuple[int, int]) -> Region:
+    def _wide_home(self, op: OpSpec, band: Span, columns: Span) -> Region:
         """The bytes in DRAM of a tile's sums."""
-        home = self.res.dram_place(_wide(op), self._wide_bytes(op))
-        return Region("dram", home + self._tile_offset(op, band, columns), self._tile_size(op, band, columns))
-
-    def _tile_size(self, op: OpSpec, band: tuple[int, int], columns: tuple[int, int]) -> int:
-        return (band[1] - band[0]) * (columns[1] - columns[0]) * self._word(op)
-
-    def _tile_offset(self, op: OpSpec, band: tuple[int, int], columns: tuple[int, int]) -> int:
-        """Tile columns lie one after the other, each with its bands."""
-        rows = op.m if op.kind == "matmul" else self.specs[op.out.tensor].rows
-        return (columns[0] * rows + band[0] * (columns[1] - columns[0])) * self._word(op)
+        home = self.res.dram_place(wide_name(op), self.wide.group_bytes(op))
+        offset, size = self.wide.place(op, band, columns)
+        return Region("dram", home + offset, size)
 
 
-def _grouped(bands: Spans, limit: int) -> tuple[Spans, ...]:
-    """Neighbouring bands together, up to `limit` rows."""
-    out: list[list[tuple[int, int]]] = []
-    for band in bands:
-        if out and band[1] - out[-1][0][0] <= limit:
-            out[-1].append(band)
-        else:
-            out.append([band])
-    return tuple(tuple(group) for group in out)
-
-
-def _tile(group: int, band: tuple[int, int], columns: tuple[int, int]) -> dict[str, int]:
+def _tile(group: int, band: Span, columns: Span) -> dict[str, Field]:
     return {
         "group": group,
         "row": band[0],
@@ -430,7 +323,3 @@ def _tile(group: int, band: tuple[int, int], columns: tuple[int, int]) -> dict[s
         "column": columns[0],
         "columns": columns[1] - columns[0],
     }
-
-
-def _wide(op: OpSpec) -> str:
-    return f"{op.name}.wide"

@@ -137,8 +137,7 @@ def load(
         texts = PRESETS[str(plan)]
         takes_block = any("{" in t for t in texts.values())
         roles = {
-            role: _format("--precision", role, text.format(**blocks), role)
-            for role, text in texts.items()
+            role: _format("--precision", role, text.format(**blocks), role) for role, text in texts.items()
         }
         shapes = dict.fromkeys((weight.name, activation.name))
         return Precision(f"{plan} {'/'.join(shapes)}" if takes_block else str(plan), roles, {})
@@ -154,12 +153,8 @@ def load(
 
 def _from_file(path: Path) -> Precision:
     entries = read_yaml(path, PlanFile)
-    roles = {
-        role: _format(path, role, str(getattr(entries, role)), role) for role in ELEMENTS
-    }
-    tensors = {
-        name: _format(path, f"tensors.{name}", text, None) for name, text in entries.tensors.items()
-    }
+    roles = {role: _format(path, role, str(getattr(entries, role)), role) for role in ELEMENTS}
+    tensors = {name: _format(path, f"tensors.{name}", text, None) for name, text in entries.tensors.items()}
     _refuse_mixed_scales(path, roles)
     return Precision(path.stem, roles, tensors, str(path))
 
@@ -179,7 +174,9 @@ def _along(block: Block) -> str:
 
 def _format(where: object, field: str, text: str, role: str | None) -> Format:
     """A format, which must be one that the datapath takes in a role, or in any."""
-    elements = ELEMENTS[role] if role else tuple(dict.fromkeys(e for known in ELEMENTS.values() for e in known))
+    elements = (
+        ELEMENTS[role] if role else tuple(dict.fromkeys(e for known in ELEMENTS.values() for e in known))
+    )
     allowed = " or ".join(f"{e}@<block>" for e in elements)
     try:
         parsed = parse(text)

@@ -35,6 +35,7 @@ class ProgramWriter:
         reads: Sequence[Region],
         writes: Sequence[Region],
         flags: Flag = Flag.NONE,
+        /,
         **fields: Field,
     ) -> None:
         """Append one instruction; `fields` are those of `isa.INSTRUCTION`."""

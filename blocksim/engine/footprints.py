@@ -95,5 +95,3 @@ class Footprints:
         last = self.memories[memory].banks - 1
         first_bank, last_bank = at // bank, max(at, at + size - 1) // bank
         touched.update(base + b for b in range(min(first_bank, last), min(last_bank, last) + 1))
-
-

@@ -28,10 +28,11 @@ from blocksim.engine.packed import mask_of, multipliers_of
 from blocksim.engine.segments import segments_of
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
-from blocksim.trace.manifest import Blocks, ConstantSpec, OpSpec, TensorSpec
+from blocksim.trace.manifest import Blocks, OpSpec, TensorSpec
 from hwmodels.formats.packing import pack, packed_bytes, unpack
 from hwmodels.units import elementwise, lut, mac_array, norm, requantizer, softmax
 from hwmodels.units.ops import ZERO_BLOCK
+
 
 @dataclass(frozen=True)
 class Interpretation:
@@ -129,7 +130,7 @@ class _Run:
         return self.machine.wide.setdefault(key, {})
 
     def _put(self, r: Any, op: OpSpec, row: int, column: int, sums: list[int], exponents: list[int]) -> None:
-        """Write a row of sums. On their way to memory, spilled ones pass the search for their blocks' tops."""
+        """Write a row of sums; on their way to memory, spilled ones pass the search for a top."""
         space = "accumulator" if op.kind == "matmul" else "vector"
         wide = self._wide(r, space, "dst")
         spilled = Flag(r["flags"]) & Flag.SPILL
@@ -236,8 +237,8 @@ class _Run:
                 if flags & Flag.SPILL:  # the search is over: of the whole block, of which this may be a part
                     top = self.machine.tops.get((name, *place), requantizer.top_of([], [], spec.bits))
                 q, e, clamped, saturated = requantizer.result(sums, exponents, spec.bits, spec.static, top)
-                y, x = np.array(rows, int) - r0, np.arange(columns.start, columns.stop) - c0
-                codes[np.ix_(y, x)] = np.array(q, np.int16).reshape(len(columns), len(rows)).T
+                down, across = np.array(rows, int) - r0, np.arange(columns.start, columns.stop) - c0
+                codes[np.ix_(down, across)] = np.array(q, np.int16).reshape(len(columns), len(rows)).T
                 shared[i, j] = e
                 once = int(spec.row_starts[place[0]]) == row_cuts[i]
                 once = once and int(spec.column_starts[place[1]]) == column_cuts[j]
@@ -252,7 +253,10 @@ class _Run:
         """Note a tile of what was stored."""
         if spec.name not in self.tensors:
             blocks = (len(spec.row_starts), len(spec.column_starts))
-            self.tensors[spec.name] = (np.zeros((spec.rows, spec.columns), np.int16), np.zeros(blocks, np.int16))
+            self.tensors[spec.name] = (
+                np.zeros((spec.rows, spec.columns), np.int16),
+                np.zeros(blocks, np.int16),
+            )
         own_codes, own_exponents = self.tensors[spec.name]
         rows, columns = tile
         own_codes[rows, columns] = codes

@@ -19,19 +19,25 @@ from blocksim.engine.segments import Segments, segments_of
 from blocksim.engine.workspace import Linked, Step, Workspace, stored
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
-from blocksim.trace.manifest import Blocks, Index, Manifest, OpSpec, SourceSpec, TensorSpec
+from blocksim.trace.manifest import Blocks, Index, OpSpec, SourceSpec
 from hwmodels.kernels import vector as kernels
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
 from hwmodels.kernels.requantizer import NO_STATIC, requantize
 from hwmodels.units import norm, softmax
 from hwmodels.units.ops import ZERO_BLOCK
 
-def link(trace: Trace) -> Linked:
+Panels = dict[str, tuple[Any, Any]]
+"""Weights as the kernels read them, by the hash of their bytes."""
+
+
+def link(trace: Trace, panels: Panels | None = None) -> Linked:
     """Link a trace.
 
     Parameters
     ----------
     trace : Trace
+    panels : dict, optional
+        Weights that other traces of the same model laid out already; what is new is entered.
 
     Returns
     -------
@@ -43,7 +49,7 @@ def link(trace: Trace) -> Linked:
         If the instructions of an operator do not cover its output exactly once.
     """
     _check_cover(trace)
-    linker = _Linker(trace)
+    linker = _Linker(trace, {} if panels is None else panels)
     operators = trace.manifest.operators
     return Linked(trace.manifest, tuple((op, linker.step(i, op)) for i, op in enumerate(operators)))
 
@@ -70,8 +76,8 @@ def _check_cover(trace: Trace) -> None:
 class _Linker:
     """Turns operators into steps."""
 
-    def __init__(self, trace: Trace) -> None:
-        self.trace, self.manifest = trace, trace.manifest
+    def __init__(self, trace: Trace, panels: Panels) -> None:
+        self.trace, self.manifest, self.panels = trace, trace.manifest, panels
         self.machine = trace.manifest.machine
 
     def step(self, index: int, op: OpSpec) -> Step:
@@ -90,7 +96,10 @@ class _Linker:
         }[op.kind]
         compute = build(op)
         out = self.manifest.tensors[op.out.tensor]
-        store = [self._requant(name, m) for name, m in zip(op.writes, (op.multiplier, op.copy_multiplier), strict=False)]
+        store = [
+            self._requant(name, m)
+            for name, m in zip(op.writes, (op.multiplier, op.copy_multiplier), strict=False)
+        ]
 
         def run(w: Workspace) -> None:
             rows = w.samples * out.rows
@@ -109,7 +118,7 @@ class _Linker:
         if multiplier is not None:
             spec = self.manifest.constants[multiplier]
             factors = multipliers_of(spec, self.trace.sections[multiplier], out.columns)
-            if out.columns != spec.columns and spec.columns != 1:
+            if spec.columns not in (1, out.columns):
                 raise ValueError(f"{multiplier}: one factor for each column")
         static = NO_STATIC if out.static is None else out.static
 
@@ -149,7 +158,9 @@ class _Linker:
         a = self.manifest.tensors[op.a.tensor]
         weight = self.manifest.constants[op.weight]
         segments = segments_of(op, 0, a, weight, self.machine.array_config)
-        panels, exponents = panels_of(weight, self.trace.sections[op.weight])
+        if weight.sha256 not in self.panels:
+            self.panels[weight.sha256] = panels_of(weight, self.trace.sections[op.weight])
+        panels, exponents = self.panels[weight.sha256]
         w_exponents = np.ascontiguousarray(exponents[:, segments.b_blocks])
         bias = np.zeros((len(panels), PANEL), np.int16)
         bias_exponents = np.full((len(panels), PANEL), ZERO_BLOCK, np.int16)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from blocksim.engine.boundary import Stored
 from blocksim.trace.file import Trace
@@ -94,7 +93,7 @@ class Machine:
         exponents: Any,
     ) -> None:
         """Write codes and block exponents of a tile into the window of rows at an address."""
-        first, count = window
+        first, _ = window
         rows, columns = tile
         whole, grid = self.stored(self.activations, address, spec, window)
         whole[rows.start - first : rows.stop - first, columns] = codes

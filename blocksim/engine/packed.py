@@ -65,11 +65,15 @@ def _paneled(lines: NDArray[Any], filler: int) -> NDArray[Any]:
     return np.ascontiguousarray(padded.reshape(panels, PANEL, k).transpose(0, 2, 1))
 
 
-def multipliers_of(spec: ConstantSpec, data: bytes, columns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def multipliers_of(
+    spec: ConstantSpec, data: bytes, columns: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Multipliers and their exponents, one for every column."""
     m = np.frombuffer(data, "<u2", spec.columns).astype(np.int64)
     e = np.frombuffer(data, np.int8, spec.columns, 2 * spec.columns).astype(np.int64)
-    return np.ascontiguousarray(np.broadcast_to(m, columns)), np.ascontiguousarray(np.broadcast_to(e, columns))
+    return np.ascontiguousarray(np.broadcast_to(m, columns)), np.ascontiguousarray(
+        np.broadcast_to(e, columns)
+    )
 
 
 def mask_of(spec: ConstantSpec, data: bytes) -> NDArray[np.bool_]:

@@ -77,15 +77,24 @@ def schedule(trace: Trace) -> Timeline:
     sram = trace.manifest.machine.sram
     ports = np.array([m.ports for m in (sram.weights, sram.activations) for _ in range(m.banks)], np.int64)
     last = _run(
-        units, waits, busy[:, 0].copy(), busy[:, 1].copy(), edges, banks, ports, start, end, stall, cause, port
+        units,
+        waits,
+        busy[:, 0].copy(),
+        busy[:, 1].copy(),
+        edges,
+        banks,
+        ports,
+        start,
+        end,
+        stall,
+        cause,
+        port,
     )
     return Timeline(start, end, stall, cause, port, busy[:, 2:], int(last))
 
 
 @kernel
-def _free_at(
-    begin: int, length: int, bank: int, ports: int, taken: Cycles, counts: Cycles
-) -> int:
+def _free_at(begin: int, length: int, bank: int, ports: int, taken: Cycles, counts: Cycles) -> int:
     """The first cycle from `begin` on at which a port of a bank is free for `length` cycles."""
     n = counts[bank]
     moved = True

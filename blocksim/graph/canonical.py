@@ -113,14 +113,15 @@ def canonicalise(
     model = onnx.ModelProto.FromString(model.SerializeToString())
     model.ir_version = min(model.ir_version, MAX_IR)
     filled = _fill(model, path, source)
-    weights = _take_weights(model, path)
+    weights = {name: array for name, array in filled.items() if _is_large(array)}
+    weights |= _take_weights(model, path)
     free_batch = all(
         value.type.tensor_type.shape.dim and not value.type.tensor_type.shape.dim[0].HasField("dim_value")
         for value in model.graph.input
         if value.name not in weights
     )
     inputs, free = _bind(model, path, bind, set(weights))
-    # the first pass makes shapes known, so that fused operators can be taken apart; the second folds what is left
+    # the first pass makes shapes known, so that fused operators can be taken apart; the second folds on
     known = _optimise(model, path, free)
     unfuse(known, path)
     _slice_weights(known, weights)
@@ -129,10 +130,8 @@ def canonicalise(
     return Canonical(optimised, weights, inputs, free_batch, filled)
 
 
-def _fill(
-    model: onnx.ModelProto, path: Path, source: WeightSource | None
-) -> dict[str, NDArray[np.float32]]:
-    """Give a skeleton its weights: inputs of the weights' names become initialisers."""
+def _fill(model: onnx.ModelProto, path: Path, source: WeightSource | None) -> dict[str, NDArray[np.float32]]:
+    """Give a skeleton its weights; small ones become initialisers, so that what they are part of is fused."""
     filled = {}
     for value in list(model.graph.input):
         dims = value.type.tensor_type.shape.dim
@@ -142,6 +141,8 @@ def _fill(
         shape = tuple(d.dim_value for d in dims)
         if source is not None and source.has(value.name):
             array = filled[value.name] = source.load(value.name, shape)
+            if _is_large(array):  # it stays an input, as a weight does
+                continue
             model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
             model.graph.input.remove(value)
         elif value.name.endswith((".weight", ".bias", "_embeddings", "_token")):
@@ -149,6 +150,10 @@ def _fill(
             remedy = "this is a skeleton; give --weights FILE.safetensors, MODEL.onnx or random"
             raise BlocksimError(where, value.name, what, remedy if source is None else f"{path} needs it")
     return filled
+
+
+def _is_large(array: NDArray[np.floating]) -> bool:
+    return array.size >= LARGE or (array.ndim > 1 and array.size > 1)
 
 
 def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.float32]]:
@@ -161,7 +166,7 @@ def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.fl
             raise BlocksimError(
                 path, initialiser.name, str(array.dtype), "weights must be float32; export it in float32"
             )
-        large = array.size >= LARGE or (array.ndim > 1 and array.size > 1)
+        large = _is_large(array)
         finite = bool(np.isfinite(array).all())
         is_mask = not np.isnan(array).any() and not np.isposinf(array).any() and np.unique(array).size <= 2
         if not finite and not is_mask:

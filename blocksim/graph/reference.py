@@ -36,10 +36,10 @@ def refuse_mixed_batch(
     feeds = {name: array[:samples] for name, array in inputs.items()}
     feeds |= {name: graph.filled[name] for name in wanted & set(graph.filled)}
     padded = any(graph.tensors[o.tensor].tokens for o in graph.outputs)
-    for name, together in zip(outputs, session.run(list(outputs), feeds), strict=True):
+    for name, made in zip(outputs, session.run(list(outputs), feeds), strict=True):
         alone = outputs[name][:samples]
-        if padded and together.shape == alone.shape:  # rows of absent tokens are nobody's
-            together = np.where(alone == 0, alone, together)
+        absent = padded and made.shape == alone.shape  # rows of absent tokens are nobody's
+        together = np.where(alone == 0, alone, made) if absent else made
         scale = float(np.abs(alone).max())
         if together.shape != alone.shape or float(np.abs(together - alone).max()) > 1e-2 * scale + 1e-6:
             raise BlocksimError(

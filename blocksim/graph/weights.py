@@ -32,10 +32,11 @@ class WeightSource(Protocol):
 
 @dataclass(frozen=True)
 class SafetensorsSource:
-    """The tensors of a safetensors file, read one at a time."""
+    """The tensors of a safetensors file, each read when it is first asked for."""
 
     path: Path
     names: frozenset[str] = field(init=False, repr=False)
+    loaded: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         from safetensors import SafetensorError, safe_open
@@ -67,8 +68,10 @@ class SafetensorsSource:
         """
         from safetensors import safe_open
 
-        with safe_open(self.path, "np") as file:
-            return _checked(self.where, name, file.get_tensor(name), shape)
+        if name not in self.loaded:
+            with safe_open(self.path, "np") as file:
+                self.loaded[name] = np.ascontiguousarray(file.get_tensor(name), np.float32)
+        return _checked(self.where, name, self.loaded[name], shape)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from blocksim._version import __version__
 from blocksim.engine.boundary import decode_tensor
 from blocksim.engine.execute import Execution, execute
-from blocksim.engine.link import Linked, link
+from blocksim.engine.link import link
 from blocksim.engine.schedule import PARTS, Timeline, schedule, stalls_by_cause
+from blocksim.engine.workspace import Linked
 from blocksim.graph.ir import Graph
 from blocksim.graph.reference import Reference
 from blocksim.measure.energy import Energy, measure_energy

@@ -83,7 +83,10 @@ class Blocks(Spec):
 
     def window(self, first: int, last: int) -> tuple[int, int, int, int]:
         """Of some rows: offset and bytes of their codes, offset and bytes of their exponents."""
-        start, end = packed_bytes(first * self.columns, self.bits), packed_bytes(last * self.columns, self.bits)
+        start, end = (
+            packed_bytes(first * self.columns, self.bits),
+            packed_bytes(last * self.columns, self.bits),
+        )
         across = len(self.column_starts)
         b0, b1 = int(self.row_index[first]), int(self.row_index[last - 1]) + 1
         return start, end - start, self.codes_bytes + b0 * across, (b1 - b0) * across

@@ -29,7 +29,10 @@ def softmax(state: State, node: onnx.NodeProto) -> bool:
         if mask is None:
             kinds = "/".join(n.op_type for n in found.deferred)
             raise BlocksimError(
-                state.path, node.name or "Softmax", kinds, "what is added to its scores must be a mask of keys"
+                state.path,
+                node.name or "Softmax",
+                kinds,
+                "what is added to its scores must be a mask of keys",
             )
         padding, constant = mask
         set_padding(state, padding)
@@ -58,7 +61,10 @@ def set_padding(state: State, padding: str) -> None:
     """
     if padding and state.padding and padding != state.padding:
         raise BlocksimError(
-            state.path, padding, f"masks tokens beside {state.padding}", "one input may say which tokens are there"
+            state.path,
+            padding,
+            f"masks tokens beside {state.padding}",
+            "one input may say which tokens are there",
         )
     state.padding = padding or state.padding
 

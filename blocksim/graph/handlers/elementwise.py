@@ -44,7 +44,9 @@ def _scale(state: State, node: onnx.NodeProto, inverse: bool) -> bool:
         by = float(np.asarray(factor, np.float64).reshape(-1)[0])
         if by <= 0 or factor.ndim > len(found.axes):
             return False
-        state.values[node.output[0]] = replace(found, factor=found.factor / by if inverse else found.factor * by)
+        state.values[node.output[0]] = replace(
+            found, factor=found.factor / by if inverse else found.factor * by
+        )
         return True
     return False
 

@@ -135,7 +135,9 @@ def is_transparent(state: State, found: View, value: str) -> str | None:
             if found.shape[-1] == tokens and len(found.shape) == 4:
                 keys = mask[0]
             result = probe.run(base, padding, mask)
-            same = same and bool(np.array_equal(result[..., rows, :][..., keys], base[..., rows, :][..., keys]))
+            same = same and bool(
+                np.array_equal(result[..., rows, :][..., keys], base[..., rows, :][..., keys])
+            )
         if same:
             return padding
     return None
@@ -148,6 +150,10 @@ def is_positive_scaling(state: State, found: View, value: str) -> bool:
     for padding in probe.candidates():
         for mask in probe.masks(padding):
             ratio = probe.run(base, padding, mask) / base
-            if ratio.shape != base.shape or ratio.min() <= 0 or not np.allclose(ratio, ratio.mean(), rtol=1e-4):
+            if (
+                ratio.shape != base.shape
+                or ratio.min() <= 0
+                or not np.allclose(ratio, ratio.mean(), rtol=1e-4)
+            ):
                 return False
     return True

@@ -35,7 +35,7 @@ def linear(
     n, k = array.shape
     name = state.name_after(weight)
     bias_array = None if bias is None else state.constant(bias)
-    weight_name = state.keep(f"{name}.weight", array * np.float32(scale))
+    weight_name = state.keep(f"{name}.weight", array if scale == 1.0 else array * np.float32(scale))
     bias_name = None
     if bias_array is not None:
         bias_name = state.keep(f"{name}.bias", np.broadcast_to(bias_array.reshape(-1), (n,)))
@@ -44,7 +44,9 @@ def linear(
     tokens = before.tokens if before.rows == flat[0].size else 0
     state.define(value, name, layout.contiguous(shape), flat[0].size, n, tokens)
     state.operators.append(
-        Matmul(name, Operand(source.tensor), None, weight_name, bias_name, Operand(name), 1, flat[0].size, k, n)
+        Matmul(
+            name, Operand(source.tensor), None, weight_name, bias_name, Operand(name), 1, flat[0].size, k, n
+        )
     )
     return True
 
@@ -108,12 +110,8 @@ def _of_activations(
     axes, out = _product_layout(state, node.output[0], (*a.shape[:-1], n), groups, m, n, name)
     tokens = state.tensors[a.tensor].tokens
     state.define(node.output[0], name, axes, m, n, tokens if tokens == m else 0)
-    state.operators.append(
-        Matmul(
-            name, Operand(a.tensor, *a_step), Operand(b.tensor, *b_step, across), None, None, out,
-            groups, m, k, n,
-        )  # fmt: skip
-    )
+    left_side, right_side = Operand(a.tensor, *a_step), Operand(b.tensor, *b_step, across)
+    state.operators.append(Matmul(name, left_side, right_side, None, None, out, groups, m, k, n))
     if not folded:
         state.tensors[name] = replace(state.tensors[name], scale=1 / factor)
         state.values[node.output[0]] = replace(state.values[node.output[0]], factor=factor)
