@@ -13,6 +13,7 @@ from variants import machine
 import blocksim as bs
 from blocksim import Experiment
 from blocksim.graph.ir import Gather, Host, Lut, Matmul, Norm, Softmax
+from blocksim.measure.footprint import measure_footprint
 from hwmodels import machines
 
 TRACES = Path(__file__).parents[1] / "traces"
@@ -252,3 +253,34 @@ def test_small_and_large_machines(bert: Experiment, block: str, depth: str) -> N
     same = all((outputs[0][n] == outputs[1][n]).all() for n in outputs[0])
     if block != "128x128" or depth == "segment":
         assert same
+
+
+BLOCKS = ["tensor", "row", "channel", "512x512", "3x1000", "1x16", "128x128", "7x5", "1x1"]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("on", ["edge16", "bct64"])
+def test_no_block_size_is_refused(
+    exported: dict[str, Experiment], padded: Inputs, block: str, on: str
+) -> None:
+    """A machine of 16 x 16 with 128 KiB takes MiniLM in blocks of any size, and gives good sentences."""
+    experiment = exported["dynamo18"]
+    trace = experiment.compile("bct-int8", block, on)
+    two = {name: array[:2] for name, array in padded.items()}
+    ours = bs.execute(bs.link(trace), two).outputs["sentence_embedding"]
+    near = [cosine(r, o) for r, o in zip(experiment.reference["sentence_embedding"], ours, strict=False)]
+    assert min(near) > 0.97
+
+
+def test_the_ratio_of_bert_base() -> None:
+    """int4 weights, int8 biases, one 8-bit exponent per 64 of them: 7.988, from the packed sections."""
+    trace = bs.compile_model(
+        TRACES / "bert_base.onnx", precision="bct-w4a8", block="64x64", bind={"seq": 16}, weights="random"
+    )
+    linear = [c for c in trace.manifest.constants.values() if c.role in ("weight", "bias")]
+    elements = sum(c.rows * c.columns for c in linear)
+    assert elements == 12 * (7_077_888 + 6_912)
+    stored = sum(len(trace.sections[c.name]) for c in linear)
+    assert abs(32 * elements / (8 * stored) - 7.988) <= 0.0005
+    footprint = measure_footprint(trace)
+    assert footprint.compression_ratio == pytest.approx(32 * elements / (8 * stored), rel=1e-9)

@@ -9,6 +9,7 @@ import pytest
 from models import one_product
 from variants import machine
 
+import blocksim as bs
 from blocksim.compiler import compile_graph
 from blocksim.compiler.precision import load
 from blocksim.engine.schedule import PARTS, Timeline, schedule
@@ -167,3 +168,21 @@ def test_two_int4_in_an_element_halve_the_folds(folder: Path, tmp_path: Path) ->
         "K": closed_form("ws", 32, 16, 32, 128, 64),
         "N": closed_form("ws", 16, 32, 32, 128, 64),
     }
+
+
+def test_the_depth_of_a_fold_shows_where_low_terms_are_rounded(folder: Path, tmp_path: Path) -> None:
+    """128x128 blocks, a low block under a high one: 16-deep and 128-deep folds round its terms apart,
+    and `depth: segment` does not.
+    """
+    rng = np.random.default_rng(4)
+    weight = rng.normal(size=(16, 256)) * np.where(np.arange(256) < 128, 2.0**-9, 1.0)
+    one_product(tmp_path / "m.onnx", 8, 256, 16, weight)
+    graph = import_onnx(tmp_path / "m.onnx")
+    x = {"x": rng.normal(size=(1, 8, 256)).astype(np.float32)}
+    for depth, same in (("fold", False), ("segment", True)):
+        outputs = []
+        for name in ("edge16", "tpu128"):
+            on = machine(machines.load(name), aligner={"depth": depth, "guard_bits": 0})
+            trace = compile_graph(graph, on, load("bct-int8", "128x128"))
+            outputs.append(bs.execute(bs.link(trace), x, probe=("linear",)).probes["linear"][0][0])
+        assert (outputs[0] == outputs[1]).all() == same

@@ -1,7 +1,8 @@
-"""Hazards: which earlier instructions one must wait for, from the bytes that each reads and writes."""
+"""Hazards: what an instruction must wait for, from the bytes that it and earlier ones read and write."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 
@@ -13,51 +14,83 @@ class Region:
     start: int
     size: int
 
-    def overlaps(self, other: Region) -> bool:
-        """Whether the two share a byte."""
-        return self.start < other.start + other.size and other.start < self.start + self.size
+
+Tickets = dict[int, int]
+"""By unit, the count of retired instructions to wait for. A unit retires in order, so the last one counts."""
 
 
 @dataclass
-class _Use:
-    region: Region
-    writers: list[int]
-    readers: list[int] = field(default_factory=list)
+class _Piece:
+    """Bytes with the same history: who wrote them last, and who read them since."""
+
+    start: int
+    end: int
+    writers: Tickets
+    readers: Tickets = field(default_factory=dict)
+
+
+@dataclass
+class _Space:
+    """The written bytes of one memory, as pieces that do not overlap, by their start."""
+
+    starts: list[int] = field(default_factory=list)
+    pieces: list[_Piece] = field(default_factory=list)
+
+    def overlapping(self, start: int, end: int) -> tuple[int, int]:
+        """First and last index of the pieces that share a byte with a stretch."""
+        first = max(0, bisect_right(self.starts, start) - 1)
+        while first < len(self.pieces) and self.pieces[first].end <= start:
+            first += 1
+        last = first
+        while last < len(self.pieces) and self.pieces[last].start < end:
+            last += 1
+        return first, last
+
+    def replace(self, first: int, last: int, pieces: list[_Piece]) -> None:
+        """Put other pieces in the place of some."""
+        self.pieces[first:last] = pieces
+        self.starts[first:last] = [p.start for p in pieces]
 
 
 @dataclass
 class HazardTracker:
-    """The last writers and the readers since, of every region of every memory."""
+    """Keeps the history of every written byte of every memory."""
 
-    uses: dict[str, list[_Use]] = field(default_factory=dict)
+    spaces: dict[str, _Space] = field(default_factory=dict)
 
-    def read(self, region: Region, instruction: int) -> set[int]:
+    def read(self, region: Region, unit: int, ticket: int) -> Tickets:
         """Enter a read; returns the writers that it must wait for."""
-        waits: set[int] = set()
-        for use in self.uses.setdefault(region.space, []):
-            if use.region.overlaps(region):
-                waits.update(use.writers)
-                use.readers.append(instruction)
+        space = self.spaces.setdefault(region.space, _Space())
+        first, last = space.overlapping(region.start, region.start + region.size)
+        waits: Tickets = {}
+        for piece in space.pieces[first:last]:
+            latest(waits, piece.writers)
+            piece.readers[unit] = ticket
         return waits
 
-    def write(self, region: Region, instruction: int) -> set[int]:
+    def write(self, region: Region, unit: int, ticket: int) -> Tickets:
         """Enter a write; returns the readers and writers that it must wait for.
 
-        A region that the write covers altogether is forgotten; one that it covers in part stays, so
-        that later readers of the rest still find its writers.
+        Of a piece that the write covers in part, the rest keeps its history.
         """
-        waits: set[int] = set()
-        kept = []
-        for use in self.uses.setdefault(region.space, []):
-            if use.region.overlaps(region):
-                waits.update(use.writers, use.readers)
-                inside = (
-                    region.start <= use.region.start
-                    and use.region.start + use.region.size <= region.start + region.size
-                )
-                if inside:
-                    continue
-            kept.append(use)
-        kept.append(_Use(region, [instruction]))
-        self.uses[region.space] = kept
+        space = self.spaces.setdefault(region.space, _Space())
+        start, end = region.start, region.start + region.size
+        first, last = space.overlapping(start, end)
+        waits: Tickets = {}
+        kept = [_Piece(start, end, {unit: ticket})]
+        for piece in space.pieces[first:last]:
+            latest(waits, piece.writers)
+            latest(waits, piece.readers)
+            if piece.start < start:
+                kept.insert(0, _Piece(piece.start, start, dict(piece.writers), dict(piece.readers)))
+            if piece.end > end:
+                kept.append(_Piece(end, piece.end, dict(piece.writers), dict(piece.readers)))
+        space.replace(first, last, kept)
         return waits
+
+
+def latest(into: Tickets, more: Tickets) -> None:
+    """Join tickets: of each unit, the last."""
+    for unit, ticket in more.items():
+        if into.get(unit, 0) < ticket:
+            into[unit] = ticket

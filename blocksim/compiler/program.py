@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from blocksim.compiler.hazards import HazardTracker, Region
+from blocksim.compiler.hazards import HazardTracker, Region, Tickets, latest
 from blocksim.trace.isa import INSTRUCTION, UNIT_OF, Flag, Opcode, Program, Unit
 
 Field = int | tuple[int, int]
@@ -27,7 +27,6 @@ class ProgramWriter:
     records: list[dict[str, object]] = field(default_factory=list)
     tracker: HazardTracker = field(default_factory=HazardTracker)
     retired: list[int] = field(default_factory=lambda: [0] * len(Unit))
-    tickets: list[tuple[Unit, int]] = field(default_factory=list)
 
     def emit(
         self,
@@ -39,18 +38,17 @@ class ProgramWriter:
         **fields: Field,
     ) -> None:
         """Append one instruction; `fields` are those of `isa.INSTRUCTION`."""
-        index, unit = len(self.records), UNIT_OF[opcode]
-        waits: set[int] = set()
-        for region in reads:
-            waits |= self.tracker.read(region, index)
-        for region in writes:
-            waits |= self.tracker.write(region, index)
-        tickets = [0] * len(Unit)
-        for other in waits - {index}:
-            other_unit, ticket = self.tickets[other]
-            tickets[other_unit] = max(tickets[other_unit], ticket)
+        unit = UNIT_OF[opcode]
         self.retired[unit] += 1
-        self.tickets.append((unit, self.retired[unit]))
+        ticket = self.retired[unit]
+        waits: Tickets = {}
+        for region in reads:
+            latest(waits, self.tracker.read(region, unit, ticket))
+        for region in writes:
+            latest(waits, self.tracker.write(region, unit, ticket))
+        tickets = [0] * len(Unit)
+        for other, count in waits.items():
+            tickets[other] = min(count, ticket - 1) if other == unit else count
         record = {"opcode": opcode, "unit": unit, "flags": flags, "op_id": self.op_id}
         self.records.append({**record, **fields, "wait": tickets})
 

@@ -58,9 +58,11 @@ def _even(length: int, size: int) -> Spans:
 
 
 def _common(starts: Sequence[Index], length: int) -> Index:
-    """Where the blocks of every stored form of an output start, within the first group."""
-    together = reduce(np.intersect1d, starts)
-    return np.asarray(together[together < length])
+    """Where an output may be cut within its first group: at the starts of every form's blocks.
+
+    Forms with static exponents are not among `starts`: nothing of a block has to be waited for.
+    """
+    return np.asarray(reduce(np.intersect1d, starts, np.arange(length)))
 
 
 def limits(machine: Machine, a_bits: int, w_bits: int) -> tuple[int, int]:
@@ -94,8 +96,9 @@ def tile_matmul(
     """
     rows, columns = limits(machine, *widths)
     rows = min(rows, at_most or rows)
-    bands = _cut(m, _common([s.row_starts for s in stored], m), rows, rows)
-    tiles = _cut(n, _common([s.column_starts for s in stored], n), columns, columns)
+    searched = [s for s in stored if s.static is None]
+    bands = _cut(m, _common([s.row_starts for s in searched], m), rows, rows)
+    tiles = _cut(n, _common([s.column_starts for s in searched], n), columns, columns)
     if bands is None or tiles is None:
         return Tiling(_even(m, rows), tiles or _even(n, columns), True)
     return Tiling(bands, tiles, False)
@@ -108,7 +111,7 @@ def tile_vector(
     out = stored[0]
     fit = machine.vector.buffer_kib * 1024 // 2 // (out.columns * wide_bytes)
     fit = min(fit, at_most or fit)
-    starts = _common([s.row_starts for s in stored], out.rows)
+    starts = _common([s.row_starts for s in stored if s.static is None], out.rows)
     bands = _cut(out.rows, starts, fit, PIPELINE_ROWS) if fit else None
     tiles = ((0, out.columns),)
     if bands is None:
