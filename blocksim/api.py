@@ -41,7 +41,7 @@ class Experiment:
     labels : int array, shape (N,), optional
         Right classes, for accuracy.
     bind : dict of str to int, optional
-        Sizes of free dimensions other than the batch.
+        Sizes of free dimensions other than the batch; else they are those of the inputs.
     threads : int, optional
         Threads for execution; all cores by default. The bits do not depend on it.
     progress : bool
@@ -49,7 +49,7 @@ class Experiment:
     inputs_name, labels_name : object
         Their files, for messages.
     weights : str or path, optional
-        What fills a skeleton: a safetensors or ONNX file, or ``random[:SEED]``.
+        What fills a skeleton: a safetensors or ONNX file, or ``generator[:SEED]``.
     calibration : dict of str to array, optional
         Samples other than `inputs`, for plans and machines with static scales or exponents.
 
@@ -75,7 +75,9 @@ class Experiment:
         if threads is not None and threads < 1:
             raise BlocksimError("command line", "--threads", threads, "give 1 or more")
         source = None if weights is None else weight_source(weights)
-        self.graph = import_onnx(model, dict(bind or {}), source)
+        given = inputs if isinstance(inputs, Mapping) else {"": inputs}
+        shapes = {name: np.shape(array) for name, array in given.items()}
+        self.graph = import_onnx(model, dict(bind or {}), source, shapes)
         self._calibration = calibration
         self.constants = ConstantCache()
         if not isinstance(inputs, Mapping):

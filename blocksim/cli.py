@@ -44,7 +44,7 @@ WeightBlockOption = Annotated[str | None, typer.Option(help="Block shape of weig
 ActBlockOption = Annotated[str | None, typer.Option(help="Block shape of activations alone.")]
 BindOption = Annotated[list[str] | None, typer.Option(help="Size of a free dimension, such as seq=128.")]
 WeightsOption = Annotated[
-    str | None, typer.Option(help="Fills a skeleton: a .safetensors or .onnx file, or random[:SEED].")
+    str | None, typer.Option(help="Fills a skeleton: a .safetensors or .onnx file, or generator[:SEED].")
 ]
 CalibrationOption = Annotated[
     Path | None, typer.Option(help="Samples, .npz or .npy, for static scales and exponents.")

@@ -39,7 +39,7 @@ def tiny(inputs: Inputs, name: str = "bert_tiny", calibrated: bool = True) -> Ex
         TRACES / f"{name}.onnx",
         known,
         bind={"seq": tokens},
-        weights="random",
+        weights="generator",
         threads=1,
         calibration={k: samples[k] for k in known} if calibrated else None,
     )
@@ -109,7 +109,7 @@ HOST_OPS = ("attention_mask.encode",)
 def minilm(export: str, inputs: Inputs) -> Experiment:
     tokens = inputs["input_ids"].shape[1]
     path = TRACES / "minilm" / f"{export}.onnx"
-    return Experiment(path, inputs, bind={"seq": tokens}, weights="random:3", threads=2)
+    return Experiment(path, inputs, bind={"seq": tokens}, weights="generator:3", threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_other_encoders(name: str, host: dict[str, tuple[str, ...] | None]) -> N
 @pytest.mark.parametrize("name", ["vit_tiny", "deit_tiny"])
 def test_vision_transformers_with_class_tokens(name: str) -> None:
     images = np.random.default_rng(2).normal(size=(3, 3, 32, 32)).astype(np.float32)
-    experiment = Experiment(TRACES / f"{name}.onnx", {"pixel_values": images}, weights="random", threads=1)
+    experiment = Experiment(TRACES / f"{name}.onnx", {"pixel_values": images}, weights="generator", threads=1)
     assert experiment.graph.host_macs == 0
     assert {t for op in experiment.graph.operators if isinstance(op, Host) for t in op.op_types} <= {
         "Slice", "Reshape", "Transpose", "Pad", "Gather",
@@ -275,7 +275,7 @@ def test_no_block_size_is_refused(
 def test_the_ratio_of_bert_base() -> None:
     """int4 weights, int8 biases, one 8-bit exponent per 64 of them: 7.988, from the packed sections."""
     trace = bs.compile_model(
-        TRACES / "bert_base.onnx", precision="bct-w4a8", block="64x64", bind={"seq": 16}, weights="random"
+        TRACES / "bert_base.onnx", precision="bct-w4a8", block="64x64", bind={"seq": 16}, weights="generator"
     )
     linear = [c for c in trace.manifest.constants.values() if c.role in ("weight", "bias")]
     elements = sum(c.rows * c.columns for c in linear)

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from blocksim import Experiment
 from blocksim.errors import BlocksimError
 from blocksim.graph.unfuse import RULES, unfuse
 
@@ -794,3 +795,33 @@ def test_encoder_fused_by_a_session(tmp_path: Path) -> None:
     want = run(model, feeds)
     weights = weights_as_inputs(model)
     close(run(apart(model), {**feeds, **weights})[0], want[0])
+
+
+@pytest.mark.parametrize("fusing", [True, False])
+def test_a_fused_encoder_runs_on_the_datapath(tmp_path: Path, fusing: bool) -> None:
+    """What onnxruntime fused is imported as what it was: nothing is left to the host."""
+    model = Encoder().model()
+    path = tmp_path / "encoder.onnx"
+    if fusing:
+        optimizer = pytest.importorskip("onnxruntime.transformers.optimizer")
+        onnx.save(model, str(path))
+        made = optimizer.optimize_model(str(path), "bert", num_heads=HEADS, hidden_size=ENCODER, opt_level=0)
+        made.save_model_to_file(str(path))
+        assert {"Attention", "SkipLayerNormalization"} <= {n.op_type for n in onnx.load(path).graph.node}
+    else:
+        onnx.save(model, str(path))
+    experiment = Experiment(path, padded_batch(holes=not fusing), threads=1)
+    kinds = [type(op).__name__ for op in experiment.graph.operators]
+    assert {k: kinds.count(k) for k in ("Host", "Gather", "Softmax", "Lut", "Norm", "Matmul")} == {
+        "Host": 0,
+        "Gather": 3,
+        "Softmax": LAYERS,
+        "Lut": LAYERS,
+        "Norm": 2 * LAYERS + 1,
+        "Matmul": 8 * LAYERS,
+    }
+    (error,) = experiment.run("bct-int8", "8x8").data.outputs.values()
+    assert error.cosine is not None and error.cosine > 0.995
+    if fusing:  # it counts the tokens of a mask
+        with pytest.raises(BlocksimError, match="pad at the end"):
+            Experiment(path, padded_batch(holes=True), threads=1).run("bct-int8", "8x8")

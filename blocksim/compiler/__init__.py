@@ -107,6 +107,7 @@ def compile_graph(
         peak_activation_bytes=emitter.activations.peak,
         lost_constants=store.lost,
         padding=graph.padding,
+        holes=graph.holes,
     )
     return Trace(manifest, program, dict(store.sections))
 

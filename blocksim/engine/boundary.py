@@ -77,6 +77,23 @@ def check_inputs(
     return checked
 
 
+def check_samples(
+    manifest: Manifest, inputs: Mapping[str, NDArray[Any]], where: object
+) -> dict[str, NDArray[Any]]:
+    """Inputs as of `check_inputs`; a mask that the model counts must have no holes."""
+    checked = check_inputs(manifest.inputs, inputs, where)
+    if manifest.padding and not manifest.holes:
+        there = checked[manifest.padding] != 0
+        if (there[:, 1:] & ~there[:, :-1]).any():
+            raise BlocksimError(
+                where,
+                manifest.padding,
+                "a token after an absent one",
+                "this model counts tokens; pad at the end",
+            )
+    return checked
+
+
 def _tail(shape: Sequence[int]) -> str:
     return ", ".join(str(s) for s in shape[1:])
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blocksim.engine.boundary import Stored, check_inputs, decode_outputs
+from blocksim.engine.boundary import Stored, check_samples, decode_outputs
 from blocksim.engine.workspace import COUNTS, Linked, Workspace, stored
 from blocksim.errors import BlocksimError
 
@@ -82,7 +82,7 @@ def execute(
             raise BlocksimError("probe", "tensor", name, f"the model has {close}, ...")
     if threads < 1:
         raise BlocksimError("execute", "threads", threads, "give 1 or more")
-    checked = check_inputs(manifest.inputs, inputs, "inputs")
+    checked = check_samples(manifest, inputs, "inputs")
     total = len(next(iter(checked.values())))
     wanted = [*dict.fromkeys([*(o.tensor for o in manifest.outputs), *probe])]
     chunk = max(1, min(CHUNK, -(-total // threads)))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from blocksim.engine.boundary import (
     HostSession,
     Stored,
-    check_inputs,
+    check_samples,
     decode_outputs,
     decode_tensor,
     encode_tensor,
@@ -66,7 +66,7 @@ def interpret(trace: Trace, inputs: Mapping[str, NDArray[Any]]) -> Interpretatio
     -------
     Interpretation
     """
-    checked = check_inputs(trace.manifest.inputs, inputs, "inputs")
+    checked = check_samples(trace.manifest, inputs, "inputs")
     run = _Run(trace, {name: array[:1] for name, array in checked.items()})
     for record in trace.program:
         run.step(record)

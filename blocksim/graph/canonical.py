@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,11 @@ def read(path: Path) -> onnx.ModelProto:
 
 
 def canonicalise(
-    model: onnx.ModelProto, path: Path, bind: dict[str, int], source: WeightSource | None = None
+    model: onnx.ModelProto,
+    path: Path,
+    bind: dict[str, int],
+    source: WeightSource | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Canonical:
     """Bring a model to canonical form.
 
@@ -104,6 +109,8 @@ def canonicalise(
         Sizes of free dimensions other than the batch.
     source : WeightSource, optional
         Fills a skeleton: inputs that are weights.
+    shapes : dict of str to tuple, optional
+        Shapes of the arrays at hand: they bind what `bind` does not.
 
     Raises
     ------
@@ -120,7 +127,7 @@ def canonicalise(
         for value in model.graph.input
         if value.name not in weights
     )
-    inputs, free = _bind(model, path, bind, set(weights))
+    inputs, free = _bind(model, path, bind, set(weights), shapes or {})
     # the first pass makes shapes known, so that fused operators can be taken apart; the second folds on
     known = _optimise(model, path, free)
     unfuse(known, path)
@@ -147,7 +154,7 @@ def _fill(model: onnx.ModelProto, path: Path, source: WeightSource | None) -> di
             model.graph.input.remove(value)
         elif value.name.endswith((".weight", ".bias", "_embeddings", "_token")):
             where, what = (path, "no weights") if source is None else (source.where, "missing")
-            remedy = "this is a skeleton; give --weights FILE.safetensors, MODEL.onnx or random"
+            remedy = "this is a skeleton; give --weights FILE.safetensors, MODEL.onnx or generator"
             raise BlocksimError(where, value.name, what, remedy if source is None else f"{path} needs it")
     return filled
 
@@ -209,7 +216,11 @@ def _slice_weights(model: onnx.ModelProto, weights: dict[str, NDArray[np.float32
 
 
 def _bind(
-    model: onnx.ModelProto, path: Path, bind: dict[str, int], weights: set[str]
+    model: onnx.ModelProto,
+    path: Path,
+    bind: dict[str, int],
+    weights: set[str],
+    shapes: Mapping[str, tuple[int, ...]],
 ) -> tuple[dict[str, tuple[tuple[int, ...], int]], dict[str, int]]:
     """Real inputs of one sample, and a size for every named free dimension."""
     free: dict[str, int] = {}
@@ -217,6 +228,7 @@ def _bind(
     real = [i for i in model.graph.input if i.name not in weights]
     for value in real:
         shape = []
+        given = shapes.get(value.name, shapes.get("", ()) if len(real) == 1 else ())
         kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
         if kind in ("FLOAT16", "BFLOAT16", "DOUBLE"):
             raise BlocksimError(
@@ -231,6 +243,10 @@ def _bind(
                 size = 1
             elif dim.dim_param in bind:
                 size = bind[dim.dim_param]
+            elif dim.dim_param in free:
+                size = free[dim.dim_param]
+            elif axis < len(given):
+                size = given[axis]
             else:
                 name = dim.dim_param
                 raise BlocksimError(path, value.name, f"dimension {name} is free", f"give --bind {name}=SIZE")

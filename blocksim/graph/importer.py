@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from blocksim.graph.weights import WeightSource
 
 
 def import_onnx(
-    path: Path | str, bind: dict[str, int] | None = None, weights: WeightSource | None = None
+    path: Path | str,
+    bind: dict[str, int] | None = None,
+    weights: WeightSource | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Graph:
     """Read an ONNX model as a typed graph of one sample.
 
@@ -31,6 +35,8 @@ def import_onnx(
         Sizes of free dimensions other than the batch.
     weights : WeightSource, optional
         What fills a skeleton.
+    shapes : dict of str to tuple, optional
+        Shapes of the inputs at hand: they bind what `bind` does not.
 
     Returns
     -------
@@ -42,7 +48,7 @@ def import_onnx(
         If the file cannot be used; the message names the field and what would be right.
     """
     path = Path(path)
-    return build(canonicalise(read(path), path, bind or {}, weights), path)
+    return build(canonicalise(read(path), path, bind or {}, weights, shapes), path)
 
 
 def build(canonical: Canonical, path: Path) -> Graph:
@@ -85,6 +91,7 @@ def build(canonical: Canonical, path: Path) -> Graph:
         weights=canonical.weights,
         free_batch=canonical.free_batch,
         padding=state.padding,
+        holes=state.holes,
         filled=canonical.filled,
     )
 

@@ -255,6 +255,8 @@ class Graph:
         Whether the file leaves the batch free, so that samples can be given together.
     padding : str
         The input that says which tokens are there; empty where all are.
+    holes : bool
+        Whether tokens may be absent before others that are there.
     filled : dict of str to float32 array
         What a weight source put into the file's inputs.
     """
@@ -269,6 +271,7 @@ class Graph:
     weights: dict[str, Matrix] = field(repr=False)
     free_batch: bool
     padding: str = ""
+    holes: bool = True
     filled: dict[str, Matrix] = field(default_factory=dict, repr=False)
 
     def matmuls(self) -> Iterator[Matmul]:

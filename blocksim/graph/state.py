@@ -73,6 +73,8 @@ class State:
         Of the canonical model.
     padding : str
         The input that says which tokens are there; empty where there is none.
+    holes : bool
+        Whether tokens may be absent before others that are there.
     """
 
     path: Path
@@ -91,6 +93,7 @@ class State:
     outputs: set[str] = field(default_factory=set)
     opset: int = 18
     padding: str = ""
+    holes: bool = True
 
     def chain(self, name: str) -> list[onnx.NodeProto]:
         """The pending nodes that a value needs, in an order in which they can run."""

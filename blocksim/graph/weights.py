@@ -107,7 +107,7 @@ class OnnxSource:
 
 
 @dataclass(frozen=True)
-class RandomSource:
+class GeneratorSource:
     """Weights made up, for shapes without a trained model: the same for the same seed and name.
 
     Matrices are normal with the deviation ``1/sqrt(fan in)``, norm weights are near 1, biases near 0.
@@ -118,7 +118,7 @@ class RandomSource:
     @property
     def where(self) -> str:
         """What the user typed."""
-        return f"random:{self.seed}"
+        return f"generator:{self.seed}"
 
     def has(self, name: str) -> bool:
         """Whether the name is that of a parameter: it has a path."""
@@ -145,7 +145,7 @@ def _checked(where: str, name: str, array: NDArray[np.floating], shape: tuple[in
 
 
 def weight_source(text: str | Path) -> WeightSource:
-    """A weight source as the user names it: a safetensors or ONNX file, or ``random[:SEED]``.
+    """A weight source as the user names it: a safetensors or ONNX file, or ``generator[:SEED]``.
 
     Raises
     ------
@@ -153,9 +153,9 @@ def weight_source(text: str | Path) -> WeightSource:
         If it is none of these.
     """
     kind, _, seed = str(text).partition(":")
-    if kind == "random" and (not seed or seed.isdigit()):
-        return RandomSource(int(seed or 0))
+    if kind == "generator" and (not seed or seed.isdigit()):
+        return GeneratorSource(int(seed or 0))
     path = Path(text)
     if not path.is_file():
-        raise BlocksimError(path, "--weights", "missing", "give a .safetensors or .onnx file, or random")
+        raise BlocksimError(path, "--weights", "missing", "give a .safetensors or .onnx file, or generator")
     return OnnxSource(path) if path.suffix == ".onnx" else SafetensorsSource(path)

@@ -271,3 +271,4 @@ class Manifest(Spec):
     peak_activation_bytes: int
     lost_constants: int
     padding: str = ""
+    holes: bool = True

@@ -34,8 +34,9 @@ def softmax(state: State, node: onnx.NodeProto) -> bool:
                 kinds,
                 "what is added to its scores must be a mask of keys",
             )
-        padding, constant = mask
+        padding, constant = mask.padding, mask.constant
         set_padding(state, padding)
+        state.holes = state.holes and mask.holes
     scores = replace(found, deferred=(), base="")
     if scores.factor != 1.0:
         take_factor(state, value, scores)

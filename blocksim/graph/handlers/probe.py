@@ -7,6 +7,7 @@ is the same, and shows in what they do to zeros and ones.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,34 +67,51 @@ class Probe:
         """Inputs that may say which tokens are there; an empty name where there is none at all."""
         return [name for name in self.roots if len(self.specs[name][0]) == 2] or [""]
 
-    def masks(self, padding: str) -> Iterator[NDArray[np.bool_]]:
-        """All tokens, then some of them, the first one always."""
+    def masks(self, padding: str, holes: bool = True) -> Iterator[NDArray[np.bool_]]:
+        """All tokens, then some of them, the first one always; without holes, the first few."""
         shape = self.specs[padding][0] if padding else (1, 1)
         yield np.ones(shape, np.bool_)
         rng = np.random.default_rng(SEED)
         for _ in range(PROBES if padding else 0):
-            mask = rng.random(shape) < 0.5
+            mask = (
+                rng.random(shape) < 0.5
+                if holes
+                else np.arange(shape[1])[None] < rng.integers(1, shape[1] + 1)
+            )
             mask[:, 0] = True
             yield mask
 
 
-def mask_of(state: State, found: View, value: str) -> tuple[str, NDArray[np.bool_] | None] | None:
-    """The mask that deferred nodes put on scores, (..., queries, keys).
+@dataclass(frozen=True)
+class Mask:
+    """What masks scores, (..., queries, keys).
 
-    Returns
-    -------
+    Attributes
+    ----------
     padding : str
         The input that says which keys are there; empty where none does.
     constant : bool array, shape (queries, keys), or None
-        Keys that every sample masks, such as those of a causal mask.
-
-    None where the nodes are no mask.
+        Keys that every sample takes, where it does not take all, as under a causal mask.
+    holes : bool
+        Whether the input may leave out keys before others; else it is counted, as lengths are.
     """
+
+    padding: str
+    constant: NDArray[np.bool_] | None
+    holes: bool
+
+
+def mask_of(state: State, found: View, value: str) -> Mask | None:
+    """The mask that deferred nodes put on scores; None where they are none."""
     probe = Probe(state, found, value)
+    return _mask_of(probe, found, True) or _mask_of(probe, found, False)
+
+
+def _mask_of(probe: Probe, found: View, holes: bool) -> Mask | None:
     zeros = np.zeros(found.shape, np.float32)
     for padding in probe.candidates():
         allowed: NDArray[np.bool_] | None = None
-        for mask in probe.masks(padding):
+        for mask in probe.masks(padding, holes):
             result = probe.run(zeros, padding, mask)
             kept = result > LOWEST
             if np.abs(result[kept]).max(initial=0) > 1e-3:
@@ -109,7 +127,7 @@ def mask_of(state: State, found: View, value: str) -> tuple[str, NDArray[np.bool
                 break
         else:
             assert allowed is not None
-            return padding, None if allowed.all() else allowed
+            return Mask(padding, None if allowed.all() else allowed, holes)
     return None
 
 
