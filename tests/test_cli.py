@@ -121,7 +121,7 @@ def test_compile_and_show(cli: Cli, tiny_path: Path, tmp_path: Path) -> None:
     shown = cli("trace", "show", "m.trace")
     trace = Trace.open(tmp_path / "m.trace")
     assert len(shown.stdout.splitlines()) == len(trace.program) + 2
-    assert "MATMUL  encoder.0.ffn1" in shown.stdout
+    assert "MATMUL   encoder.0.ffn1" in shown.stdout
     manifest = json.loads(cli("trace", "show", "m.trace", "--manifest").stdout)
     assert manifest["machine"]["name"] == "bct64"
     refused(cli("compile", tiny_path, "-o", "m.trace"), "m.trace", "exists", "--force")
@@ -253,10 +253,45 @@ def test_dimensions(cli: Cli, inputs: Path, tmp_path: Path) -> None:
     b = Builder()
     b.linear("tokens", "layer", WIDTH_IN, 3)
     b.save(tmp_path / "m.onnx", "layer_out", ["batch", "seq", 3], {"tokens": ["batch", "seq", WIDTH_IN]})
-    refused(cli(*run_words("m.onnx", inputs)), "m.onnx", "tokens", "seq", "--bind seq=SIZE")
+    refused(cli("compile", "m.onnx", "-o", "m.trace"), "m.onnx", "tokens", "seq", "--bind seq=SIZE")
+    assert cli(*run_words("m.onnx", inputs, "--no-html", "--force")).returncode == 0  # bound from the inputs
     refused(cli(*run_words("m.onnx", inputs, "--bind", "sek=10", "--bind", "seq=10")), "sek", "seq")
     refused(cli(*run_words("m.onnx", inputs, "--bind", "seq")), "--bind", "seq=128")
-    assert cli(*run_words("m.onnx", inputs, "--bind", "seq=10", "--no-html")).returncode == 0
+    assert cli(*run_words("m.onnx", inputs, "--bind", "seq=10", "--no-html", "--force")).returncode == 0
+    refused(cli(*run_words("m.onnx", inputs, "--bind", "seq=9", "--force")), "tokens", "(3, 10, 12)", "(N, 9")
+
+
+SKELETON = Path(__file__).parents[1] / "traces" / "bert_tiny.onnx"
+
+
+def test_skeletons(cli: Cli, tmp_path: Path) -> None:
+    """Weights by name, calibration, a listing with windows, spilled sums and operand forms."""
+    ids = np.arange(20).reshape(2, 10)
+    same = {"attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    np.savez(tmp_path / "ids.npz", input_ids=ids, **same)
+    np.savez(tmp_path / "far.npz", input_ids=ids + 1000, **same)
+    run = ["run", SKELETON, "--inputs", "ids.npz", "--out", "out", "--no-html", "--force"]
+    refused(cli(*run), "bert_tiny.onnx", "word_embeddings.weight", "skeleton", "--weights")
+    refused(cli(*run, "--weights", "none.safetensors"), "none.safetensors", "--weights", "missing")
+    (tmp_path / "bad.safetensors").write_bytes(b"not a file of tensors")
+    refused(cli(*run, "--weights", "bad.safetensors"), "bad.safetensors", "not a whole safetensors")
+    given = [*run, "--weights", "generator:7"]
+    assert cli(*given).returncode == 0
+    refused(cli(*given, "--precision", "layerwise-lin8"), "--calibration", "missing", "samples")
+    assert cli(*given, "--precision", "layerwise-lin8", "--calibration", "ids.npz").returncode == 0
+    given[3] = "far.npz"
+    refused(cli(*given), "embeddings.word_embeddings", "1000", "0 to 299")
+    compiled = ["compile", SKELETON, "--bind", "seq=10", "--weights", "generator", "-o", "m.trace"]
+    assert cli(*compiled, "--machine", "edge16", "--block", "tensor").returncode == 0
+    shown = cli("trace", "show", "m.trace").stdout
+    assert "spilled operand form" in shown
+    assert "GATHER   embeddings.word_embeddings" in shown
+
+
+def test_fetch_and_evaluate_refuse(cli: Cli) -> None:
+    refused(cli("fetch", "maxilm"), "fetch", "name", "maxilm", "minilm")
+    refused(cli("evaluate", "nowhere", "--out", "scores"), "nowhere", "model.safetensors", "blocksim fetch")
+    refused(cli("evaluate", "nowhere", "--out", "scores", "--snippets", "0"), "--snippets", "0")
 
 
 def test_strict_refuses_products_on_the_host(cli: Cli, tmp_path: Path) -> None:

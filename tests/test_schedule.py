@@ -60,7 +60,7 @@ def test_no_two_instructions_touch_a_byte_at_once(
 def regions(trace: Trace, r: np.void) -> list[tuple[str, int, int, bool]]:
     """What an instruction reads and writes, codes alone: memory, first, last, whether it is written."""
     m, op = trace.manifest, trace.manifest.operators[r["op_id"]]
-    opcode, flags = Opcode(r["opcode"]), Flag(r["flags"])
+    opcode, flags = Opcode(r["opcode"]), Flag(int(r["flags"]))
     if opcode in (Opcode.LOAD, Opcode.STORE):
         sram = "weights" if flags & Flag.TO_WEIGHTS else "tables" if flags & Flag.TO_TABLES else "activations"
         ends = ("dram", sram) if opcode is Opcode.LOAD else (sram, "dram")

@@ -126,7 +126,7 @@ class CostModel:
         """Actions of one instruction by part: the unit's own, and the bytes that it reads and writes."""
         opcode = Opcode(record["opcode"])
         op = self.manifest.operators[record["op_id"]]
-        flags = Flag(record["flags"])
+        flags = Flag(int(record["flags"]))
         counts: Actions = {}
         if opcode is Opcode.MATMUL:
             self._matmul(counts, op, record)
@@ -147,7 +147,7 @@ class CostModel:
             _add(counts, "wide", buffer, n * wide)
 
     def _transfer(self, counts: Actions, opcode: Opcode, record: Any) -> None:
-        size, flags = int(record["size"]), Flag(record["flags"])
+        size, flags = int(record["size"]), Flag(int(record["flags"]))
         runs = int(record["rows"]) if opcode is Opcode.GATHER else 1
         counts.update(dma.actions(self.machine.dma_config, size, runs))
         memory = "weights" if flags & Flag.TO_WEIGHTS else "activations"
@@ -164,7 +164,7 @@ class CostModel:
             _add(counts, "exponents", f"sram.{memory}.bytes", shared)
 
     def _requant(self, counts: Actions, op: OpSpec, record: Any) -> None:
-        flags, wide = Flag(record["flags"]), self.machine.wide_bits(op.kind)
+        flags, wide = Flag(int(record["flags"])), self.machine.wide_bits(op.kind)
         out, n = self.stored_form(op, flags), int(record["rows"]) * int(record["columns"])
         blocks = self._tile_blocks(out, op, record)
         static = out.static is not None
@@ -242,7 +242,7 @@ class CostModel:
             _add(counts, "exponents", "sram.weights.bytes", spanned(bias.row_index, column, columns))
             _add(counts, "align", f"shift:{bits}", rows * columns)
             _add(counts, "align", f"add:{bits}", rows * columns)
-        if Flag(record["flags"]) & Flag.SPILL:
+        if Flag(int(record["flags"])) & Flag.SPILL:
             _add(counts, "spill", "sram.activations.bytes", rows * columns * -(-bits // 8))
 
     def _tile_blocks(self, out: Blocks, op: OpSpec, record: Any) -> int:

@@ -49,7 +49,7 @@ class Footprints:
 
         A bank is a stretch of addresses. An operand that runs over several banks holds a port of each.
         """
-        opcode, flags = Opcode(record["opcode"]), Flag(record["flags"])
+        opcode, flags = Opcode(record["opcode"]), Flag(int(record["flags"]))
         op = self.manifest.operators[record["op_id"]]
         touched: set[int] = set()
         size = int(record["size"])
@@ -66,7 +66,7 @@ class Footprints:
         row, rows, group = int(r["row"]), int(r["rows"]), int(r["group"])
         tensors = self.manifest.tensors
         if opcode in (Opcode.REQUANT, Opcode.GATHER):
-            out = tensors[op.writes[1 if Flag(r["flags"]) & Flag.COPY else 0]]
+            out = tensors[op.writes[1 if Flag(int(r["flags"])) & Flag.COPY else 0]]
             first = group * op.out.row_step + row
             self._rows(touched, out, int(r["dst"]), r["dst_window"], first, rows)
             return

@@ -105,7 +105,7 @@ class _Run:
         self.handlers[Opcode(record["opcode"])](record, op)
 
     def _load(self, r: Any, _op: OpSpec) -> None:
-        flags, m = Flag(r["flags"]), self.machine
+        flags, m = Flag(int(r["flags"])), self.machine
         if flags & Flag.SPILL:
             return  # wide sums are kept by operator, whichever memory holds them
         target = (
@@ -115,7 +115,7 @@ class _Run:
         target[at : at + size] = m.dram[source : source + size]
 
     def _store(self, r: Any, _op: OpSpec) -> None:
-        if Flag(r["flags"]) & Flag.SPILL:
+        if Flag(int(r["flags"])) & Flag.SPILL:
             return
         at, source, size = int(r["dst"]), int(r["a"]), int(r["size"])
         self.machine.dram[at : at + size] = self.machine.activations[source : source + size]
@@ -125,7 +125,7 @@ class _Run:
 
     def _wide(self, r: Any, space: str, address: str) -> Wide:
         """The sums of one tile: by bank or buffer half, or by operator where they wait in memory."""
-        spilled = Flag(r["flags"]) & Flag.SPILL
+        spilled = Flag(int(r["flags"])) & Flag.SPILL
         key = ("spill", int(r["op_id"])) if spilled else (space, int(r[address]))
         return self.machine.wide.setdefault(key, {})
 
@@ -133,7 +133,7 @@ class _Run:
         """Write a row of sums; on their way to memory, spilled ones pass the search for a top."""
         space = "accumulator" if op.kind == "matmul" else "vector"
         wide = self._wide(r, space, "dst")
-        spilled = Flag(r["flags"]) & Flag.SPILL
+        spilled = Flag(int(r["flags"])) & Flag.SPILL
         for j, (total, e) in enumerate(zip(sums, exponents, strict=True)):
             wide[row, column + j] = (total, e)
             for name in op.writes if spilled else ():
@@ -210,7 +210,7 @@ class _Run:
             self._put(r, op, o_row + i, o_column, sums, es)
 
     def _requant(self, r: Any, op: OpSpec) -> None:
-        flags = Flag(r["flags"])
+        flags = Flag(int(r["flags"]))
         name = op.writes[1] if flags & Flag.COPY else op.writes[0]
         spec = self.manifest.tensors[name]
         wide = self._wide(r, "accumulator" if op.kind == "matmul" else "vector", "a")
