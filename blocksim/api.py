@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from blocksim import compiler
 from blocksim.compiler import ConstantCache
 from blocksim.compiler import precision as plans
-from blocksim.engine.boundary import check_inputs
+from blocksim.engine.boundary import check_inputs, looked_up
 from blocksim.errors import BlocksimError
 from blocksim.graph import Graph, import_onnx
+from blocksim.graph.ir import Gather
 from blocksim.graph.reference import Reference, peaks, refuse_mixed_batch
 from blocksim.graph.weights import weight_source
 from blocksim.measure.run import measure, measure_fp32
@@ -83,6 +84,9 @@ class Experiment:
         if not isinstance(inputs, Mapping):
             inputs = {self.graph.inputs[0].name: inputs}
         self.inputs = check_inputs(self.graph.inputs, inputs, inputs_name)
+        for op in self.graph.operators:
+            if isinstance(op, Gather):
+                looked_up(self.inputs[op.ids], len(self.graph.constants[op.table]), op.name, inputs_name)
         self.samples = len(next(iter(self.inputs.values())))
         if labels is not None:
             self._check_labels(labels, labels_name)

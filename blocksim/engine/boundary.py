@@ -114,7 +114,7 @@ def decode_tensor(spec: TensorSpec, stored: Stored) -> NDArray[np.float64]:
     return dequantise(*stored, spec.row_starts, spec.column_starts) * spec.scale
 
 
-def looked_up(ids: NDArray[np.integer], rows: int, where: str) -> NDArray[np.int64]:
+def looked_up(ids: NDArray[np.integer], rows: int, field: str, where: object = "inputs") -> NDArray[np.int64]:
     """The numbers of an input, each of which must be a row of a table.
 
     Raises
@@ -125,7 +125,7 @@ def looked_up(ids: NDArray[np.integer], rows: int, where: str) -> NDArray[np.int
     flat = np.asarray(ids, np.int64).reshape(-1)
     wrong = flat[(flat < 0) | (flat >= rows)]
     if len(wrong):
-        raise BlocksimError("inputs", where, wrong[0], f"its table has the rows 0 to {rows - 1}")
+        raise BlocksimError(where, field, wrong[0], f"its table has the rows 0 to {rows - 1}")
     return flat
 
 

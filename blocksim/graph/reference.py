@@ -86,7 +86,7 @@ class Reference:
         rows: list[list[Matrix]] = []
         for s in range(samples):
             feeds = {name: array[s : s + 1] for name, array in inputs.items()}
-            values = self._session.run(self._outputs, {**self._weights, **feeds})
+            values = self._run(self._outputs, feeds)
             outputs = zip(self._graph.outputs, values, strict=True)
             rows.append([self._present(o.tensor, o.axes, v, feeds) for o, v in outputs])
             if progress:
@@ -99,10 +99,17 @@ class Reference:
     def matrices(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Matrix]:
         """The tensors asked for, of one sample, as the datapath lays them out."""
         names = list(self._values)
-        values = self._session.run([self._values[n] for n in names], {**self._weights, **inputs})
+        values = self._run([self._values[n] for n in names], inputs)
         tensors = [self._graph.tensors[n] for n in names]
         present = [self._present(t.name, t.axes, v, inputs) for t, v in zip(tensors, values, strict=True)]
         return {t.name: t.to_matrix(v) for t, v in zip(tensors, present, strict=True)}
+
+    def _run(self, names: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Matrix]:
+        try:
+            return list(self._session.run(names, {**self._weights, **inputs}))
+        except Exception as error:  # onnxruntime raises classes of its own without a common base
+            reason = str(error).strip().splitlines()[0]
+            raise BlocksimError("inputs", "fp32 reference", "onnxruntime refuses them", reason) from None
 
     def _present(self, tensor: str, axes: Axes, value: Matrix, inputs: Mapping[str, NDArray[Any]]) -> Matrix:
         """A value with zeros in the rows of absent tokens, which the datapath does not compute."""
