@@ -47,13 +47,16 @@ def quantised(x: np.ndarray, spec: Blocks) -> np.ndarray:
 class Oracle:
     """Runs one sample at a time."""
 
-    def __init__(self, graph: Graph, trace: Trace) -> None:
+    def __init__(self, graph: Graph, trace: Trace, known: dict[str, np.ndarray] | None = None) -> None:
+        """`known` are constants that another length of the same plan quantised; new ones are entered."""
         self.graph, self.manifest = graph, trace.manifest
-        self.constants = {}
+        self.constants = {} if known is None else known
         for name, spec in trace.manifest.constants.items():
             if spec.role in ("table", "host", "mask", "multiplier"):
                 continue
             array = graph.constants[name]
+            if name in self.constants and self.constants[name].shape == (spec.rows, spec.columns):
+                continue
             matrix = array[:, None] if spec.role == "bias" else array.reshape(spec.rows, spec.columns)
             if spec.scales:  # a real scale for each line
                 scales = np.array(spec.scales)[:, None]

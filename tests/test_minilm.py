@@ -1,0 +1,81 @@
+"""MiniLM with its trained weights: needs what ``make models`` fetches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from oracle import Oracle
+
+import blocksim as bs
+from blocksim.zoo import texts
+from blocksim.zoo.minilm import MiniLM
+
+FOLDER = Path(__file__).parents[1] / ".models" / "minilm"
+DOCUMENTS = 8
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="MiniLM is not there; make models fetches it")
+
+
+@pytest.fixture(scope="module")
+def model() -> MiniLM:
+    return MiniLM(FOLDER, threads=2, snippets=60)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a.ravel() @ b.ravel() / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+@pytest.mark.parametrize(
+    ("plan", "block", "at_least"),
+    [
+        ("bct-int8", "128x128", 0.97),
+        ("bct-int8", "64x64", 0.985),
+        ("bct-int8", "32x32", 0.99),
+        ("bct-int8", "16x16", 0.995),
+        ("layerwise-lin8", None, 0.97),
+    ],
+)
+def test_lee_documents_as_the_oracle_has_them(
+    model: MiniLM, plan: str, block: str | None, at_least: float
+) -> None:
+    """Mean cosine to fp32 within 0.005 of the float64 emulation of the same plan."""
+    configured = model.configure(plan, block)
+    tokens = model.lee_tokens[:DOCUMENTS]
+    ours, reference = configured.embed(tokens), model.reference(tokens)
+    by_oracle = []
+    constants: dict[str, np.ndarray] = {}
+    for ids, wanted in zip(tokens, reference, strict=True):
+        oracle = Oracle(model.graph(len(ids)), configured.trace(len(ids)), constants)
+        inputs = {"input_ids": ids[None], "attention_mask": np.ones((1, len(ids)), np.int64)}
+        inputs["token_type_ids"] = np.zeros_like(inputs["input_ids"])
+        by_oracle.append(cosine(wanted, oracle.run(inputs)["sentence_embedding"]))
+    by_us = [cosine(r, o) for r, o in zip(reference, ours, strict=True)]
+    assert abs(np.mean(by_us) - np.mean(by_oracle)) <= 0.005
+    assert np.mean(by_us) >= at_least
+
+
+def test_correlations_with_human_ratings(model: MiniLM) -> None:
+    """fp32 as published for these texts, and int8 in blocks of 64x64 near it."""
+    reference, _ = texts.lee_correlations(model.lee_reference, model.lee.ratings)
+    ours, _ = texts.lee_correlations(
+        model.configure("bct-int8", "64x64").embed(model.lee_tokens), model.lee.ratings
+    )
+    assert reference == pytest.approx(0.656, abs=0.001)
+    assert abs(ours - reference) < 0.02
+
+
+def test_padding_changes_no_bit(model: MiniLM) -> None:
+    """Eight snippets of mixed lengths, alone and padded in one batch."""
+    configured = model.configure("bct-int8", "64x64")
+    tokens = model.test_tokens[:8]
+    alone = configured.embed(tokens)
+    longest = max(map(len, tokens)) + 2
+    mask = (np.arange(longest) < np.array([len(t) for t in tokens])[:, None]).astype(np.int64)
+    ids = np.zeros_like(mask)
+    for row, t in zip(ids, tokens, strict=True):
+        row[: len(t)] = t
+    batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    linked = bs.link(configured.trace(longest))
+    assert (bs.execute(linked, batch, threads=2).outputs["sentence_embedding"] == alone).all()
