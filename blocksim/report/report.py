@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from blocksim.errors import BlocksimError
-from blocksim.measure.figures import Layer, Measurement, ReportData
+from blocksim.measure.figures import Layer, Measurement, ReportData, Stalls
 from blocksim.report.html import page
 from blocksim.report.plots import Plots
 from blocksim.report.table import compare, plain
@@ -27,10 +27,14 @@ class Report(Measurement):
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """One row per operator, see `Layer` for the columns."""
-        return pd.DataFrame(
-            [layer.model_dump() for layer in self.data.layers], columns=list(Layer.model_fields)
-        )
+        """One row per operator, see `Layer` for the columns; a column for each cause of a stall."""
+        names = [name for name in Layer.model_fields if name != "stalls"]
+        causes = [f"stall_{cause}" for cause in Stalls.model_fields]
+        rows = [
+            [getattr(layer, n) for n in names] + list(layer.stalls.model_dump().values())
+            for layer in self.data.layers
+        ]
+        return pd.DataFrame(rows, columns=names + causes)
 
     @property
     def cycles(self) -> int | None:
