@@ -26,15 +26,15 @@ class OutputError(Entry):
     """Error of a graph output against fp32."""
 
     sqnr_db: float | None = Field(description="over all elements of all samples; null where it is exact")
-    max_abs_error: float
+    max_abs_error: float = Field(description="largest difference of any element of any sample")
     cosine: float | None = Field(description="mean over samples, flattened output")
 
 
 class Coverage(Entry):
     """What ran where, per sample."""
 
-    datapath_macs: int
-    host_macs: int
+    datapath_macs: int = Field(description="multiply-accumulates of the datapath's products")
+    host_macs: int = Field(description="multiply-accumulates in fp32 on the host")
     host_ops: tuple[str, ...] = Field(description="operators that ran in fp32 on the host")
 
 
@@ -53,7 +53,7 @@ class Saturation(Entry):
 class UnitUse(Entry):
     """Cycles of one unit, per sample."""
 
-    busy: int
+    busy: int = Field(description="cycles that its instructions keep it")
     stalls: dict[str, int] = Field(description="cycles free but waiting, by the unit waited for")
 
 
@@ -82,9 +82,9 @@ class Stalls(Entry):
 class Price(Entry):
     """What one part of the price of the block takes."""
 
-    cycles: int
-    pj: float
-    transistors: int
+    cycles: int = Field(description="cycles that this part of the price of the block takes")
+    pj: float = Field(description="energy that it takes")
+    transistors: int = Field(description="transistors that it takes")
     note: str = Field(description="which cycles, which energy and which transistors these are")
 
 
@@ -119,7 +119,7 @@ class Layer(Entry):
     stall: int = Field(description="cycles that its units were free but waited, the host included")
     array_cycles: int = Field(description="of the cycles, those of the array")
     stalls: Stalls
-    dram_bytes: int
+    dram_bytes: int = Field(description="on the bus, in whole bursts")
     energy_pj: float = Field(description="static energy apart")
     sqnr_db: float | None
     max_abs_error: float | None
@@ -141,13 +141,13 @@ class ReportData(Entry):
     costs: str
     precision: str
     formats: dict[str, str]
-    samples: int
+    samples: int = Field(description="how many were run")
     layer_samples: int = Field(description="samples over which the error per layer was measured")
     accuracy: float | None = Field(description="share of right labels, where labels were given")
     reference_accuracy: float | None = Field(description="the same for fp32")
     cycles: int | None = Field(description="per sample; null for fp32, which has values and no cycles")
     array_cycles: int | None = Field(description="cycles that the array is busy")
-    clock_ghz: float
+    clock_ghz: float = Field(description="cycles per ns")
     utilisation: float | None = Field(description="datapath MACs per multiplier and cycle")
     energy_pj: float | None = Field(description="per sample")
     tops: float | None = Field(description="2 operations per datapath MAC, over the time of one sample")
@@ -171,7 +171,7 @@ class ReportData(Entry):
     )
     area: dict[str, AreaEntry] = Field(description="transistors of the machine, part by part")
     actions: dict[str, EnergyFigure]
-    dram_bytes: int
+    dram_bytes: int = Field(description="on the bus, in whole bursts")
     dram_lower_bound_bytes: int | None = Field(
         description="every constant, looked-up row, output and exchange with the host moved once"
     )

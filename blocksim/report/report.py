@@ -10,10 +10,17 @@ import pandas as pd
 from pydantic import ValidationError
 
 from blocksim.errors import BlocksimError
+from blocksim.measure.derive import Derivation, derive
+from blocksim.measure.explain import explain_layer
 from blocksim.measure.figures import Layer, Measurement, ReportData, Stalls
+from blocksim.report.explain import figure_text, frame, layer_text, refuse_fp32, run_text
 from blocksim.report.html import page
 from blocksim.report.plots import Plots
 from blocksim.report.table import compare, plain
+from blocksim.trace.file import Trace
+
+TRACE = "model.trace"
+"""The trace beside ``report.json``: what every figure can be followed back to."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,17 +63,70 @@ class Report(Measurement):
         return self.data.model_dump_json(indent=2) + "\n"
 
     def save(self, folder: Path | str, html: bool = True) -> None:
-        """Write ``report.json``, ``layers.csv`` and ``report.html`` into a folder."""
+        """Write ``report.json``, ``layers.csv``, ``report.html`` and, where there is one, ``model.trace``."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(self.to_json())
         self.layers.to_csv(folder / "layers.csv", index=False)
+        if self.trace is not None:
+            self.trace.save(folder / TRACE)
         if html:
             (folder / "report.html").write_text(page([self]))
 
+    def explain(self, layer: str) -> pd.DataFrame:
+        """Where a layer's cycles, bytes and picojoules come from.
+
+        Parameters
+        ----------
+        layer : str
+            As in ``layers``.
+
+        Returns
+        -------
+        DataFrame
+            Rows with ``count x each = total``, see `blocksim.measure.explain.Row`. Those of the figure
+            ``cycles`` add up to the layer's cycles, those of ``energy`` to its energy (with `math.fsum`).
+
+        Raises
+        ------
+        BlocksimError
+            If there is no such layer, or the report has no trace.
+        """
+        return frame(explain_layer(self.data, self._needed_trace(), layer))
+
+    def explain_figure(self, name: str) -> Derivation:
+        """A figure's formula, inputs and source, such as those of ``tops_per_watt``.
+
+        Raises
+        ------
+        BlocksimError
+            If there is no such figure, or it needs the trace and the report has none.
+        """
+        return derive(self.data, self.trace, name)
+
+    def explanation(self, layer: str | None = None, figure: str | None = None) -> str:
+        """An explanation as text: of a layer, of a figure, or of the whole run.
+
+        Raises
+        ------
+        BlocksimError
+            If there is nothing of that name, or the report has no trace or is fp32's.
+        """
+        if figure is not None:
+            return figure_text(self.explain_figure(figure))
+        refuse_fp32(self.data, self.data.model)
+        if layer is not None:
+            return layer_text(explain_layer(self.data, self._needed_trace(), layer), self.data.costs)
+        return run_text(self.data)
+
+    def _needed_trace(self) -> Trace:
+        if self.trace is None:
+            raise BlocksimError("report", TRACE, "missing", "run the model again; it lies beside report.json")
+        return self.trace
+
     @classmethod
     def open(cls, path: Path | str) -> Report:
-        """Read ``report.json``, given itself or its folder.
+        """Read ``report.json``, given itself or its folder, and the trace that lies beside it.
 
         Raises
         ------
@@ -77,12 +137,14 @@ class Report(Measurement):
         path = path / "report.json" if path.is_dir() else path
         if not path.is_file():
             raise BlocksimError(path, "file", "missing", "give a folder that blocksim run wrote")
+        beside = path.parent / TRACE
         try:
-            return cls(ReportData.model_validate_json(path.read_text()))
+            data = ReportData.model_validate_json(path.read_text())
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or "file"
             raise BlocksimError(path, name, str(first["input"])[:40], first["msg"]) from None
+        return cls(data, trace=Trace.open(beside) if beside.is_file() else None)
 
     def __repr__(self) -> str:
         return plain([self])
