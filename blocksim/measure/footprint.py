@@ -20,17 +20,13 @@ class Footprint(BaseModel):
     )
     fp32_bits: int = Field(description="the same weights and biases in fp32")
     compression_ratio: float = Field(description="fp32_bits / (weight_bits + metadata_bits)")
-    fp32_everything_bits: int = Field(
-        description="weights, biases, norm parameters and embeddings in fp32"
-    )
+    fp32_everything_bits: int = Field(description="weights, biases, norm parameters and embeddings in fp32")
     everything_bits: int = Field(
         description="all packed constants but host models: also tables, masks and multipliers, which have "
         "no counterpart in fp32_everything_bits"
     )
     ratio_with_everything: float = Field(description="fp32_everything_bits / everything_bits")
-    ratio_with_padding: float = Field(
-        description="fp32_everything_bits / (everything_bits + padding_bits)"
-    )
+    ratio_with_padding: float = Field(description="fp32_everything_bits / (everything_bits + padding_bits)")
     norm_bits: int = Field(description="norm parameters, codes and exponents")
     embedding_bits: int = Field(description="added constants such as positions, codes and exponents")
     table_bits: int = Field(description="lookup tables")

@@ -49,17 +49,20 @@ FINEST = {
 Noise = NDArray[np.float64]
 """Noise power of each sample."""
 
-COLUMNS = ("mechanism", "how", "change", "sqnr_db", "max_abs_error", "cosine", "gain_db", "gain_se_db")
+COLUMNS = (
+    "mechanism", "how", "change", "against", "sqnr_db", "max_abs_error", "cosine", "gain_db", "gain_se_db",
+)  # fmt: skip
 """Columns of the result."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One run with one mechanism taken away, or the run to hold it against (``none``)."""
+    """One run with one mechanism taken away, and which one it is held against (``none``: as it is)."""
 
     mechanism: str
     how: str
     change: str
+    against: str = "none"
 
 
 def mechanisms(
@@ -86,8 +89,9 @@ def mechanisms(
     -------
     DataFrame
         A row per mechanism, and a row ``none`` for either way of telling. ``gain_db`` is the change of
-        the SQNR against the row ``none`` of the same ``how``, and ``gain_se_db`` its standard error over
-        samples (jackknife): a gain of less than about two of these says nothing.
+        the SQNR against another row of the same ``how``: ``none``, and for ``align`` the row
+        ``accumulate``, since more guard bits need a wider accumulator. ``gain_se_db`` is its standard error
+        over samples (jackknife): a gain of less than about two of these says nothing.
     """
     import pandas as pd
 
@@ -96,13 +100,14 @@ def mechanisms(
     name = trace.manifest.outputs[0].name
     exact = reference[name][:samples]
     rows: list[dict[str, object]] = []
-    base: dict[str, Noise] = {}
+    base: dict[tuple[str, str], Noise] = {}
     for variant, outputs in _runs(graph, trace, few, name):
         meter, noise = ErrorMeter(), []
         for r, v in zip(exact, outputs, strict=True):
             meter.add(r, v)
             noise.append(float(((np.asarray(r, np.float64) - v) ** 2).sum()))
-        gain, error = gain_of(base.setdefault(variant.how, np.array(noise)), np.array(noise))
+        base[variant.how, variant.mechanism] = np.array(noise)
+        gain, error = gain_of(base[variant.how, variant.against], np.array(noise))
         rows.append(
             {
                 **vars(variant),
@@ -137,16 +142,16 @@ def gain_of(base: Noise, noise: Noise) -> tuple[float | None, float | None]:
 def _runs(
     graph: Graph, trace: Trace, inputs: Mapping[str, NDArray[Any]], output: str
 ) -> list[tuple[Variant, NDArray[np.float32]]]:
-    """Every variant with its outputs; the ones to hold others against come first."""
+    """Every variant with its outputs, after the one that it is held against."""
     machine = trace.manifest.machine
     aligned, change = finer_aligner(trace)
     simulated = [
         (Variant("none", SIMULATION, "the trace as it is"), trace),
-        (Variant("align", SIMULATION, change), aligned),
         (
             Variant("accumulate", SIMULATION, f"accumulator of {ACCUMULATOR_BITS} bits"),
             on_machine(trace, changed(machine, accumulator={"bits": ACCUMULATOR_BITS})),
         ),
+        (Variant("align", SIMULATION, change, "accumulate"), aligned),
         (Variant("lut", SIMULATION, "finest tables: " + _said(FINEST)), finest_tables(trace)),
     ]
     emulated = [
