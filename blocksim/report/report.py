@@ -14,9 +14,9 @@ from blocksim.measure.derive import Derivation, derive
 from blocksim.measure.explain import explain_layer
 from blocksim.measure.figures import Layer, Measurement, ReportData, Stalls
 from blocksim.report.explain import figure_text, frame, layer_text, refuse_fp32, run_text
-from blocksim.report.html import page
+from blocksim.report.html import card, page
 from blocksim.report.plots import Plots
-from blocksim.report.table import compare, plain
+from blocksim.report.table import plain
 from blocksim.trace.file import Trace
 
 TRACE = "model.trace"
@@ -55,7 +55,7 @@ class Report(Measurement):
 
     @property
     def plot(self) -> Plots:
-        """Plots of this report: ``report.plot.error()``, ``cycles``, ``energy``, ``memory``, ``timeline``."""
+        """Plots of this report, such as ``report.plot.price()``; see `Plots` for all of them."""
         return Plots(self)
 
     def to_json(self) -> str:
@@ -150,4 +150,7 @@ class Report(Measurement):
         return plain([self])
 
     def _repr_html_(self) -> str:
-        return compare([self]).to_html()
+        return card(self)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
