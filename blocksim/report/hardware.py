@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blocksim.report.style import PALETTE, QUIET, legend, measured, new_figure
+from blocksim.report.style import PALETTE, QUIET, legend, measured, new_figure, whole_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,6 +188,7 @@ def stalls(reports: Sequence[Measurement]) -> Figure:
     names = [r.data.precision for r in shown]
     shares = [array_shares(r.data) for r in shown]
     _stack(axes, names, {c: [s[c] for s in shares] for c in STALL_COLOURS}, STALL_COLOURS)
+    whole_numbers(axes)
     axes.set_xlabel("cycles per sample")
     axes.set_title("What the array does with every cycle", loc="left")
     return figure

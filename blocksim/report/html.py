@@ -157,9 +157,9 @@ def card(report: Measurement) -> str:
         '<div style="color:inherit;font-variant-numeric:tabular-nums;overflow-x:auto">'
         f"<b>{escape(report.data.model)}</b> on <b>{escape(report.data.machine)}</b>, "
         f"{report.data.samples:,} samples"
-        f'<table style="border-collapse:collapse;margin:.4rem 0"><thead><tr>{head}</tr></thead>'
+        f'<table style="border-collapse:collapse;margin:.4rem 0;color:inherit"><thead><tr>{head}</tr></thead>'
         f"<tbody><tr>{body}</tr></tbody></table>"
-        f'<table style="border-collapse:collapse;margin:0"><tbody>{lines}</tbody></table></div>'
+        f'<table style="border-collapse:collapse;margin:0;color:inherit"><tbody>{lines}</tbody></table></div>'
     )
 
 
@@ -173,7 +173,7 @@ def key_figures(data: ReportData) -> list[tuple[str, str]]:
     return [
         ("rate", f"{data.tops:.3g} of {data.peak_tops:.3g} TOPS, {data.tops_per_watt:.3g} TOPS/W"),
         ("array", f"busy {data.array_cycles:,} of {data.cycles:,} cycles"),
-        ("lost by cause", _lost(data)),
+        ("lost, all units together", _lost(data)),
         ("price of the block", f"{price['align'].cycles:,} cycles of aligners, {share:.1%} of the energy"),
         ("DRAM", f"{data.dram_bytes:,} bytes, {data.dram_bytes / lower:.3g} times the fewest possible"),
         ("exponents", f"{data.metadata_traffic_share['dram']:.2%} of DRAM traffic"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from blocksim.errors import BlocksimError
 from blocksim.report import hardware
-from blocksim.report.style import PALETTE, QUIET, legend, new_figure
+from blocksim.report.style import PALETTE, QUIET, legend, new_figure, whole_numbers
 from blocksim.report.style import measured as in_cycles
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ def cycles(report: Measurement) -> Figure:
         axes.axvline(data.cycles, color=QUIET, lw=1, ls="--")
         axes.text(data.cycles, -0.75, f" {data.cycles:,} cycles", fontsize=8, ha="right")
     axes.invert_yaxis()
+    whole_numbers(axes)
     axes.set_xlabel("cycles per sample")
     axes.set_title(f"What each unit does: {data.precision} on {data.machine}", loc="left")
     legend(axes)
@@ -166,7 +167,7 @@ def cycles(report: Measurement) -> Figure:
 def energy(reports: Sequence[Measurement]) -> Figure:
     """Energy by component, one bar per report."""
     measured = in_cycles(reports)
-    figure, axes = new_figure(9, 1.6 + 0.45 * len(measured))
+    figure, axes = new_figure(9, max(2.9, 1.6 + 0.45 * len(measured)))
     components = [c for c in COMPONENTS if any(r.data.energy.get(c) for r in measured)]
     labels = [r.data.precision for r in measured]
     left = np.zeros(len(measured))
@@ -226,6 +227,7 @@ def timeline(report: Measurement) -> Figure:
     axes.set_yticks(range(len(units)), [u.name.lower() for u in units])
     axes.invert_yaxis()
     axes.set_xlim(0, t.cycles)
+    whole_numbers(axes)
     axes.set_xlabel("cycle")
     legend(axes)
     axes.set_title(
@@ -243,6 +245,7 @@ def tradeoff(reports: Sequence[Measurement]) -> Figure:
         axes.scatter([data.cycles], [first.sqnr_db], s=60, color=colour, label=data.precision)
     legend(axes)
     axes.margins(0.18)
+    whole_numbers(axes)
     axes.set_xlabel("cycles per sample, lower is better")
     axes.set_ylabel("SQNR of the output [dB], higher is better")
     axes.set_title("What a block size buys, and what it costs", loc="left")

@@ -46,6 +46,11 @@ def legend(axes: Any) -> None:
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
+def whole_numbers(axes: Any) -> None:
+    """Cycles in full along the x axis, never as multiples of a power of ten."""
+    axes.xaxis.set_major_formatter(lambda value, _position: f"{value:,.0f}")
+
+
 def measured(reports: Sequence[Measurement]) -> list[Measurement]:
     """The reports that have cycles."""
     return [r for r in reports if r.data.cycles is not None]
