@@ -179,6 +179,7 @@ def test_explain_a_layer_a_figure_and_a_run(folder: Path) -> None:
         (("run", "--figure", "tops_per_wat"), ["--figure", "tops_per_watt"]),
         (("run", "embed", "--figure", "tops"), ["--figure", "not both"]),
         (("nowhere",), ["nowhere", "missing"]),
+        ((".",), ["report.json", "missing", "fp32, run"]),
         (("fp32",), ["fp32", "no cycles"]),
         (("fp32", "embed"), ["fp32", "no cycles"]),
     ],
@@ -202,6 +203,18 @@ def test_a_report_without_its_trace(folder: Path, tmp_path: Path) -> None:
         opened.explain_figure("energy_parts.align")
     opened.save(tmp_path / "again", html=False)
     assert not (tmp_path / "again" / "model.trace").exists()
+
+
+def test_a_report_that_was_read_keeps_its_trace(folder: Path, tmp_path: Path) -> None:
+    opened = bs.Report.open(folder / "run")
+    opened.save(tmp_path / "again", html=False)
+    again = bs.Report.open(tmp_path / "again" / "report.json")
+    assert again.explain("embed").equals(opened.explain("embed"))
+    (tmp_path / "again" / "model.trace").write_bytes(b"no trace")
+    broken = bs.Report.open(tmp_path / "again")  # its figures can still be read
+    assert broken.data == opened.data
+    with pytest.raises(bs.BlocksimError, match=r"model\.trace"):
+        broken.explain("embed")
 
 
 def test_another_trace_is_refused(folder: Path, tiny_graph: Graph) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -25,7 +25,15 @@ TRACE = "model.trace"
 
 @dataclass(frozen=True, repr=False)
 class Report(Measurement):
-    """One run: its figures, its outputs, and what they were made from; see `Measurement`."""
+    """One run: its figures, its outputs, and what they were made from; see `Measurement`.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Where it was read from; the trace that lies there is read when it is asked for.
+    """
+
+    folder: Path | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, measurement: Measurement) -> Report:
@@ -68,8 +76,8 @@ class Report(Measurement):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(self.to_json())
         self.layers.to_csv(folder / "layers.csv", index=False)
-        if self.trace is not None:
-            self.trace.save(folder / TRACE)
+        if self._program is not None:
+            self._program.save(folder / TRACE)
         if html:
             (folder / "report.html").write_text(page([self]))
 
@@ -102,7 +110,7 @@ class Report(Measurement):
         BlocksimError
             If there is no such figure, or it needs the trace and the report has none.
         """
-        return derive(self.data, self.trace, name)
+        return derive(self.data, self._program, name)
 
     def explanation(self, layer: str | None = None, figure: str | None = None) -> str:
         """An explanation as text: of a layer, of a figure, or of the whole run.
@@ -119,14 +127,22 @@ class Report(Measurement):
             return layer_text(explain_layer(self.data, self._needed_trace(), layer), self.data.costs)
         return run_text(self.data)
 
-    def _needed_trace(self) -> Trace:
-        if self.trace is None:
-            raise BlocksimError("report", TRACE, "missing", "run the model again; it lies beside report.json")
+    @cached_property
+    def _program(self) -> Trace | None:
+        """The trace, from beside ``report.json`` where the report was read from a file."""
+        if self.trace is None and self.folder is not None and (self.folder / TRACE).is_file():
+            return Trace.open(self.folder / TRACE)
         return self.trace
+
+    def _needed_trace(self) -> Trace:
+        if self._program is None:
+            where = self.folder or "report"
+            raise BlocksimError(where, TRACE, "missing", "run the model again; it lies beside report.json")
+        return self._program
 
     @classmethod
     def open(cls, path: Path | str) -> Report:
-        """Read ``report.json``, given itself or its folder, and the trace that lies beside it.
+        """Read ``report.json``, given itself or its folder.
 
         Raises
         ------
@@ -134,17 +150,18 @@ class Report(Measurement):
             If it is missing or is not a report.
         """
         path = Path(path)
+        inside = sorted(p.parent.name for p in path.glob("*/report.json"))
         path = path / "report.json" if path.is_dir() else path
         if not path.is_file():
-            raise BlocksimError(path, "file", "missing", "give a folder that blocksim run wrote")
-        beside = path.parent / TRACE
+            said = f", such as {', '.join(inside[:4])} in it" if inside else ""
+            raise BlocksimError(path, "file", "missing", f"give a folder that blocksim run wrote{said}")
         try:
             data = ReportData.model_validate_json(path.read_text())
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or "file"
             raise BlocksimError(path, name, str(first["input"])[:40], first["msg"]) from None
-        return cls(data, trace=Trace.open(beside) if beside.is_file() else None)
+        return cls(data, folder=path.parent)
 
     def __repr__(self) -> str:
         return plain([self])
