@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,16 @@ from blocksim.graph import Graph, import_onnx
 from blocksim.graph.ir import Gather
 from blocksim.graph.reference import Reference, peaks, refuse_mixed_batch
 from blocksim.graph.weights import weight_source
+from blocksim.measure.mechanism import mechanisms
 from blocksim.measure.run import measure, measure_fp32
 from blocksim.report.progress import progress_bar
 from blocksim.report.report import Report
 from blocksim.trace import Trace
 from blocksim.yamlfile import costs_for, load_machine
 from hwmodels.machines import Machine
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -138,6 +142,21 @@ class Experiment:
         return compiler.compile_graph(
             self.graph, load_machine(machine), plan, strict, _where(machine), self.calibration, self.constants
         )
+
+    def mechanisms(
+        self,
+        precision: str | Path = "bct-int8",
+        block: str | None = None,
+        machine: str | Path | Machine = "bct64",
+        samples: int = 8,
+    ) -> pd.DataFrame:
+        """Where the error comes from: the output's error with one mechanism at a time made exact.
+
+        The first parameters are those of `run`; `samples` says how many are measured, see
+        `blocksim.measure.mechanism.mechanisms`.
+        """
+        trace = self.compile(precision, block, machine)
+        return mechanisms(self.graph, trace, self.inputs, self.reference, samples)
 
     def run(
         self,

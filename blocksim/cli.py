@@ -1,4 +1,4 @@
-"""The command line: ``blocksim demo | run | compile | trace show``.
+"""The command line: ``blocksim demo | run | compile | trace show | explain``.
 
 Errors are one line; exit 2 for bad input, 130 for Ctrl-C.
 """
@@ -271,6 +271,25 @@ def trace_show(
         return
     for line in listing(opened):
         typer.echo(line)
+
+
+@app.command()
+def explain(
+    folder: Annotated[Path, typer.Argument(help="A folder that blocksim run wrote.", metavar="RUN")],
+    layer: Annotated[str | None, typer.Argument(help="One of its layers.")] = None,
+    figure: Annotated[
+        str | None, typer.Option(help="A figure of report.json instead, such as tops_per_watt or stall.dram.")
+    ] = None,
+) -> None:
+    """Say where the cycles, bytes and picojoules of a run come from, down to formulas and sources.
+
+    Example: blocksim explain run/ encoder.3.ffn1
+    """
+    from blocksim.report.report import Report
+
+    if layer is not None and figure is not None:
+        raise BlocksimError("command line", "--figure", figure, "give a layer or a figure, not both")
+    typer.echo(Report.open(folder).explanation(layer, figure))
 
 
 @app.callback(invoke_without_command=True)

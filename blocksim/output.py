@@ -11,7 +11,7 @@ from pathlib import Path
 
 from blocksim.errors import BlocksimError
 
-OWN = {"report.json", "report.html", "layers.csv"}
+OWN = {"report.json", "report.html", "layers.csv", "model.trace", "scores.csv"}
 """Files that a run writes; a demo has folders of these."""
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import blocksim as bs
 from blocksim.measure.error import ErrorMeter
-from blocksim.report import plots, table
+from blocksim.report import hardware, plots, table
 from blocksim.report.html import page
 from blocksim.zoo import ZooModel
 
@@ -61,11 +61,22 @@ def test_tables(reports: list[bs.Report]) -> None:
     assert pd.isna(frame.loc["fp32", "cycles"])
     assert frame.loc["bct-int8 16x16", "cycles"] == reports[1].cycles
     assert "bct-int8 16x16" in repr(reports[1])
-    assert "<table" in reports[1]._repr_html_()
+    bundle = reports[1]._repr_mimebundle_(include=None, exclude=None)
+    assert bundle["text/plain"] == repr(reports[1])
+    assert "<table" in bundle["text/html"]
+    assert "price of the block" in bundle["text/html"]
+    assert not re.search(r"#[0-9a-f]{3}|(?<!opacity):\s*(black|white)", bundle["text/html"])  # light and dark
+    assert "no cycles" in reports[0]._repr_html_()
     assert table.plain(reports).count("\n") == 3
 
 
-@pytest.mark.parametrize("name", ["error", "cycles", "energy", "memory", "timeline"])
+PLOTS = [
+    *("error", "cycles", "energy", "memory", "timeline"),
+    *("roofline", "stalls", "energy_parts", "shifts", "accumulators"),
+]
+
+
+@pytest.mark.parametrize("name", PLOTS)
 def test_plots_say_what_they_show(reports: list[bs.Report], name: str) -> None:
     figure = getattr(reports[1].plot, name)()
     (axes,) = figure.axes
@@ -75,12 +86,62 @@ def test_plots_say_what_they_show(reports: list[bs.Report], name: str) -> None:
     assert figure._repr_png_().startswith(b"\x89PNG")
 
 
+def test_the_price_of_the_block_in_three_panels(reports: list[bs.Report]) -> None:
+    figure = hardware.price(reports)
+    labels = [axes.get_xlabel() for axes in figure.axes]
+    assert labels == ["% of cycles of the run", "% of energy", "% of transistors"]
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(said) == 4
+    assert "requantize (cycles: beside other units)" in said
+    widths = [sum(p.get_width() for p in axes.patches[: 2 * 4 : 2]) for axes in figure.axes]
+    data = reports[1].data
+    assert data.cycles is not None and data.energy_pj is not None
+    cycles = sum(p.cycles for p in data.price_of_the_block.values())
+    pj = sum(p.pj for p in data.price_of_the_block.values())
+    assert widths[0] == pytest.approx(100 * cycles / data.cycles)
+    assert widths[1] == pytest.approx(100 * pj / data.energy_pj)
+
+
+def test_every_cycle_of_the_array_has_one_cause(reports: list[bs.Report]) -> None:
+    for report in reports[1:]:
+        shares = hardware.array_shares(report.data)
+        assert set(shares) == set(hardware.STALL_COLOURS)
+        assert sum(shares.values()) == report.cycles
+        assert min(shares.values()) >= 0
+
+
+def test_parts_of_the_energy_all_have_a_colour(reports: list[bs.Report]) -> None:
+    for report in reports[1:]:
+        assert set(report.data.energy_parts) <= set(hardware.PART_COLOURS)
+        assert sum(report.data.energy_parts.values()) == pytest.approx(report.energy_pj)
+
+
+def test_mechanisms_say_what_is_an_emulation() -> None:
+    frame = pd.DataFrame(
+        {
+            "mechanism": ["none", "align", "encode"],
+            "how": ["simulation", "simulation", "emulation"],
+            "gain_db": [0.0, 1.5, None],
+            "gain_se_db": [0.0, 0.2, None],
+        }
+    )
+    (axes,) = hardware.mechanisms(frame).axes
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert "align (simulation)" in labels
+    assert "encode (emulation)" in labels
+    assert any("no simulation" in text.get_text() for text in axes.get_legend().get_texts())
+
+
 def test_page_stands_alone(reports: list[bs.Report]) -> None:
     text = page(reports, "A title & more")
     assert "A title &amp; more" in text
     assert not re.search(r'(src|href)="(?!#)', re.sub(r'xlink:href="#[^"]*"', "", text))
     assert "prefers-color-scheme: dark" in text
-    assert text.count("<figure>") == 7
+    assert text.count("<figure") == 13
+    assert "var(--ink)" in text
+    assert not re.search(r"(fill|stroke): #(000000|ffffff)", text)  # plots read on light and on dark
+    for said in ("Roofline", "The price of the block", "Stalls by cause", "TOPS/W", "in detail"):
+        assert said in text
     assert plots.tradeoff(reports).axes
 
 

@@ -10,7 +10,7 @@ from blocksim.compiler.constants import ConstantCache, ConstantStore, encode_con
 from blocksim.compiler.describe import Describer, plain
 from blocksim.compiler.emit import Emitter
 from blocksim.compiler.precision import Precision
-from blocksim.compiler.tiling import Tiling, tile_matmul, tile_vector
+from blocksim.compiler.tiling import Tiling, tile_elements, tile_matmul, tile_vector
 from blocksim.errors import BlocksimError
 from blocksim.graph.ir import Elementwise, Gather, Graph, Host, Lut, Matmul, Norm, Operator, Softmax, out_of
 from blocksim.trace.file import Trace
@@ -161,4 +161,5 @@ def _tiling(
     if isinstance(op, Gather):
         return tile_vector(machine, forms, 1, at_most)
     kind = op.kind if isinstance(op, Elementwise) else type(op).__name__.lower()
-    return tile_vector(machine, forms, -(-machine.wide_bits(kind) // 8), at_most)
+    tile = tile_elements if isinstance(op, Elementwise | Lut) else tile_vector
+    return tile(machine, forms, -(-machine.wide_bits(kind) // 8), at_most)

@@ -97,7 +97,7 @@ class Emitter:
     def _tiles(self, op: OpSpec, walk: Walk) -> None:
         """Every tile of an operator, and the requantization of what it gives."""
         tiling, outs = walk.tiling, [t for t in op.writes if t in walk.streamed]
-        ends = self._block_ends(op)
+        ends = self.wide.block_ends(op)
         fixed = [] if op.kind == "matmul" else self._vector_constants(op)
         for group in range(op.groups):
             for bands in walk.windows:
@@ -106,7 +106,7 @@ class Emitter:
                 for t, columns in enumerate(tiling.tiles):
                     constants = self._tile_constants(op, t) if op.kind == "matmul" else fixed
                     for band in bands:
-                        wide = self._wide_region(op, walk, band, columns)
+                        wide = self._wide_region(op, walk, bands, band, columns)
                         self._compute(op, group, band, columns, constants, wide, tiling.spill)
                         if not tiling.spill:
                             self._requant(op, group, band, columns, wide, Flag.NONE)
@@ -130,7 +130,7 @@ class Emitter:
             self._next_rows(op, group, bands, outs)
             for band in bands:
                 for columns in walk.tiling.tiles:
-                    wide = self._wide_region(op, walk, band, columns)
+                    wide = self._wide_region(op, walk, bands, band, columns)
                     self.writer.move(Opcode.LOAD, self._wide_home(op, band, columns), wide, Flag.SPILL)
                     self._requant(op, group, band, columns, wide, Flag.SPILL)
 
@@ -149,12 +149,6 @@ class Emitter:
             if self.res.windows[t].last:
                 self.res.flush(t)
             self.res.turn(t, start + bands[0][0], start + bands[-1][1])
-
-    def _block_ends(self, op: OpSpec) -> set[int]:
-        """Columns of a group at which the blocks of every stored form end."""
-        n = op.n if op.kind == "matmul" else self.specs[op.out.tensor].columns
-        ends = [{*(int(s) for s in self.specs[t].column_starts), n} for t in op.writes]
-        return set.intersection(*ends)
 
     def _compute(
         self,
@@ -291,14 +285,15 @@ class Emitter:
             self.writer.move(Opcode.LOAD, source, region, Flag.TO_TABLES)
         return region
 
-    def _wide_region(self, op: OpSpec, walk: Walk, band: Span, columns: Span) -> Region:
-        """Where the sums of a tile go."""
-        offset, size = self.wide.place(op, band, columns) if walk.tiling.spill else (0, 0)
+    def _wide_region(self, op: OpSpec, walk: Walk, bands: Spans, band: Span, columns: Span) -> Region:
+        """Where the sums of a tile go; `bands` are those of its window."""
         if walk.wide_in_dram:
             name = wide_name(op)
             self.res.turn(name, 0, 1)
-            return Region(SPACE, self.res.windows[name].address, size)
+            return Region(SPACE, self.res.windows[name].address, self.wide.place(op, band, columns)[1])
         if walk.tiling.spill:
+            rows = (bands[0][0], bands[-1][1])
+            offset, size = self.wide.held_place(op, walk.tiling, rows, band, columns)
             return Region(SPACE, self.activations.taken[wide_name(op)][0] + offset, size)
         if op.kind == "matmul":
             bank = self.next_bank

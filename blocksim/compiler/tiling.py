@@ -104,6 +104,27 @@ def tile_matmul(
     return Tiling(bands, tiles, False)
 
 
+def tile_elements(
+    machine: Machine, stored: Sequence[TensorSpec], wide_bytes: int, at_most: int | None = None
+) -> Tiling:
+    """Tiles of an operator that works element by element: whole blocks that half of the vector buffer holds.
+
+    As many columns as fit a band of `PIPELINE_ROWS` rows, or of the tallest block; where that is less
+    than a block, the operator is tiled as any other of the vector kind.
+    """
+    out, rows = tile_vector(machine, stored, wide_bytes, at_most), stored[0].rows
+    if not out.spill:
+        return out
+    searched = [s for s in stored if s.static is None]
+    bands = _cut(rows, _common([s.row_starts for s in searched], rows), at_most or rows, PIPELINE_ROWS)
+    if bands is None:
+        return out
+    held = machine.vector.buffer_kib * 1024 // 2 // wide_bytes // max(r1 - r0 for r0, r1 in bands)
+    columns = stored[0].columns
+    tiles = _cut(columns, _common([s.column_starts for s in searched], columns), held, held) if held else None
+    return out if tiles is None else Tiling(bands, tiles, False)
+
+
 def tile_vector(
     machine: Machine, stored: Sequence[TensorSpec], wide_bytes: int, at_most: int | None = None
 ) -> Tiling:

@@ -53,6 +53,44 @@ class WideSums:
         rows, columns = self._extent(op)
         return rows * columns * self._word(op)
 
+    def block_ends(self, op: OpSpec) -> set[int]:
+        """Columns of a group at which the blocks of every searched form end."""
+        n = self._extent(op)[1]
+        return set.intersection({n, *range(n)}, *({*s.column_starts.tolist(), n} for s in self._searched(op)))
+
+    def row_ends(self, op: OpSpec) -> set[int]:
+        """Rows of a group at which they end."""
+        m = self._extent(op)[0]
+        return set.intersection({m, *range(m)}, *({*s.row_starts.tolist(), m} for s in self._searched(op)))
+
+    def _searched(self, op: OpSpec) -> list[TensorSpec]:
+        """The stored forms whose exponents have to be found."""
+        return [self.specs[t] for t in op.writes if self.specs[t].static is None]
+
+    def stretches(self, op: OpSpec, tiling: Tiling) -> Spans:
+        """Neighbouring tiles that share blocks: what must wait together."""
+        ends, out, start = self.block_ends(op), [], 0
+        for _, last in tiling.tiles:
+            if last in ends:
+                out.append((start, last))
+                start = last
+        return tuple(out)
+
+    def held_bytes(self, op: OpSpec, tiling: Tiling, rows: int) -> int:
+        """Bytes of SRAM for the sums of some rows that wait: of one stretch, and of the next beside it."""
+        stretches = self.stretches(op, tiling)
+        widest = max(last - first for first, last in stretches)
+        return min(2, len(stretches)) * widest * rows * self._word(op)
+
+    def held_place(self, op: OpSpec, tiling: Tiling, rows: Span, band: Span, columns: Span) -> Span:
+        """Offset and bytes of a tile among the sums of some rows that wait in SRAM: stretches take turns."""
+        stretches = self.stretches(op, tiling)
+        turn = next(i for i, (_, last) in enumerate(stretches) if columns[1] <= last)
+        widest = max(last - first for first, last in stretches)
+        left, width = (turn % 2) * widest + columns[0] - stretches[turn][0], columns[1] - columns[0]
+        offset = left * (rows[1] - rows[0]) + (band[0] - rows[0]) * width
+        return offset * self._word(op), (band[1] - band[0]) * width * self._word(op)
+
     def largest_tile(self, op: OpSpec, tiling: Tiling) -> int:
         """Bytes of the largest tile."""
         rows = max(r1 - r0 for r0, r1 in tiling.bands)
@@ -95,54 +133,71 @@ class Planner:
     where: str
 
     def walk(self, op: OpSpec, position: int) -> Walk:
-        """Bring what an operator needs into SRAM: all of it where it fits, else windows of rows."""
-        tiling = self.retile(op, None)
+        """Bring what an operator needs into SRAM: all of it where it fits, else windows of rows.
+
+        Wide sums that must wait lie in SRAM where they fit in any way, else in DRAM. Otherwise the fewest
+        tensors in windows, and the largest windows, that fit are taken.
+        """
         inputs = {t for t in op.reads if t in self.specs}
         sizes = {t: self.specs[t].nbytes for t in (*inputs, *op.writes)}
-        whole = (tiling.bands,)
-        if tiling.spill:
-            if self.res.bring({**sizes, wide_name(op): self.wide.group_bytes(op)}, inputs, position):
-                return Walk(tiling, whole)
-        elif self.res.bring(sizes, inputs, position):
-            return Walk(tiling, whole)
-        return self._streamed(op, sizes, inputs, position)
-
-    def _streamed(self, op: OpSpec, sizes: dict[str, int], inputs: set[str], position: int) -> Walk:
-        """The fewest tensors in windows, and the largest windows, that fit."""
-        capacity = self.res.memory.capacity
         by_rows = [t for t in sorted(sizes, key=lambda t: -sizes[t]) if self._by_rows(op, t)]
         rows = op.m if op.kind == "matmul" else self.specs[op.out.tensor].rows
         needed = 0
-        for count in range(len(by_rows) + 1):
-            streamed = tuple(by_rows[:count])
-            kept = sum(aligned(size) for t, size in sizes.items() if t not in streamed)
-            limit = rows
-            while limit:
-                tiling = self.retile(op, limit)
-                tallest = max(r1 - r0 for r0, r1 in tiling.bands)
-                height = max(limit, tallest)
-                slots = {t: self._window_bytes(t, height) for t in streamed}
-                if tiling.spill:
-                    slots[wide_name(op)] = self.wide.largest_tile(op, tiling)
-                needed = kept + sum(2 * aligned(size) for size in slots.values())
-                if needed <= capacity:
-                    break
-                limit = limit // 2 if streamed else 0
-            else:
-                continue
-            self.res.clear(set(), position)
-            remaining = {t: size for t, size in sizes.items() if t not in streamed}
-            if not self.res.bring(remaining, inputs - set(streamed), position):
-                continue
-            for t, size in slots.items():
-                self.res.open(t, size)
-            return Walk(tiling, grouped(tiling.bands, limit), streamed, tiling.spill)
+        for in_dram in (False, True):
+            for count in range(len(by_rows) + 1):
+                for limit in _halves(rows) if count else (rows,):
+                    option = self._option(op, tuple(by_rows[:count]), limit, in_dram)
+                    if option is None:
+                        continue
+                    walk, slots, held = option
+                    whole = {t: size for t, size in sizes.items() if t not in walk.streamed} | held
+                    needed = sum(aligned(s) for s in whole.values())
+                    needed += sum(2 * aligned(s) for s in slots.values())
+                    if needed <= self.res.memory.capacity and self._brought(
+                        walk, whole, slots, inputs, position
+                    ):
+                        return walk
         raise BlocksimError(
             self.where,
             "sram.activations.kib",
             self.machine.sram.activations.kib,
             f"too small for {op.name}, which needs {-(-needed // 1024)} or more",
         )
+
+    def _option(
+        self, op: OpSpec, streamed: tuple[str, ...], limit: int, in_dram: bool
+    ) -> tuple[Walk, dict[str, int], dict[str, int]] | None:
+        """A walk with windows of at most `limit` rows, the sizes of its windows and of sums that wait."""
+        tiling = self.retile(op, limit)
+        if in_dram and not tiling.spill:
+            return None
+        ends = self.wide.row_ends(op) if tiling.spill and not in_dram else None
+        windows = grouped(tiling.bands, limit, ends)
+        tallest = max(window[-1][1] - window[0][0] for window in windows)
+        slots = {t: self._window_bytes(t, tallest) for t in streamed}
+        held: dict[str, int] = {}
+        if in_dram:
+            slots[wide_name(op)] = self.wide.largest_tile(op, tiling)
+        elif tiling.spill:
+            held[wide_name(op)] = self.wide.held_bytes(op, tiling, tallest)
+        return Walk(tiling, windows, streamed, in_dram), slots, held
+
+    def _brought(
+        self,
+        walk: Walk,
+        whole: dict[str, int],
+        slots: dict[str, int],
+        inputs: set[str],
+        position: int,
+    ) -> bool:
+        """Make room for a walk, and load what it needs whole."""
+        if slots:
+            self.res.clear(set(), position)
+        if not self.res.bring(whole, inputs - set(walk.streamed), position):
+            return False
+        for t, size in slots.items():
+            self.res.open(t, size)
+        return True
 
     def _by_rows(self, op: OpSpec, tensor: str) -> bool:
         """Whether an operator goes through a tensor's rows in order, one window after the other."""
@@ -159,14 +214,24 @@ class Planner:
         return -(-rows * spec.columns * spec.bits // 8) + blocks * len(spec.column_starts)
 
 
-def grouped(bands: Spans, limit: int) -> tuple[Spans, ...]:
-    """Neighbouring bands together, up to `limit` rows."""
-    out: list[list[tuple[int, int]]] = []
+def _halves(rows: int) -> list[int]:
+    """A number of rows, its half and so on, down to 1."""
+    return [rows >> i for i in range(rows.bit_length())]
+
+
+def grouped(bands: Spans, limit: int, ends: set[int] | None = None) -> tuple[Spans, ...]:
+    """Neighbouring bands together, up to `limit` rows; where there are `ends`, none leaves off elsewhere."""
+    units: list[list[Span]] = [[]]
     for band in bands:
-        if out and band[1] - out[-1][0][0] <= limit:
-            out[-1].append(band)
+        units[-1].append(band)
+        if ends is None or band[1] in ends:
+            units.append([])
+    out: list[list[Span]] = []
+    for unit in filter(None, units):
+        if out and unit[-1][1] - out[-1][0][0] <= limit:
+            out[-1] += unit
         else:
-            out.append([band])
+            out.append(unit)
     return tuple(tuple(group) for group in out)
 
 

@@ -194,24 +194,26 @@ class CostModel:
             Opcode.MUL: lambda: elementwise.actions_mul(n),
         }
         counts.update(own[opcode]())
-        first = int(record["row"])
+        first, left = int(record["row"]), (int(record["column"]), columns)
         for operand in (op.a, op.b):
             if operand is not None:
-                self._read(counts, self.manifest.tensors[operand.tensor], first, rows, "activations")
+                self._read(counts, self.manifest.tensors[operand.tensor], (first, rows), left, "activations")
         for name in (op.weight, op.bias, op.constant):
             if name is not None:
                 fixed = self.manifest.constants[name]
                 span = (0, 1) if fixed.rows == 1 else (first, rows)
-                self._read(counts, fixed, *span, "weights")
+                self._read(counts, fixed, span, left, "weights")
         if op.mask is not None:
             _add(counts, "operands", "sram.weights.bytes", packed_bytes(n, 1))
 
     @staticmethod
-    def _read(counts: Actions, spec: Blocks, first: int, rows: int, memory: str) -> None:
-        """Bytes of some rows of a matrix."""
+    def _read(
+        counts: Actions, spec: Blocks, rows: tuple[int, int], columns: tuple[int, int], memory: str
+    ) -> None:
+        """Bytes of a tile of a matrix, given as first row and count, first column and count."""
         action = f"sram.{memory}.bytes"
-        _add(counts, "operands", action, packed_bytes(rows * spec.columns, spec.bits))
-        shared = spanned(spec.row_index, first, rows) * len(spec.column_starts)
+        _add(counts, "operands", action, packed_bytes(rows[1] * columns[1], spec.bits))
+        shared = spanned(spec.row_index, *rows) * spanned(spec.column_index, *columns)
         _add(counts, "exponents", action, shared)
 
     def _matmul(self, counts: Actions, op: OpSpec, record: Any) -> None:

@@ -290,8 +290,8 @@ class _Run:
 
     def _rows(self, r: Any, slot: str, tensor: str) -> tuple[Any, Any]:
         codes, exponents = self._window(r, slot, tensor)
-        span = slice(int(r["row"]), int(r["row"]) + int(r["rows"]))
-        return codes[span].tolist(), exponents[span].tolist()
+        rows, columns = _tile_of(r)
+        return codes[rows, columns].tolist(), exponents[rows, columns].tolist()
 
     def _constant(self, r: Any, slot: str, name: str) -> tuple[Any, Any]:
         spec = self.manifest.constants[name]
@@ -300,7 +300,7 @@ class _Run:
 
     def _put_rows(self, r: Any, op: OpSpec, rows: list[tuple[list[int], list[int]]]) -> None:
         for i, (sums, exponents) in enumerate(rows):
-            self._put(r, op, int(r["row"]) + i, 0, sums, exponents)
+            self._put(r, op, int(r["row"]) + i, int(r["column"]), sums, exponents)
 
     def _softmax(self, r: Any, op: OpSpec) -> None:
         assert op.a is not None
@@ -361,7 +361,8 @@ class _Run:
             assert op.constant is not None
             codes, exponents = self._constant(r, "b", op.constant)
             picks = [(int(r["row"]) + i) % len(codes) for i in range(len(a))]
-            b, eb = [codes[i] for i in picks], [exponents[i] for i in picks]
+            columns = _tile_of(r)[1]
+            b, eb = [codes[i][columns] for i in picks], [exponents[i][columns] for i in picks]
         config = self.config.elementwise_config
         rows = zip(a, ea, b, eb, strict=True)
         if Opcode(r["opcode"]) is Opcode.ADD:
@@ -393,3 +394,9 @@ class _Run:
             self.tensors[name] = (q.codes, q.exponents)
             self._counter(op).clamped += q.clamped
             self._counter(op).saturated += q.saturated
+
+
+def _tile_of(r: Any) -> tuple[slice, slice]:
+    """The rows and columns of an instruction's tile."""
+    row, column = int(r["row"]), int(r["column"])
+    return slice(row, row + int(r["rows"])), slice(column, column + int(r["columns"]))

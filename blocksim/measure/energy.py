@@ -1,15 +1,24 @@
-"""Energy: every action of every instruction times its figure in the cost table."""
+"""Energy: every action of every instruction times its figure in the cost table.
+
+Actions are whole numbers and are summed before they are multiplied, so that the rows of an explanation
+add up to the report's figures exactly: a layer's energy is `math.fsum` over its (part, action) rows, and
+the total is `math.fsum` over the layers and the static energy.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from blocksim.engine.cost import CostModel
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Unit
 from hwmodels.costs import CostTable, Figure
 from hwmodels.machines import Machine
+from hwmodels.units.actions import Actions
 
 MEMORIES = {
     "sram.activations.bytes": "activation SRAM",
@@ -19,6 +28,12 @@ MEMORIES = {
     "dram.bytes": "DRAM",
 }
 """Actions that belong to a memory rather than to the unit that causes them."""
+
+STATIC = "static.cycles"
+"""The action that stands for clock and leakage, once per cycle."""
+
+Spent = dict[tuple[str, str, str], int]
+"""How often each action happens, by component, part and action."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +53,8 @@ class Energy:
         How often each action happens.
     figures : dict of str to Figure
         What one of it costs, and why.
+    counts : dict of str to Actions
+        By operator, how often each part's actions happen.
     """
 
     total: float
@@ -46,6 +63,7 @@ class Energy:
     operators: dict[str, float]
     actions: dict[str, int]
     figures: dict[str, Figure]
+    counts: dict[str, Actions]
 
 
 def array_register_bits(machine: Machine) -> int:
@@ -65,6 +83,41 @@ def bank_kib(machine: Machine, action: str) -> float:
     }.get(action, 0.0)
 
 
+def spent_by(model: CostModel, records: Iterable[Any]) -> Spent:
+    """The actions of some instructions, by component, part and action."""
+    spent: Spent = {}
+    for record in records:
+        unit = Unit(record["unit"]).name.lower()
+        for (part, action), count in model.actions(record).items():
+            key = MEMORIES.get(action, unit), part, action
+            spent[key] = spent.get(key, 0) + count
+    return {key: count for key, count in spent.items() if count}
+
+
+def by_part(spent: Spent) -> Actions:
+    """The same by part and action alone."""
+    counts: Actions = {}
+    for (_, part, action), count in spent.items():
+        counts[part, action] = counts.get((part, action), 0) + count
+    return counts
+
+
+def energy_of(counts: Actions, pj: Mapping[str, float]) -> float:
+    """Energy of counted actions, given what one of each costs."""
+    return math.fsum(count * pj[action] for (_, action), count in counts.items())
+
+
+def static_figure(machine: Machine, costs: CostTable) -> Figure:
+    """Clock and leakage of one cycle."""
+    bits = array_register_bits(machine)
+    return Figure(
+        costs.static.fraction * costs.register_.pj_per_bit * bits,
+        f"{costs.static.fraction} x {costs.register_.pj_per_bit} pJ x {bits:,} register bits",
+        costs.static.source,
+        costs.static.status,
+    )
+
+
 def measure_energy(trace: Trace, costs: CostTable, cycles: int) -> Energy:
     """The energy of one sample.
 
@@ -76,32 +129,39 @@ def measure_energy(trace: Trace, costs: CostTable, cycles: int) -> Energy:
         Of the whole schedule, for the static part.
     """
     machine, model = trace.manifest.machine, CostModel(trace.manifest)
-    components: dict[str, float] = defaultdict(float)
-    operators: dict[str, float] = defaultdict(float)
-    parts: dict[str, float] = defaultdict(float)
-    totals: dict[str, int] = defaultdict(int)
-    figures: dict[str, Figure] = {}
+    records: dict[int, list[Any]] = defaultdict(list)
     for record in trace.program:
-        unit = Unit(record["unit"]).name.lower()
-        name = trace.manifest.operators[record["op_id"]].name
-        for (part, action), count in model.actions(record).items():
-            if action not in figures:
-                figures[action] = costs.figure(action, bank_kib(machine, action), machine.dram.type)
-            pj = count * figures[action].pj
-            components[MEMORIES.get(action, unit)] += pj
-            parts[part] += pj
-            operators[name] += pj
-            totals[action] += count
-    bits = array_register_bits(machine)
-    per_cycle = costs.static.fraction * costs.register_.pj_per_bit * bits
-    figures["static.cycles"] = Figure(
-        per_cycle,
-        f"{costs.static.fraction} x {costs.register_.pj_per_bit} pJ x {bits:,} register bits",
-        costs.static.source,
-        costs.static.status,
-    )
-    totals["static.cycles"] = cycles
-    components["static"] = parts["static"] = cycles * per_cycle
+        records[int(record["op_id"])].append(record)
+    whole: Spent = {}
+    counts: dict[str, Actions] = {}
+    for i, op in enumerate(trace.manifest.operators):
+        spent = spent_by(model, records[i])
+        counts[op.name] = by_part(spent)
+        for key, count in spent.items():
+            whole[key] = whole.get(key, 0) + count
+    actions: dict[str, int] = {}
+    for (_, _, action), count in whole.items():
+        actions[action] = actions.get(action, 0) + count
+    figures = {a: costs.figure(a, bank_kib(machine, a), machine.dram.type) for a in actions}
+    pj = {action: figure.pj for action, figure in figures.items()}
+    figures[STATIC] = static_figure(machine, costs)
+    static = cycles * figures[STATIC].pj
+    operators = {name: energy_of(own, pj) for name, own in counts.items()}
     return Energy(
-        sum(components.values()), dict(components), dict(parts), dict(operators), dict(totals), figures
+        math.fsum([*operators.values(), static]),
+        {**_summed(whole, 0, pj), "static": static},
+        {**_summed(whole, 1, pj), "static": static},
+        operators,
+        {**actions, STATIC: cycles},
+        figures,
+        counts,
     )
+
+
+def _summed(spent: Spent, place: int, pj: Mapping[str, float]) -> dict[str, float]:
+    """Energy by component (place 0) or by part (place 1)."""
+    counts: dict[str, Actions] = {}
+    for key, count in spent.items():
+        own = counts.setdefault(key[place], {})
+        own["", key[2]] = own.get(("", key[2]), 0) + count
+    return {name: energy_of(own, pj) for name, own in counts.items()}

@@ -26,15 +26,15 @@ class OutputError(Entry):
     """Error of a graph output against fp32."""
 
     sqnr_db: float | None = Field(description="over all elements of all samples; null where it is exact")
-    max_abs_error: float
+    max_abs_error: float = Field(description="largest difference of any element of any sample")
     cosine: float | None = Field(description="mean over samples, flattened output")
 
 
 class Coverage(Entry):
     """What ran where, per sample."""
 
-    datapath_macs: int
-    host_macs: int
+    datapath_macs: int = Field(description="multiply-accumulates of the datapath's products")
+    host_macs: int = Field(description="multiply-accumulates in fp32 on the host")
     host_ops: tuple[str, ...] = Field(description="operators that ran in fp32 on the host")
 
 
@@ -53,7 +53,7 @@ class Saturation(Entry):
 class UnitUse(Entry):
     """Cycles of one unit, per sample."""
 
-    busy: int
+    busy: int = Field(description="cycles that its instructions keep it")
     stalls: dict[str, int] = Field(description="cycles free but waiting, by the unit waited for")
 
 
@@ -67,6 +67,45 @@ class EnergyFigure(Entry):
     status: Literal["cited", "derived", "chosen"]
 
 
+class Stalls(Entry):
+    """Cycles per sample that were lost, by cause, added up over the units of the machine."""
+
+    dependency: int = Field(description="units free, waiting for a unit other than the next two")
+    dram: int = Field(description="units free, waiting for the DMA engine")
+    requantize: int = Field(description="units free, waiting for the requantizer")
+    port: int = Field(description="units free, waiting for a port; and the array fed through a narrow one")
+    aligner: int = Field(description="array cycles that unlimited aligners would save")
+    weight_load: int = Field(description="array cycles that wait for the stationary operand")
+    prescan: int = Field(description="array cycles of the search for exact bounds")
+
+
+class Price(Entry):
+    """What one part of the price of the block takes."""
+
+    cycles: int = Field(description="cycles that this part of the price of the block takes")
+    pj: float = Field(description="energy that it takes")
+    transistors: int = Field(description="transistors that it takes")
+    note: str = Field(description="which cycles, which energy and which transistors these are")
+
+
+class AreaEntry(Entry):
+    """Transistors of one part of the machine, and why."""
+
+    transistors: int
+    formula: str
+    source: str
+    status: Literal["cited", "derived", "chosen"]
+
+
+class Histogram(Entry):
+    """Of one product, over `histogram_samples` samples."""
+
+    shifts: dict[int, int] = Field(description="terms by the shift that aligns them, left positive")
+    flushed: int = Field(description="terms whose shift is longer than the aligner's")
+    zero: int = Field(description="terms of a block of zeros, which need no shift")
+    bits: dict[int, int] = Field(description="final wide sums by the bit length of their magnitude")
+
+
 class Layer(Entry):
     """One operator. Cycles and energy are per sample, losses over all samples."""
 
@@ -77,7 +116,10 @@ class Layer(Entry):
     cycles: int = Field(description="cycles that its instructions keep their units, loads included")
     start: int = Field(description="first cycle of its first computing instruction")
     end: int = Field(description="cycle after its last instruction")
-    stall: int = Field(description="cycles that its units were free but waited")
+    stall: int = Field(description="cycles that its units were free but waited, the host included")
+    array_cycles: int = Field(description="of the cycles, those of the array")
+    stalls: Stalls
+    dram_bytes: int = Field(description="on the bus, in whole bursts")
     energy_pj: float = Field(description="static energy apart")
     sqnr_db: float | None
     max_abs_error: float | None
@@ -91,7 +133,7 @@ class Layer(Entry):
 class ReportData(Entry):
     """One run, as ``report.json`` holds it."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     blocksim: str
     model: str
     machine: str
@@ -99,23 +141,48 @@ class ReportData(Entry):
     costs: str
     precision: str
     formats: dict[str, str]
-    samples: int
+    samples: int = Field(description="how many were run")
     layer_samples: int = Field(description="samples over which the error per layer was measured")
     accuracy: float | None = Field(description="share of right labels, where labels were given")
     reference_accuracy: float | None = Field(description="the same for fp32")
     cycles: int | None = Field(description="per sample; null for fp32, which has values and no cycles")
-    clock_ghz: float
+    array_cycles: int | None = Field(description="cycles that the array is busy")
+    clock_ghz: float = Field(description="cycles per ns")
     utilisation: float | None = Field(description="datapath MACs per multiplier and cycle")
     energy_pj: float | None = Field(description="per sample")
+    tops: float | None = Field(description="2 operations per datapath MAC, over the time of one sample")
+    peak_tops: float | None = Field(
+        description="2 operations per multiplier and cycle; packed operands of 4 bits can reach twice that"
+    )
+    tops_per_watt: float | None = Field(description="operations per pJ")
+    tops_per_area: float | None = Field(description="TOPS per million transistors")
+    edp: float | None = Field(description="energy of one sample times its time, in J s")
     footprint: Footprint
     outputs: dict[str, OutputError]
     coverage: Coverage
     saturation: Saturation
     units: dict[str, UnitUse]
     array_parts: dict[str, int] = Field(description="cycles inside MATMUL that wait for something")
+    stall: Stalls | None
     energy: dict[str, float] = Field(description="pJ per sample by component")
+    energy_parts: dict[str, float] = Field(description="pJ per sample by what it is spent on")
+    price_of_the_block: dict[str, Price] = Field(
+        description="prescan, align, requantize and exponents: what would not be there without blocks"
+    )
+    area: dict[str, AreaEntry] = Field(description="transistors of the machine, part by part")
     actions: dict[str, EnergyFigure]
-    dram_bytes: int
+    dram_bytes: int = Field(description="on the bus, in whole bursts")
+    dram_lower_bound_bytes: int | None = Field(
+        description="every constant, looked-up row, output and exchange with the host moved once"
+    )
+    spill_bytes: int | None = Field(description="wide sums that leave the accumulators, SRAM and DRAM")
+    peak_sram_bytes: dict[str, int] = Field(description="most bytes in use, by memory")
+    traffic: dict[str, dict[str, int]] = Field(description="bytes by memory and by what they are")
+    metadata_traffic_share: dict[str, float] = Field(
+        description="exponents' share of the bytes of DRAM, and of both SRAMs"
+    )
+    histogram_samples: int = Field(description="samples over which the histograms are taken")
+    histograms: dict[str, Histogram] = Field(description="by product")
     layers: tuple[Layer, ...]
 
 

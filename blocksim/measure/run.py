@@ -15,7 +15,7 @@ from blocksim.engine.execute import Execution, execute
 from blocksim.engine.link import link
 from blocksim.engine.schedule import PARTS, Timeline, schedule, stalls_by_cause
 from blocksim.engine.workspace import Linked
-from blocksim.graph.ir import Graph
+from blocksim.graph.ir import Graph, Softmax
 from blocksim.graph.reference import Reference
 from blocksim.measure.energy import Energy, measure_energy
 from blocksim.measure.error import ErrorMeter
@@ -29,7 +29,11 @@ from blocksim.measure.figures import (
     Saturation,
     UnitUse,
 )
-from blocksim.measure.footprint import Footprint, measure_footprint
+from blocksim.measure.footprint import fp32_footprint, measure_footprint
+from blocksim.measure.histogram import SAMPLES, histograms
+from blocksim.measure.rates import area_of, peak_tops_of, price_of, tops_of
+from blocksim.measure.stalls import array_cycles_of, stalls_of
+from blocksim.measure.traffic import lower_bound, metadata_shares, peak_sram, spilled, traffic_of
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Opcode, Unit
 from hwmodels.costs import CostTable
@@ -86,8 +90,14 @@ def measure(
     }
     machine = manifest.machine
     multipliers = machine.array.rows * machine.array.columns
-    stalls = stalls_by_cause(trace, timeline)
+    samples = len(next(iter(inputs.values())))
+    units = stalls_by_cause(trace, timeline)
     busy = timeline.end - timeline.start
+    everything = np.ones(len(trace.program), np.bool_)
+    stall = stalls_of(trace, timeline, everything)
+    areas = area_of(machine)
+    tops = tops_of(graph.datapath_macs, timeline.cycles, machine.clock_ghz)
+    traffic = traffic_of(energy.counts.values())
     data = ReportData(
         blocksim=__version__,
         model=manifest.model,
@@ -96,32 +106,49 @@ def measure(
         costs=costs.name,
         precision=manifest.precision,
         formats=manifest.formats,
-        samples=len(next(iter(inputs.values()))),
-        layer_samples=min(LAYER_SAMPLES, len(next(iter(inputs.values())))),
+        samples=samples,
+        layer_samples=min(LAYER_SAMPLES, samples),
         accuracy=_accuracy(run.outputs, labels),
         reference_accuracy=_accuracy(reference, labels),
         cycles=timeline.cycles,
+        array_cycles=array_cycles_of(trace, timeline, everything),
         clock_ghz=machine.clock_ghz,
         utilisation=graph.datapath_macs / multipliers / timeline.cycles,
         energy_pj=energy.total,
+        tops=tops,
+        peak_tops=peak_tops_of(machine),
+        tops_per_watt=2 * graph.datapath_macs / energy.total,
+        tops_per_area=1e6 * tops / sum(a.transistors for a in areas.values()),
+        edp=energy.total * 1e-12 * timeline.cycles / (machine.clock_ghz * 1e9),
         footprint=measure_footprint(trace),
         outputs=_output_errors(run.outputs, reference),
         coverage=_coverage(graph, trace),
         saturation=Saturation(**loss, constants=manifest.lost_constants),
         units={
             unit.name.lower(): UnitUse(
-                busy=int(busy[trace.program["unit"] == unit].sum()), stalls=stalls[unit.name.lower()]
+                busy=int(busy[trace.program["unit"] == unit].sum()), stalls=units[unit.name.lower()]
             )
             for unit in Unit
             if unit is not Unit.HOST
         },
         array_parts={name: int(n) for name, n in zip(PARTS, timeline.parts.sum(axis=0), strict=True)},
+        stall=stall,
         energy=energy.components,
+        energy_parts=energy.parts,
+        price_of_the_block=price_of(trace, timeline, stall, energy.parts, areas),
+        area=areas,
         actions={
             name: EnergyFigure(count=count, **vars(energy.figures[name]))
             for name, count in energy.actions.items()
         },
         dram_bytes=energy.actions.get("dram.bytes", 0),
+        dram_lower_bound_bytes=sum(lower_bound(manifest).values()),
+        spill_bytes=spilled(traffic),
+        peak_sram_bytes=peak_sram(trace),
+        traffic=traffic,
+        metadata_traffic_share=metadata_shares(traffic),
+        histogram_samples=min(SAMPLES, samples),
+        histograms=histograms(trace, linked, inputs),
         layers=_layers(graph, trace, run, timeline, energy, layer_errors),
     )
     return Measurement(data, run.outputs, trace, timeline)
@@ -137,30 +164,24 @@ def measure_fp32(
     """The reference itself as a measurement: values, and no cycles."""
     linear = sum(graph.constants[n].size for op in graph.matmuls() for n in (op.weight, op.bias) if n)
     activations = sum(t.rows * t.columns for t in graph.tensors.values())
-    footprint = Footprint(
-        weight_bits=32 * linear,
-        metadata_bits=0,
-        fp32_bits=32 * linear,
-        compression_ratio=1.0,
-        norm_bits=0,
-        embedding_bits=0,
-        table_bits=0,
-        padding_bits=0,
-        activation_bits=32 * activations,
-        activation_metadata_bits=0,
-        peak_activation_bytes=0,
-    )
+    masks = {op.mask for op in graph.operators if isinstance(op, Softmax)}
+    everything = sum(array.size for name, array in graph.constants.items() if name not in masks)
+    footprint = fp32_footprint(linear, everything, activations)
     accuracy = _accuracy(reference, labels)
     samples = len(next(iter(inputs.values())))
     data = ReportData(
         blocksim=__version__, model=Path(graph.source).name, machine=machine.name,
         machine_parameters=machine.model_dump(mode="json"), costs=machine.costs,
         precision="fp32", formats={}, samples=samples, layer_samples=0, accuracy=accuracy,
-        reference_accuracy=accuracy, cycles=None, clock_ghz=machine.clock_ghz, utilisation=None,
-        energy_pj=None, footprint=footprint, outputs=_output_errors(reference, reference),
+        reference_accuracy=accuracy, cycles=None, array_cycles=None, clock_ghz=machine.clock_ghz,
+        utilisation=None, energy_pj=None, tops=None, peak_tops=None, tops_per_watt=None,
+        tops_per_area=None, edp=None, footprint=footprint, outputs=_output_errors(reference, reference),
         coverage=Coverage(datapath_macs=0, host_macs=graph.datapath_macs + graph.host_macs, host_ops=()),
         saturation=Saturation(flushed=0, overflows=0, clamped=0, saturated=0, constants=0),
-        units={}, array_parts={}, energy={}, actions={}, dram_bytes=0, layers=(),
+        units={}, array_parts={}, stall=None, energy={}, energy_parts={}, price_of_the_block={},
+        area={}, actions={}, dram_bytes=0, dram_lower_bound_bytes=None, spill_bytes=None,
+        peak_sram_bytes={}, traffic={}, metadata_traffic_share={}, histogram_samples=0, histograms={},
+        layers=(),
     )  # fmt: skip
     return Measurement(data, dict(reference))
 
@@ -231,7 +252,12 @@ def _layers(
                 start=int(timeline.start[mine & computes].min()),
                 end=int(timeline.end[mine].max()),
                 stall=int(timeline.stall[mine].sum()),
-                energy_pj=energy.operators.get(op.name, 0.0),
+                array_cycles=array_cycles_of(trace, timeline, mine),
+                stalls=stalls_of(trace, timeline, mine),
+                dram_bytes=sum(
+                    n for (_, action), n in energy.counts[op.name].items() if action == "dram.bytes"
+                ),
+                energy_pj=energy.operators[op.name],
                 sqnr_db=meter.sqnr_db if meter else None,
                 max_abs_error=meter.largest if meter else None,
                 cosine=meter.cosine if meter else None,

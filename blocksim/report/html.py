@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blocksim.report import plots, table
+from blocksim.report import hardware, plots, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from blocksim.measure.figures import Measurement
+    from blocksim.measure.figures import Measurement, ReportData
 
 TEMPLATE = Path(__file__).parent / "page.html.j2"
 
@@ -36,18 +38,7 @@ def page(reports: Sequence[Measurement], title: str | None = None) -> str:
     environment = Environment(loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, trim_blocks=True)
     measured = [r for r in reports if r.data.cycles is not None]
     detail = measured[0] if measured else None
-    figures = []
-    if len(measured) > 1:
-        figures.append(("What a block size buys, and what it costs", plots.tradeoff(measured)))
-    if detail is not None:
-        figures += [
-            (f"Error per layer, over the first {detail.data.layer_samples} samples", plots.error(measured)),
-            *((f"Cycles by unit, {r.data.precision}", plots.cycles(r)) for r in measured),
-            ("Energy by component", plots.energy(measured)),
-            ("Memory by part", plots.memory(measured)),
-        ]
-        if detail.timeline is not None:
-            figures.append(("Timeline", plots.timeline(detail)))
+    figures = _figures(measured)
     columns = table.shown_columns(reports)
     data = reports[0].data
     return environment.get_template(TEMPLATE.name).render(
@@ -56,9 +47,86 @@ def page(reports: Sequence[Measurement], title: str | None = None) -> str:
         columns=columns,
         explain=table.COLUMNS,
         rows=[[row[c] for c in columns] for row in table.texts(reports)],
-        figures=[(name, _svg(figure)) for name, figure in figures],
+        figures=[(name, caption, _svg(figure)) for name, caption, figure in figures],
+        folded=[(name, _svg(figure)) for name, figure in _folded(measured)],
         detail=detail.data if detail else None,
+        lost=_lost(detail.data) if detail else "",
+        transistors=sum(a.transistors for a in detail.data.area.values()) if detail else 0,
     )
+
+
+def _lost(data: ReportData) -> str:
+    """Stalls by cause in words."""
+    causes = data.stall.model_dump() if data.stall else {}
+    said = (f"{cause.replace('_', ' ')} {n:,}" for cause, n in causes.items() if n)
+    return ", ".join(said) or "nothing"
+
+
+def _figures(measured: Sequence[Measurement]) -> list[tuple[str, str, Figure]]:
+    """What the page shows: a heading, what to read from it, and the plot."""
+    if not measured:
+        return []
+    first = measured[0]
+    few = f"first {first.data.layer_samples} samples"
+    shown = [
+        (
+            "The price of the block",
+            "What is there only because tensors have blocks: the aligners' waiting, the requantizer (most of "
+            "its cycles run beside other units), and the traffic of exponents.",
+            hardware.price(measured),
+        ),
+        (
+            f"Error per layer, {few}",
+            "Every stored tensor against fp32, first to last. A step down is where the error comes in.",
+            plots.error(measured),
+        ),
+        (
+            "Stalls by cause",
+            "Only the first part multiplies at the full rate; every other cycle has a cause.",
+            hardware.stalls(measured),
+        ),
+        (
+            f"Cycles by unit, {first.data.precision}",
+            "Units work beside each other. The one with the most busy cycles limits the run.",
+            plots.cycles(first),
+        ),
+        (
+            f"Roofline, {first.data.precision}",
+            "A product under the slope waits for DRAM, one under the flat roof for multipliers. Weights "
+            "loaded ahead of time may lift a product above the slope.",
+            hardware.roofline(first),
+        ),
+        ("Energy by component", "Which unit or memory takes it.", plots.energy(measured)),
+        (
+            "Energy by part",
+            "What it is spent on, wherever that happens: exponents are bytes in every memory.",
+            hardware.energy_parts(measured),
+        ),
+        ("Memory by part", "Packed bits of the constants, padding left out.", plots.memory(measured)),
+        (
+            f"Alignment shifts, {first.data.precision}",
+            "How far the sum of a segment is shifted to meet the accumulator's exponent: the stages that a "
+            "shifter needs.",
+            hardware.shifts(first),
+        ),
+        (
+            f"Accumulator bits in use, {first.data.precision}",
+            "Bit lengths of the final sums, guard bits included: the width that an accumulator needs.",
+            hardware.accumulators(first),
+        ),
+    ]
+    if len(measured) > 1:
+        said = "Up and to the left is better."
+        shown.insert(0, ("Accuracy against cycles", said, plots.tradeoff(measured)))
+    if first.timeline is not None:
+        said = f"One sample of {first.data.precision}, instruction by instruction."
+        shown.append(("Timeline", said, plots.timeline(first)))
+    return shown
+
+
+def _folded(measured: Sequence[Measurement]) -> list[tuple[str, Figure]]:
+    """Plots of the other runs, which the page shows when asked."""
+    return [(f"Cycles by unit, {r.data.precision}", plots.cycles(r)) for r in measured[1:]]
 
 
 def _svg(figure: Figure) -> str:
@@ -66,6 +134,49 @@ def _svg(figure: Figure) -> str:
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "blocksim"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    inked = re.sub(r"(fill|stroke): #000000", r"\1: var(--ink)", text[text.index("<svg") :])
+    return inked.replace('<text style="', '<text style="fill: var(--ink); ')
+
+
+CELL = "padding:.15rem .8rem .15rem 0;text-align:left;border:0;background:none;color:inherit"
+
+
+def card(report: Measurement) -> str:
+    """A report for a notebook: its row of the table and its key figures, on light and on dark."""
+    shown = table.shown_columns([report])
+    (row,) = table.texts([report])
+    head = "".join(f'<th style="{CELL};opacity:.7;font-weight:500">{escape(name)}</th>' for name in shown)
+    body = "".join(f'<td style="{CELL};font-weight:600">{escape(row[name])}</td>' for name in shown)
+    lines = "".join(
+        f'<tr><td style="{CELL};opacity:.7">{escape(name)}</td><td style="{CELL}">{escape(value)}</td></tr>'
+        for name, value in key_figures(report.data)
+    )
+    return (
+        '<div style="color:inherit;font-variant-numeric:tabular-nums;overflow-x:auto">'
+        f"<b>{escape(report.data.model)}</b> on <b>{escape(report.data.machine)}</b>, "
+        f"{report.data.samples:,} samples"
+        f'<table style="border-collapse:collapse;margin:.4rem 0;color:inherit"><thead><tr>{head}</tr></thead>'
+        f"<tbody><tr>{body}</tr></tbody></table>"
+        f'<table style="border-collapse:collapse;margin:0;color:inherit"><tbody>{lines}</tbody></table></div>'
+    )
+
+
+def key_figures(data: ReportData) -> list[tuple[str, str]]:
+    """What an architect looks at first, in words."""
+    if data.tops is None or data.energy_pj is None or data.cycles is None:
+        return [("reference", "fp32 through onnxruntime: values and no cycles")]
+    price = data.price_of_the_block
+    share = sum(p.pj for p in price.values()) / data.energy_pj
+    lower = max(data.dram_lower_bound_bytes or 0, 1)
+    return [
+        ("rate", f"{data.tops:.3g} of {data.peak_tops:.3g} TOPS, {data.tops_per_watt:.3g} TOPS/W"),
+        ("array", f"busy {data.array_cycles:,} of {data.cycles:,} cycles"),
+        ("lost, all units together", _lost(data)),
+        ("price of the block", f"{price['align'].cycles:,} cycles of aligners, {share:.1%} of the energy"),
+        ("DRAM", f"{data.dram_bytes:,} bytes, {data.dram_bytes / lower:.3g} times the fewest possible"),
+        ("exponents", f"{data.metadata_traffic_share['dram']:.2%} of DRAM traffic"),
+        ("on the host", ", ".join(data.coverage.host_ops) or "nothing"),
+        ("follow it", 'report.layers, report.explain("..."), report.plot.price()'),
+    ]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from blocksim.errors import BlocksimError
+from blocksim.report import hardware
+from blocksim.report.style import PALETTE, QUIET, legend, new_figure, whole_numbers
+from blocksim.report.style import measured as in_cycles
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from blocksim.measure.figures import Measurement
 
-PALETTE = [
-    "#3b6ea5", "#e0882f", "#4f9d69", "#b5507a", "#7a68ae", "#c2a83e", "#5aa6b2",
-    "#8a8a8a", "#a65e3a", "#2f4858", "#9bc53d", "#e4a5c0", "#6c757d", "#c8553d",
-]  # fmt: skip
 UNIT_COLOURS = {
     "dma": "#d9534f",
     "array": "#c2a83e",
@@ -27,7 +26,10 @@ UNIT_COLOURS = {
     "lut": "#9bc53d",
     "elementwise": "#e4a5c0",
     "host": "#8a8a8a",
+    "port": "#4a7a94",
 }
+"""What a unit waits for: another unit, or a port of a bank."""
+
 COMPONENTS = {
     "DRAM": "#3b6ea5",
     "weight SRAM": "#5aa6b2",
@@ -36,7 +38,7 @@ COMPONENTS = {
     "vector buffer": "#b5507a",
     "array": "#e0882f",
     "requantizer": "#a65e3a",
-    "softmax": "#2f4858",
+    "softmax": "#4a7a94",
     "norm": "#9bc53d",
     "lut": "#e4a5c0",
     "elementwise": "#6c757d",
@@ -91,38 +93,35 @@ class Plots:
         """
         return timeline(self._report)
 
+    def roofline(self) -> Figure:
+        """Operations per DRAM byte against TOPS, per product and for the whole run."""
+        return hardware.roofline(self._report)
 
-class Plot(Figure):
-    """A figure that a notebook shows, whatever its matplotlib backend."""
+    def price(self) -> Figure:
+        """The price of the block: its share of cycles, energy and transistors."""
+        return hardware.price([self._report])
 
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=110)
-        return buffer.getvalue()
+    def stalls(self) -> Figure:
+        """What keeps the array from its full rate, by cause."""
+        return hardware.stalls([self._report])
 
+    def energy_parts(self) -> Figure:
+        """Energy by what it is spent on."""
+        return hardware.energy_parts([self._report])
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
-    figure = Plot(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.3, linewidth=0.6)
-    axes.set_axisbelow(True)
-    return figure, axes
+    def shifts(self) -> Figure:
+        """How far terms are shifted to be aligned, per product."""
+        return hardware.shifts(self._report)
 
-
-def _legend(axes: Any) -> None:
-    """A legend beside the axes, where it covers nothing."""
-    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-
-
-def _measured(reports: Sequence[Measurement]) -> list[Measurement]:
-    return [r for r in reports if r.data.cycles is not None]
+    def accumulators(self) -> Figure:
+        """How many bits the final sums use, per product."""
+        return hardware.accumulators(self._report)
 
 
 def error(reports: Sequence[Measurement]) -> Figure:
     """Signal to quantisation noise per layer, one line per report."""
-    figure, axes = _figure(11, 4.4)
-    measured = _measured(reports)
+    figure, axes = new_figure(11, 4.4)
+    measured = in_cycles(reports)
     for colour, report in zip(PALETTE * 3, measured, strict=False):
         layers = [layer for layer in report.data.layers if layer.sqnr_db is not None]
         values = [layer.sqnr_db for layer in layers]
@@ -135,13 +134,13 @@ def error(reports: Sequence[Measurement]) -> Figure:
     axes.set_ylabel("SQNR against fp32 [dB], higher is better")
     axes.set_title("Where the error comes in: every stored tensor, first to last", loc="left")
     if measured:
-        _legend(axes)
+        legend(axes)
     return figure
 
 
 def cycles(report: Measurement) -> Figure:
     """Busy and stalled cycles of every unit, stalls by the unit waited for."""
-    figure, axes = _figure(9, 3.6)
+    figure, axes = new_figure(9, 3.6)
     data = report.data
     units = list(data.units)
     busy = np.array([data.units[u].busy for u in units])
@@ -155,19 +154,20 @@ def cycles(report: Measurement) -> Figure:
             )
             left += waits
     if data.cycles:
-        axes.axvline(data.cycles, color="#444444", lw=1, ls="--")
+        axes.axvline(data.cycles, color=QUIET, lw=1, ls="--")
         axes.text(data.cycles, -0.75, f" {data.cycles:,} cycles", fontsize=8, ha="right")
     axes.invert_yaxis()
+    whole_numbers(axes)
     axes.set_xlabel("cycles per sample")
     axes.set_title(f"What each unit does: {data.precision} on {data.machine}", loc="left")
-    _legend(axes)
+    legend(axes)
     return figure
 
 
 def energy(reports: Sequence[Measurement]) -> Figure:
     """Energy by component, one bar per report."""
-    measured = _measured(reports)
-    figure, axes = _figure(9, 1.6 + 0.45 * len(measured))
+    measured = in_cycles(reports)
+    figure, axes = new_figure(9, max(2.9, 1.6 + 0.45 * len(measured)))
     components = [c for c in COMPONENTS if any(r.data.energy.get(c) for r in measured)]
     labels = [r.data.precision for r in measured]
     left = np.zeros(len(measured))
@@ -180,14 +180,14 @@ def energy(reports: Sequence[Measurement]) -> Figure:
     axes.set_xlabel("energy per sample [uJ]")
     costs = measured[0].data.costs if measured else ""
     axes.set_title(f"Where the energy goes ({costs})", loc="left")
-    _legend(axes)
+    legend(axes)
     return figure
 
 
 def memory(reports: Sequence[Measurement]) -> Figure:
     """Bits by part of the model, one bar per report, fp32 beside them."""
-    measured = _measured(reports)
-    figure, axes = _figure(9, 2.0 + 0.45 * len(measured))
+    measured = in_cycles(reports)
+    figure, axes = new_figure(9, 2.0 + 0.45 * len(measured))
     labels = ["fp32 linear layers", *(r.data.precision for r in measured)]
     fp32 = measured[0].data.footprint.fp32_bits / 8192 if measured else 0.0
     axes.barh(labels[:1], [fp32], color="#b5b5b5", label="fp32")
@@ -201,7 +201,7 @@ def memory(reports: Sequence[Measurement]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("KiB")
     axes.set_title("What the model takes; the ratio is that of its linear layers", loc="left")
-    _legend(axes)
+    legend(axes)
     return figure
 
 
@@ -213,7 +213,7 @@ def timeline(report: Measurement) -> Figure:
         raise BlocksimError(
             "report", "timeline", "none", "run the model again; a saved report holds no schedule"
         )
-    figure, axes = _figure(11, 3.2)
+    figure, axes = new_figure(11, 3.2)
     units = [u for u in Unit if u is not Unit.HOST]
     program, t = report.trace.program, report.timeline
     for y, unit in enumerate(units):
@@ -227,8 +227,9 @@ def timeline(report: Measurement) -> Figure:
     axes.set_yticks(range(len(units)), [u.name.lower() for u in units])
     axes.invert_yaxis()
     axes.set_xlim(0, t.cycles)
+    whole_numbers(axes)
     axes.set_xlabel("cycle")
-    _legend(axes)
+    legend(axes)
     axes.set_title(
         f"One sample, {t.cycles:,} cycles: {report.data.precision} on {report.data.machine}", loc="left"
     )
@@ -237,13 +238,14 @@ def timeline(report: Measurement) -> Figure:
 
 def tradeoff(reports: Sequence[Measurement]) -> Figure:
     """The price of a small block: error against cycles, a point per report."""
-    figure, axes = _figure(9, 4.2)
-    for colour, report in zip(PALETTE * 3, _measured(reports), strict=False):
+    figure, axes = new_figure(9, 4.2)
+    for colour, report in zip(PALETTE * 3, in_cycles(reports), strict=False):
         data = report.data
         first = next(iter(data.outputs.values()))
         axes.scatter([data.cycles], [first.sqnr_db], s=60, color=colour, label=data.precision)
-    _legend(axes)
+    legend(axes)
     axes.margins(0.18)
+    whole_numbers(axes)
     axes.set_xlabel("cycles per sample, lower is better")
     axes.set_ylabel("SQNR of the output [dB], higher is better")
     axes.set_title("What a block size buys, and what it costs", loc="left")

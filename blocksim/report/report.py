@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -10,15 +10,30 @@ import pandas as pd
 from pydantic import ValidationError
 
 from blocksim.errors import BlocksimError
-from blocksim.measure.figures import Layer, Measurement, ReportData
-from blocksim.report.html import page
+from blocksim.measure.derive import Derivation, derive
+from blocksim.measure.explain import explain_layer
+from blocksim.measure.figures import Layer, Measurement, ReportData, Stalls
+from blocksim.report.explain import figure_text, frame, layer_text, refuse_fp32, run_text
+from blocksim.report.html import card, page
 from blocksim.report.plots import Plots
-from blocksim.report.table import compare, plain
+from blocksim.report.table import plain
+from blocksim.trace.file import Trace
+
+TRACE = "model.trace"
+"""The trace beside ``report.json``: what every figure can be followed back to."""
 
 
 @dataclass(frozen=True, repr=False)
 class Report(Measurement):
-    """One run: its figures, its outputs, and what they were made from; see `Measurement`."""
+    """One run: its figures, its outputs, and what they were made from; see `Measurement`.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Where it was read from; the trace that lies there is read when it is asked for.
+    """
+
+    folder: Path | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, measurement: Measurement) -> Report:
@@ -27,10 +42,14 @@ class Report(Measurement):
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """One row per operator, see `Layer` for the columns."""
-        return pd.DataFrame(
-            [layer.model_dump() for layer in self.data.layers], columns=list(Layer.model_fields)
-        )
+        """One row per operator, see `Layer` for the columns; a column for each cause of a stall."""
+        names = [name for name in Layer.model_fields if name != "stalls"]
+        causes = [f"stall_{cause}" for cause in Stalls.model_fields]
+        rows = [
+            [getattr(layer, n) for n in names] + list(layer.stalls.model_dump().values())
+            for layer in self.data.layers
+        ]
+        return pd.DataFrame(rows, columns=names + causes)
 
     @property
     def cycles(self) -> int | None:
@@ -44,7 +63,7 @@ class Report(Measurement):
 
     @property
     def plot(self) -> Plots:
-        """Plots of this report: ``report.plot.error()``, ``cycles``, ``energy``, ``memory``, ``timeline``."""
+        """Plots of this report, such as ``report.plot.price()``; see `Plots` for all of them."""
         return Plots(self)
 
     def to_json(self) -> str:
@@ -52,13 +71,74 @@ class Report(Measurement):
         return self.data.model_dump_json(indent=2) + "\n"
 
     def save(self, folder: Path | str, html: bool = True) -> None:
-        """Write ``report.json``, ``layers.csv`` and ``report.html`` into a folder."""
+        """Write ``report.json``, ``layers.csv``, ``report.html`` and, where there is one, ``model.trace``."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(self.to_json())
         self.layers.to_csv(folder / "layers.csv", index=False)
+        if self._program is not None:
+            self._program.save(folder / TRACE)
         if html:
             (folder / "report.html").write_text(page([self]))
+
+    def explain(self, layer: str) -> pd.DataFrame:
+        """Where a layer's cycles, bytes and picojoules come from.
+
+        Parameters
+        ----------
+        layer : str
+            As in ``layers``.
+
+        Returns
+        -------
+        DataFrame
+            Rows with ``count x each = total``, see `blocksim.measure.explain.Row`. Those of the figure
+            ``cycles`` add up to the layer's cycles, those of ``energy`` to its energy (with `math.fsum`).
+
+        Raises
+        ------
+        BlocksimError
+            If there is no such layer, or the report has no trace.
+        """
+        return frame(explain_layer(self.data, self._needed_trace(), layer))
+
+    def explain_figure(self, name: str) -> Derivation:
+        """A figure's formula, inputs and source, such as those of ``tops_per_watt``.
+
+        Raises
+        ------
+        BlocksimError
+            If there is no such figure, or it needs the trace and the report has none.
+        """
+        return derive(self.data, self._program, name)
+
+    def explanation(self, layer: str | None = None, figure: str | None = None) -> str:
+        """An explanation as text: of a layer, of a figure, or of the whole run.
+
+        Raises
+        ------
+        BlocksimError
+            If there is nothing of that name, or the report has no trace or is fp32's.
+        """
+        if figure is not None:
+            return figure_text(self.explain_figure(figure))
+        refuse_fp32(self.data, self.data.model)
+        if layer is not None:
+            return layer_text(explain_layer(self.data, self._needed_trace(), layer), self.data.costs)
+        return run_text(self.data)
+
+    @cached_property
+    def _program(self) -> Trace | None:
+        """The trace, from beside ``report.json`` where the report was read from a file."""
+        if self.trace is None and self.folder is not None and (self.folder / TRACE).is_file():
+            return Trace.open(self.folder / TRACE)
+        return self.trace
+
+    def _needed_trace(self) -> Trace:
+        if self._program is None:
+            where = self.folder or "report"
+            raise BlocksimError(where, TRACE, "missing", "run the model again; it lies beside report.json")
+        return self._program
 
     @classmethod
     def open(cls, path: Path | str) -> Report:
@@ -70,18 +150,24 @@ class Report(Measurement):
             If it is missing or is not a report.
         """
         path = Path(path)
+        inside = sorted(p.parent.name for p in path.glob("*/report.json"))
         path = path / "report.json" if path.is_dir() else path
         if not path.is_file():
-            raise BlocksimError(path, "file", "missing", "give a folder that blocksim run wrote")
+            said = f", such as {', '.join(inside[:4])} in it" if inside else ""
+            raise BlocksimError(path, "file", "missing", f"give a folder that blocksim run wrote{said}")
         try:
-            return cls(ReportData.model_validate_json(path.read_text()))
+            data = ReportData.model_validate_json(path.read_text())
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or "file"
             raise BlocksimError(path, name, str(first["input"])[:40], first["msg"]) from None
+        return cls(data, folder=path.parent)
 
     def __repr__(self) -> str:
         return plain([self])
 
     def _repr_html_(self) -> str:
-        return compare([self]).to_html()
+        return card(self)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
