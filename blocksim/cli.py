@@ -178,6 +178,7 @@ def compile_command(
     Example: blocksim compile model.onnx --block 16x16 -o model.trace
     """
     from blocksim.api import compile_model
+    from blocksim.measure.footprint import measure_footprint
     from blocksim.trace.file import is_trace
 
     if out.exists() and not force:
@@ -189,7 +190,12 @@ def compile_command(
         model, machine, precision, block, weight_block, act_block, _bindings(bind), strict, weights, samples
     )
     trace.save(out)
+    size = measure_footprint(trace)
     typer.echo(f"{out}: {len(trace.program):,} instructions, {len(trace.manifest.operators)} operators")
+    typer.echo(
+        f"fp32 bits over stored bits: {size.compression_ratio:.4f} of the linear layers, "
+        f"{size.ratio_with_everything:.4f} with everything, {size.ratio_with_padding:.4f} with padding"
+    )
 
 
 @app.command()

@@ -69,7 +69,7 @@ def bert_experiment() -> bs.Experiment:
         ROOT / "traces" / "bert_tiny.onnx",
         bert(4),
         bind={"seq": 12},
-        weights="random",
+        weights="generator",
         calibration=bert(8, 4),
     )
 

@@ -11,6 +11,7 @@ from variants import machine
 from blocksim.compiler import compile_graph
 from blocksim.compiler.precision import load
 from blocksim.engine.cost import CostModel
+from blocksim.engine.interpret import interpret
 from blocksim.engine.schedule import schedule, stalls_by_cause
 from blocksim.graph import Graph
 from blocksim.measure.energy import measure_energy
@@ -91,18 +92,75 @@ def regions(trace: Trace, r: np.void) -> list[tuple[str, int, int, bool]]:
         return [rows_of(op.out.tensor, "dst", first, rows, True)]
     if opcode is Opcode.REQUANT:
         form = op.writes[1] if flags & Flag.COPY else op.writes[0]
-        return [wide("a", False), rows_of(form, "dst", first, rows, True)]
+        read = [wide("a", False)]
+        multiplier = op.copy_multiplier if flags & Flag.COPY else op.multiplier
+        if multiplier is not None:
+            at = int(r["b"])
+            read.append(("weights", at, at + m.constants[multiplier].size, False))
+        return [*read, rows_of(form, "dst", first, rows, True)]
     assert op.a is not None
     touched = [wide("dst", True)]
     first = int(r["group"]) * op.a.row_step + row
     touched.append(rows_of(op.a.tensor, "a", first, rows, False))
-    if op.b is not None and op.kind != "matmul":
-        touched.append(rows_of(op.b.tensor, "b", row, rows, False))
-    if op.weight is not None and op.kind == "matmul":
-        spec = m.constants[op.weight]
-        size = spec.tile_span(spec.tile_starts.index(int(r["column"])))[1]
-        touched.append(("weights", int(r["b"]), int(r["b"]) + size, False))
+    if op.b is not None:
+        first, count = row, rows
+        if op.kind == "matmul":
+            first = int(r["group"]) * op.b.row_step + (0 if op.b.transposed else int(r["column"]))
+            count = op.k if op.b.transposed else columns
+        touched.append(rows_of(op.b.tensor, "b", first, count, False))
+    for slot, name in (("b", op.weight or op.constant), ("c", op.bias)):
+        if name is None or (slot == "b" and op.b is not None):
+            continue
+        spec = m.constants[name]
+        size = spec.size
+        if op.kind == "matmul":
+            size = spec.tile_span(spec.tile_starts.index(int(r["column"])))[1]
+        elif spec.rows > 1:
+            size = rows * spec.columns * spec.bits // 8
+        touched.append(("weights", int(r[slot]), int(r[slot]) + size, False))
+    for name, at in op.tables.items():
+        touched.append(("tables", at, at + m.constants[name].size, False))
     return touched
+
+
+def legal_order(trace: Trace, seed: int) -> list[int]:
+    """A random order of instructions that the tickets allow."""
+    rng = np.random.default_rng(seed)
+    queues = [np.flatnonzero(trace.program["unit"] == u).tolist() for u in Unit]
+    done = [0] * len(queues)
+    order: list[int] = []
+    eager = rng.random(len(queues))
+    while len(order) < len(trace.program):
+        ready = [
+            u
+            for u, queue in enumerate(queues)
+            if done[u] < len(queue)
+            and all(done[v] >= w for v, w in enumerate(trace.program["wait"][queue[done[u]]]))
+        ]
+        if rng.random() < 0.02:
+            eager = rng.random(len(queues))
+        u = max(ready, key=lambda u: eager[u])
+        order.append(queues[u][done[u]])
+        done[u] += 1
+    return order
+
+
+@pytest.mark.parametrize(("plan", "block"), [("bct-int8", "16x16"), ("layerwise-shift8", None)])
+@pytest.mark.parametrize("on", [*MACHINES, "small tiles"])
+def test_every_order_that_the_tickets_allow_gives_the_same(
+    tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray], plan: str, block: str | None, on: str
+) -> None:
+    tight = {"array": {"rows": 8, "columns": 8}, "accumulator": {"rows": 4}, "vector": {"buffer_kib": 1}}
+    trace = compiled(tiny_graph, plan, block, machine(**MACHINES.get(on, tight)))
+    one = {name: array[:1] for name, array in tiny_inputs.items()}
+    want = interpret(trace, one)
+    for seed in range(3):
+        order = legal_order(trace, seed)
+        assert order != sorted(order)
+        got = interpret(trace, one, order)
+        for name, (codes, exponents) in want.tensors.items():
+            assert (got.tensors[name][0] == codes).all(), name
+            assert (got.tensors[name][1] == exponents).all(), name
 
 
 @pytest.mark.parametrize("ports", [1, 2])

@@ -10,7 +10,7 @@ from blocksim.compiler.constants import ConstantCache, ConstantStore, encode_con
 from blocksim.compiler.describe import Describer, plain
 from blocksim.compiler.emit import Emitter
 from blocksim.compiler.precision import Precision
-from blocksim.compiler.tiling import Tiling, tile_elements, tile_matmul, tile_vector
+from blocksim.compiler.tiling import Tiling, tile_elements, tile_matmul, tile_rows, tile_vector
 from blocksim.errors import BlocksimError
 from blocksim.graph.ir import Elementwise, Gather, Graph, Host, Lut, Matmul, Norm, Operator, Softmax, out_of
 from blocksim.trace.file import Trace
@@ -159,7 +159,7 @@ def _tiling(
             w_bits = precision.of("weight", op.weight).bits
         return tile_matmul(machine, forms, op.m, op.n, (a_bits, w_bits), at_most)
     if isinstance(op, Gather):
-        return tile_vector(machine, forms, 1, at_most)
+        return tile_rows(forms[0], at_most)
     kind = op.kind if isinstance(op, Elementwise) else type(op).__name__.lower()
     tile = tile_elements if isinstance(op, Elementwise | Lut) else tile_vector
     return tile(machine, forms, -(-machine.wide_bits(kind) // 8), at_most)

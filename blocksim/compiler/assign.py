@@ -12,6 +12,7 @@ from blocksim.graph.ir import Gather, Graph, Host, Matmul, Tensor, out_of, sourc
 from blocksim.trace.manifest import TensorSpec
 from hwmodels.formats import Format
 from hwmodels.machines import Machine
+from hwmodels.units.ops import EXPONENT_MAX, EXPONENT_MIN
 
 Calibration = Mapping[str, float]
 """The largest magnitude of each tensor over the calibration samples."""
@@ -139,7 +140,7 @@ class _Maker:
         if form.is_real:
             whole = {"row_block": tensor.rows, "row_period": tensor.rows}
             whole |= {"column_block": tensor.columns, "column_period": tensor.columns}
-            scale = max(self._peak(tensor.name), 2.0**-100) / ((1 << (form.bits - 1)) - 1)
+            scale = (self._peak(tensor.name) or 1.0) / ((1 << (form.bits - 1)) - 1)
             return made.model_copy(update={**whole, "static": 0, "scale": scale})
         if settled and self.machine.requantizer.exponents == "static":
             return made.model_copy(update={"static": static_exponent(self._peak(tensor.name), form)})
@@ -171,4 +172,5 @@ def static_exponent(peak: float, form: Format) -> int:
     if peak == 0:
         return 0
     exponent = math.frexp(peak)[1] - (form.bits - 1)
-    return exponent + (round(math.ldexp(peak, -exponent)) == 1 << (form.bits - 1))
+    exponent += round(math.ldexp(peak, -exponent)) == 1 << (form.bits - 1)
+    return min(max(exponent, EXPONENT_MIN), EXPONENT_MAX)

@@ -79,7 +79,7 @@ class ConstantStore:
 
     def add_multiplier(self, name: str, factors: NDArray[np.float64]) -> None:
         """Factors of wide sums: 16-bit multipliers, then their exponents."""
-        pairs = [multiplier_of(float(f)) for f in factors]
+        pairs = [_multiplier(float(f)) for f in factors]
         data = np.array([m for m, _ in pairs], "<u2").tobytes()
         data += np.array([e for _, e in pairs], np.int8).tobytes()
         self._place(_plain_spec(name, len(pairs), 24, "multiplier"), data, 0)
@@ -108,6 +108,12 @@ class ConstantStore:
         )
         self.sections[spec.name] = data
         self.lost += lost
+
+
+def _multiplier(factor: float) -> tuple[int, int]:
+    """A multiplier and its exponent, which has 8 bits: what is smaller is zero."""
+    m, e = multiplier_of(factor)
+    return (0, 0) if e < -128 else (m, min(e, 127))
 
 
 def _plain_spec(name: str, size: int, bits: int, role: ConstantRole) -> ConstantSpec:

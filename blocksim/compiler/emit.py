@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from blocksim.compiler.constants import ConstantStore, aligned
+from blocksim.compiler.fixed import ConstantLoader, Slot
 from blocksim.compiler.hazards import Region
-from blocksim.compiler.memory import FirstFit, Ring
+from blocksim.compiler.memory import FirstFit
 from blocksim.compiler.program import Field, ProgramWriter
 from blocksim.compiler.residency import SPACE, Residency
 from blocksim.compiler.tiling import Spans
 from blocksim.compiler.walk import Planner, Retile, Span, Walk, WideSums, wide_name
-from blocksim.errors import BlocksimError
 from blocksim.trace.isa import Flag, Opcode, Program
-from blocksim.trace.manifest import ConstantSpec, OpSpec, TensorSpec
+from blocksim.trace.manifest import OpSpec, TensorSpec
 from hwmodels.machines import Machine
 
 OPCODES = {
@@ -52,7 +52,7 @@ class Emitter:
     writer: ProgramWriter = field(default_factory=ProgramWriter)
 
     def __post_init__(self) -> None:
-        self.weights = Ring(self.machine.sram.weights.nbytes)
+        self.fixed = ConstantLoader(self.machine, self.store, self.writer, self.where)
         self.activations = FirstFit(self.machine.sram.activations.nbytes)
         self.uses: dict[str, list[int]] = {}
         self.res = Residency(self.activations, self.specs, self.writer, aligned(self.store.end), self.uses)
@@ -60,7 +60,6 @@ class Emitter:
         self.planner = Planner(self.machine, self.specs, self.res, self.wide, self.retile, self.where)
         self.next_bank = 0
         self.next_half = 0
-        self.tables: set[str] = set()
 
     def run(self, operators: Sequence[OpSpec]) -> Program:
         """The program of all operators, in order."""
@@ -98,18 +97,20 @@ class Emitter:
         """Every tile of an operator, and the requantization of what it gives."""
         tiling, outs = walk.tiling, [t for t in op.writes if t in walk.streamed]
         ends = self.wide.block_ends(op)
-        fixed = [] if op.kind == "matmul" else self._vector_constants(op)
+        self.fixed.begin(op)
         for group in range(op.groups):
             for bands in walk.windows:
                 self._enter(op, walk, group, bands, [] if walk.wide_in_dram else outs)
                 waiting: list[tuple[Span, Span, Region]] = []
                 for t, columns in enumerate(tiling.tiles):
-                    constants = self._tile_constants(op, t) if op.kind == "matmul" else fixed
+                    weights = self.fixed.tile(op, t) if op.kind == "matmul" else []
                     for band in bands:
+                        constants, held = (weights, {}) if op.kind == "matmul" else self.fixed.band(op, band)
                         wide = self._wide_region(op, walk, bands, band, columns)
-                        self._compute(op, group, band, columns, constants, wide, tiling.spill)
+                        tops = self._tops(op, walk, group, band, columns)
+                        self._compute(op, group, band, columns, constants, held, [wide, *tops])
                         if not tiling.spill:
-                            self._requant(op, group, band, columns, wide, Flag.NONE)
+                            self._requant(op, group, band, columns, [wide])
                         elif walk.wide_in_dram:
                             home = self._wide_home(op, band, columns)
                             self.writer.move(Opcode.STORE, wide, home, Flag.SPILL)
@@ -117,7 +118,8 @@ class Emitter:
                             waiting.append((band, columns, wide))
                     if columns[1] in ends:
                         for band, done, wide in waiting:
-                            self._requant(op, group, band, done, wide, Flag.SPILL)
+                            tops = self._tops(op, walk, group, band, done)
+                            self._requant(op, group, band, done, [wide, *tops])
                         waiting.clear()
             if walk.wide_in_dram:
                 self._drain(op, walk, group, outs)
@@ -132,7 +134,8 @@ class Emitter:
                 for columns in walk.tiling.tiles:
                     wide = self._wide_region(op, walk, bands, band, columns)
                     self.writer.move(Opcode.LOAD, self._wide_home(op, band, columns), wide, Flag.SPILL)
-                    self._requant(op, group, band, columns, wide, Flag.SPILL)
+                    tops = self._tops(op, walk, group, band, columns)
+                    self._requant(op, group, band, columns, [wide, *tops])
 
     def _enter(self, op: OpSpec, walk: Walk, group: int, bands: Spans, outs: list[str]) -> None:
         """Go on to the next window: its rows are loaded before the last one's are stored."""
@@ -156,13 +159,16 @@ class Emitter:
         group: int,
         band: Span,
         columns: Span,
-        constants: list[tuple[str, Region]],
-        wide: Region,
-        spill: bool,
+        constants: list[Slot],
+        held: dict[str, Span],
+        wide: list[Region],
     ) -> None:
+        """One tile's sums: into `wide`, and past the search where they are spilled."""
         assert op.a is not None
         reads = [region for _, region in constants]
-        fields: dict[str, Field] = {s: r.start for s, r in constants if s}
+        fields: dict[str, Field] = {slot: region.start for slot, region in constants if slot}
+        if "b" in held:
+            fields["b_window"] = held["b"]
         start = group * op.a.row_step
         fields["a"], fields["a_window"] = self.res.place(op.a.tensor)
         reads += self.res.rows(op.a.tensor, start + band[0], start + band[1])
@@ -173,34 +179,30 @@ class Emitter:
                 first = group * op.b.row_step
                 span = (first, first + op.k) if op.b.transposed else (first + columns[0], first + columns[1])
             reads += self.res.rows(op.b.tensor, *span)
-        flags = Flag.SPILL if spill else Flag.NONE
-        tile = _tile(group, band, columns)
-        self.writer.emit(OPCODES[op.kind], reads, [wide], flags, **fields, dst=wide.start, **tile)
+        flags, tile = _spilled(wide), _tile(group, band, columns)
+        self.writer.emit(OPCODES[op.kind], reads, wide, flags, **fields, dst=wide[0].start, **tile)
 
-    def _requant(
-        self,
-        op: OpSpec,
-        group: int,
-        band: Span,
-        columns: Span,
-        wide: Region,
-        flags: Flag,
-    ) -> None:
+    def _requant(self, op: OpSpec, group: int, band: Span, columns: Span, wide: list[Region]) -> None:
         """Requantize a tile into every stored form of the output."""
         first = group * op.out.row_step
         forms = zip(op.writes, (op.multiplier, op.copy_multiplier), (Flag.NONE, Flag.COPY), strict=False)
         for name, multiplier, which in forms:
-            reads: list[Region] = [wide]
-            fields: dict[str, Field] = {}
+            reads, fields = list(wide), dict[str, Field]()
             if multiplier is not None:
-                loaded = self._load_constants(op, [(self.store.specs[multiplier], 0, None)])
-                reads += loaded
-                fields["b"] = loaded[0].start
+                reads.append(self.fixed.kept[multiplier])
+                fields["b"] = self.fixed.kept[multiplier].start
             address, window = self.res.place(name)
+            rows = self.res.rows(name, first + band[0], first + band[1])
             self.writer.emit(
-                Opcode.REQUANT, reads, self.res.rows(name, first + band[0], first + band[1]), flags | which,
-                a=wide.start, dst=address, dst_window=window, **fields, **_tile(group, band, columns),
+                Opcode.REQUANT, reads, rows, _spilled(wide) | which,
+                a=wide[0].start, dst=address, dst_window=window, **fields, **_tile(group, band, columns),
             )  # fmt: skip
+
+    def _tops(self, op: OpSpec, walk: Walk, group: int, band: Span, columns: Span) -> list[Region]:
+        """The search registers of a tile's blocks, where its sums wait for the rest of them."""
+        if not walk.tiling.spill:
+            return []
+        return [self.wide.tops((self.writer.op_id << 20) + group, op, walk.tiling, band, columns)]
 
     def _gather(self, op: OpSpec, walk: Walk) -> None:
         """Rows of a table, straight to where the output lies."""
@@ -234,56 +236,7 @@ class Emitter:
         self.writer.emit(Opcode.HOST, reads, targets, **places)
         self.res.in_dram.update(op.writes)
 
-    # -- constants and wide sums -------------------------------------------------------------
-
-    def _tile_constants(self, op: OpSpec, tile: int) -> list[tuple[str, Region]]:
-        """The weights and biases of one tile, loaded."""
-        named = [(s, self.store.specs[n]) for s, n in (("b", op.weight), ("c", op.bias)) if n is not None]
-        regions = self._load_constants(op, [(spec, *spec.tile_span(tile)) for _, spec in named])
-        return [(slot, region) for (slot, _), region in zip(named, regions, strict=True)]
-
-    def _vector_constants(self, op: OpSpec) -> list[tuple[str, Region]]:
-        """What a vector operator reads beside activations, loaded once."""
-        named = [
-            (slot, self.store.specs[name])
-            for slot, name in (("b", op.constant or op.weight or op.mask), ("c", op.bias))
-            if name is not None
-        ]
-        regions = self._load_constants(op, [(spec, 0, None) for _, spec in named])
-        loaded = [(slot, region) for (slot, _), region in zip(named, regions, strict=True)]
-        return loaded + [("", self._load_table(name, at)) for name, at in op.tables.items()]
-
-    def _load_constants(self, op: OpSpec, parts: list[tuple[ConstantSpec, int, int | None]]) -> list[Region]:
-        """Load what one instruction reads, given as constants with offset and size, in one piece."""
-        sizes = [spec.size if size is None else size for spec, _, size in parts]
-        if not parts:
-            return []
-        total = sum(aligned(size) for size in sizes)
-        at = self.weights.allocate(total)
-        if at is None:
-            raise BlocksimError(
-                self.where,
-                "sram.weights.kib",
-                self.machine.sram.weights.kib,
-                f"too small for {op.name}, one tile of {parts[0][0].name} needs {-(-total // 1024)} or more",
-            )
-        regions = []
-        for (spec, offset, _), size in zip(parts, sizes, strict=True):
-            target = Region("weights", at, size)
-            source = Region("dram", spec.address + offset, size)
-            self.writer.move(Opcode.LOAD, source, target, Flag.TO_WEIGHTS)
-            regions.append(target)
-            at += aligned(size)
-        return regions
-
-    def _load_table(self, name: str, address: int) -> Region:
-        spec = self.store.specs[name]
-        region = Region("tables", address, spec.size)
-        if name not in self.tables:
-            self.tables.add(name)
-            source = Region("dram", spec.address, spec.size)
-            self.writer.move(Opcode.LOAD, source, region, Flag.TO_TABLES)
-        return region
+    # -- wide sums ---------------------------------------------------------------------------
 
     def _wide_region(self, op: OpSpec, walk: Walk, bands: Spans, band: Span, columns: Span) -> Region:
         """Where the sums of a tile go; `bands` are those of its window."""
@@ -308,6 +261,10 @@ class Emitter:
         home = self.res.dram_place(wide_name(op), self.wide.group_bytes(op))
         offset, size = self.wide.place(op, band, columns)
         return Region("dram", home + offset, size)
+
+
+def _spilled(wide: list[Region]) -> Flag:
+    return Flag.SPILL if len(wide) > 1 else Flag.NONE
 
 
 def _tile(group: int, band: Span, columns: Span) -> dict[str, Field]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 ALIGNMENT = 64
@@ -51,11 +52,18 @@ class Ring:
     capacity: int
     head: int = 0
 
-    def allocate(self, nbytes: int) -> int | None:
-        """The next address that has `nbytes` in one piece, or None where they never fit."""
+    def allocate(self, nbytes: int, kept: Sequence[tuple[int, int]] = ()) -> int | None:
+        """The next address that has `nbytes` in one piece, or None where they never fit.
+
+        `kept` are addresses and sizes of what must not be overwritten.
+        """
         size = -(-nbytes // ALIGNMENT) * ALIGNMENT
-        if size > self.capacity:
-            return None
-        at = self.head if self.head + size <= self.capacity else 0
-        self.head = at + size
-        return at
+        for start in (self.head, 0):
+            at = start
+            for address, length in sorted(kept):
+                if at < address + length and address < at + size:
+                    at = -(-(address + length) // ALIGNMENT) * ALIGNMENT
+            if at + size <= self.capacity:
+                self.head = at + size
+                return at
+        return None

@@ -104,6 +104,11 @@ def tile_matmul(
     return Tiling(bands, tiles, False)
 
 
+def tile_rows(out: TensorSpec, at_most: int | None = None) -> Tiling:
+    """Bands of a table's rows that are copied: no sums wait anywhere."""
+    return Tiling(_even(out.rows, min(PIPELINE_ROWS, at_most or PIPELINE_ROWS)), ((0, out.columns),), False)
+
+
 def tile_elements(
     machine: Machine, stored: Sequence[TensorSpec], wide_bytes: int, at_most: int | None = None
 ) -> Tiling:

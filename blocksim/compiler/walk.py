@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from blocksim.compiler.constants import aligned
+from blocksim.compiler.hazards import Region
 from blocksim.compiler.residency import Residency
 from blocksim.compiler.tiling import Spans, Tiling
 from blocksim.errors import BlocksimError
@@ -90,6 +91,17 @@ class WideSums:
         left, width = (turn % 2) * widest + columns[0] - stretches[turn][0], columns[1] - columns[0]
         offset = left * (rows[1] - rows[0]) + (band[0] - rows[0]) * width
         return offset * self._word(op), (band[1] - band[0]) * width * self._word(op)
+
+    def tops(self, group: int, op: OpSpec, tiling: Tiling, band: Span, columns: Span) -> Region:
+        """The search registers of the blocks that a tile of spilled sums touches: written by who makes the
+        sums, read by who needs the search to be over. `group` tells groups of operators apart.
+        """
+        ends = sorted(self.row_ends(op))
+        first = max((e for e in ends if e <= band[0]), default=0)
+        last = next(e for e in ends if e >= band[1])
+        turn = next(i for i, (_, end) in enumerate(self.stretches(op, tiling)) if columns[1] <= end)
+        rows = self._extent(op)[0]
+        return Region("tops", (group << 40) + turn * rows + first, last - first)
 
     def largest_tile(self, op: OpSpec, tiling: Tiling) -> int:
         """Bytes of the largest tile."""

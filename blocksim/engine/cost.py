@@ -174,8 +174,8 @@ class CostModel:
         _add(counts, "operands", "sram.activations.bytes", packed_bytes(n, out.bits))
         _add(counts, "exponents", "sram.activations.bytes", blocks)
         if multiplier is not None:
-            factors = self.manifest.constants[multiplier].size
-            _add(counts, "exponents", "sram.weights.bytes", factors)
+            factors = min(self.manifest.constants[multiplier].columns, int(record["columns"]))
+            _add(counts, "exponents", "sram.weights.bytes", 3 * factors)
         if flags & Flag.SPILL:
             _add(counts, "spill", "sram.activations.bytes", n * -(-wide // 8))
         else:

@@ -42,7 +42,7 @@ class Footprints:
         if constant.role in ("weight", "bias"):
             tile = next(t for t in constant.tiles if t[-1] == offset)
             return (tile[3] - tile[2]) * len(constant.column_starts)
-        return constant.blocks
+        return max(0, offset + size - max(offset, constant.codes_bytes))
 
     def banks(self, record: Any) -> list[int]:
         """The banks that an instruction holds a port of: those of the weight SRAM, then the other's.
@@ -64,11 +64,19 @@ class Footprints:
 
     def _operands(self, touched: set[int], opcode: Opcode, op: OpSpec, r: Any) -> None:
         row, rows, group = int(r["row"]), int(r["rows"]), int(r["group"])
-        tensors = self.manifest.tensors
+        tensors, flags = self.manifest.tensors, Flag(int(r["flags"]))
+        if flags & Flag.SPILL:  # a tile's sums, written or read
+            word = -(-self.manifest.machine.wide_bits(op.kind) // 8)
+            at = int(r["a"] if opcode is Opcode.REQUANT else r["dst"])
+            self._cover(touched, ACTIVATIONS, at, rows * int(r["columns"]) * word)
         if opcode in (Opcode.REQUANT, Opcode.GATHER):
-            out = tensors[op.writes[1 if Flag(int(r["flags"])) & Flag.COPY else 0]]
+            copy = bool(flags & Flag.COPY)
+            out = tensors[op.writes[1 if copy else 0]]
             first = group * op.out.row_step + row
             self._rows(touched, out, int(r["dst"]), r["dst_window"], first, rows)
+            multiplier = op.copy_multiplier if copy else op.multiplier
+            if multiplier is not None:
+                self._cover(touched, WEIGHTS, int(r["b"]), self.manifest.constants[multiplier].size)
             return
         assert op.a is not None
         first = group * op.a.row_step + row if op.kind == "matmul" else row
@@ -79,10 +87,15 @@ class Footprints:
                 first = group * op.b.row_step + (0 if op.b.transposed else int(r["column"]))
                 count = op.k if op.b.transposed else int(r["columns"])
             self._rows(touched, tensors[op.b.tensor], int(r["b"]), r["b_window"], first, count)
-        elif op.weight is not None and op.kind == "matmul":
-            spec = self.manifest.constants[op.weight]
-            tile = spec.tile_starts.index(int(r["column"]))
-            self._cover(touched, WEIGHTS, int(r["b"]), spec.tile_span(tile)[1])
+        for slot, name in (("b", op.weight or op.constant or op.mask), ("c", op.bias)):
+            if name is not None and op.b is None:
+                spec, size = self.manifest.constants[name], self.manifest.constants[name].size
+                if op.kind == "matmul":
+                    size = spec.tile_span(spec.tile_starts.index(int(r["column"])))[1]
+                elif spec.rows > 1:
+                    _, codes, _, exponents = spec.window(row, row + rows)
+                    size = codes + exponents
+                self._cover(touched, WEIGHTS, int(r[slot]), size)
 
     def _rows(self, touched: set[int], spec: TensorSpec, at: int, window: Any, first: int, rows: int) -> None:
         start, _, _, _ = spec.window(int(window[0]), int(window[0]) + int(window[1]))

@@ -6,7 +6,7 @@ It computes with the units' plain-integer specs and nothing else. It is slow, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,9 @@ class Interpretation:
     counters: dict[str, Counters]
 
 
-def interpret(trace: Trace, inputs: Mapping[str, NDArray[Any]]) -> Interpretation:
+def interpret(
+    trace: Trace, inputs: Mapping[str, NDArray[Any]], order: Sequence[int] | None = None
+) -> Interpretation:
     """Run one sample, instruction by instruction.
 
     Parameters
@@ -61,6 +63,9 @@ def interpret(trace: Trace, inputs: Mapping[str, NDArray[Any]]) -> Interpretatio
     trace : Trace
     inputs : dict of str to array
         Graph inputs with a leading axis of 1.
+    order : sequence of int, optional
+        The instructions' numbers in the order in which they run; program order by default. Any order that
+        the tickets allow gives the same.
 
     Returns
     -------
@@ -68,8 +73,8 @@ def interpret(trace: Trace, inputs: Mapping[str, NDArray[Any]]) -> Interpretatio
     """
     checked = check_samples(trace.manifest, inputs, "inputs")
     run = _Run(trace, {name: array[:1] for name, array in checked.items()})
-    for record in trace.program:
-        run.step(record)
+    for i in range(len(trace.program)) if order is None else order:
+        run.step(trace.program[i])
     outputs = decode_outputs(trace.manifest, {t: [v] for t, v in run.tensors.items()})
     return Interpretation(outputs, run.tensors, run.machine.counters)
 
@@ -106,8 +111,6 @@ class _Run:
 
     def _load(self, r: Any, _op: OpSpec) -> None:
         flags, m = Flag(int(r["flags"])), self.machine
-        if flags & Flag.SPILL:
-            return  # wide sums are kept by operator, whichever memory holds them
         target = (
             m.weights if flags & Flag.TO_WEIGHTS else m.tables if flags & Flag.TO_TABLES else m.activations
         )
@@ -115,24 +118,16 @@ class _Run:
         target[at : at + size] = m.dram[source : source + size]
 
     def _store(self, r: Any, _op: OpSpec) -> None:
-        if Flag(int(r["flags"])) & Flag.SPILL:
-            return
         at, source, size = int(r["dst"]), int(r["a"]), int(r["size"])
         self.machine.dram[at : at + size] = self.machine.activations[source : source + size]
 
     def _counter(self, op: OpSpec) -> Counters:
         return self.machine.counters.setdefault(op.name, Counters())
 
-    def _wide(self, r: Any, space: str, address: str) -> Wide:
-        """The sums of one tile: by bank or buffer half, or by operator where they wait in memory."""
-        spilled = Flag(int(r["flags"])) & Flag.SPILL
-        key = ("spill", int(r["op_id"])) if spilled else (space, int(r[address]))
-        return self.machine.wide.setdefault(key, {})
-
-    def _put(self, r: Any, op: OpSpec, row: int, column: int, sums: list[int], exponents: list[int]) -> None:
+    def _put(
+        self, r: Any, op: OpSpec, wide: Wide, row: int, column: int, sums: list[int], exponents: list[int]
+    ) -> None:
         """Write a row of sums; on their way to memory, spilled ones pass the search for a top."""
-        space = "accumulator" if op.kind == "matmul" else "vector"
-        wide = self._wide(r, space, "dst")
         spilled = Flag(int(r["flags"])) & Flag.SPILL
         for j, (total, e) in enumerate(zip(sums, exponents, strict=True)):
             wide[row, column + j] = (total, e)
@@ -206,14 +201,15 @@ class _Run:
         counter.flushed += out.flushed
         counter.overflows += out.overflows
         o_row, o_column = group * op.out.row_step + row, group * op.out.column_step + column
+        wide = self.machine.fresh(r, op)
         for i, (sums, es) in enumerate(zip(out.sums, out.exponents, strict=True)):
-            self._put(r, op, o_row + i, o_column, sums, es)
+            self._put(r, op, wide, o_row + i, o_column, sums, es)
 
     def _requant(self, r: Any, op: OpSpec) -> None:
         flags = Flag(int(r["flags"]))
         name = op.writes[1] if flags & Flag.COPY else op.writes[0]
         spec = self.manifest.tensors[name]
-        wide = self._wide(r, "accumulator" if op.kind == "matmul" else "vector", "a")
+        wide = self.machine.held(r, op)
         r0 = int(r["group"]) * op.out.row_step + int(r["row"])
         c0 = int(r["group"]) * op.out.column_step + int(r["column"])
         r1, c1 = r0 + int(r["rows"]), c0 + int(r["columns"])
@@ -294,13 +290,17 @@ class _Run:
         return codes[rows, columns].tolist(), exponents[rows, columns].tolist()
 
     def _constant(self, r: Any, slot: str, name: str) -> tuple[Any, Any]:
+        """A constant's codes and exponents, as far as its rows lie in SRAM."""
         spec = self.manifest.constants[name]
-        codes, exponents = self.machine.matrix(self.machine.weights, int(r[slot]), spec)
+        window = tuple(int(v) for v in r["b_window"]) if slot == "b" else (0, spec.rows)
+        held = (window[0], window[1])
+        codes, exponents = self.machine.matrix(self.machine.weights, int(r[slot]), spec, held)
         return codes.tolist(), exponents.tolist()
 
     def _put_rows(self, r: Any, op: OpSpec, rows: list[tuple[list[int], list[int]]]) -> None:
+        wide = self.machine.fresh(r, op)
         for i, (sums, exponents) in enumerate(rows):
-            self._put(r, op, int(r["row"]) + i, int(r["column"]), sums, exponents)
+            self._put(r, op, wide, int(r["row"]) + i, int(r["column"]), sums, exponents)
 
     def _softmax(self, r: Any, op: OpSpec) -> None:
         assert op.a is not None
@@ -316,9 +316,11 @@ class _Run:
         first, count = int(r["row"]), len(rows)
         keys = np.ones((count, len(rows[0])), np.bool_)
         if op.mask is not None:
-            spec = self.manifest.constants[op.mask]
-            data = bytes(self.machine.weights[int(r["b"]) : int(r["b"]) + spec.size])
-            keys = mask_of(spec, data)[first : first + count]
+            spec, held = self.manifest.constants[op.mask], [int(v) for v in r["b_window"]]
+            _, size, _, _ = spec.window(held[0], held[0] + held[1])
+            data = bytes(self.machine.weights[int(r["b"]) : int(r["b"]) + size])
+            window = spec.model_copy(update={"rows": held[1]})
+            keys = mask_of(window, data)[first - held[0] : first - held[0] + count]
         if op.padded:
             keys = keys & self.present
         triples = zip(rows, exponents, keys.tolist(), strict=True)

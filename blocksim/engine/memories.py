@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +10,14 @@ import numpy as np
 
 from blocksim.engine.boundary import Stored
 from blocksim.trace.file import Trace
+from blocksim.trace.isa import Flag
 from blocksim.trace.manifest import Blocks, ConstantSpec, OpSpec, TensorSpec
 from hwmodels.formats.packing import pack, packed_bytes, unpack
 from hwmodels.units.ops import ZERO_BLOCK
+
+TILE = ("op_id", "group", "row", "column")
+"""What tells the tiles of a program apart."""
+
 
 Wide = dict[tuple[int, int], tuple[int, int]]
 """Wide sums of one memory: the output's row and column to a sum and its exponent."""
@@ -37,6 +43,7 @@ class Machine:
     activations: bytearray = field(init=False)
     tables: bytearray = field(init=False)
     wide: dict[tuple[str, int], Wide] = field(default_factory=dict)
+    spilled: dict[tuple[int, ...], Wide] = field(default_factory=dict)
     tops: dict[tuple[str, int, int], int] = field(default_factory=dict)
     counters: dict[str, Counters] = field(default_factory=dict)
 
@@ -53,6 +60,36 @@ class Machine:
         )
         for name, spec in manifest.constants.items():
             self.dram[spec.address : spec.address + spec.size] = self.trace.sections[name]
+
+    # -- wide sums ---------------------------------------------------------------------------
+
+    def fresh(self, r: Any, op: OpSpec) -> Wide:
+        """Where a tile's sums go: a bank or a buffer half, or bytes of SRAM, which get a mark of their own.
+
+        The sums themselves have exponents that no byte holds, and are kept aside.
+        """
+        if not Flag(int(r["flags"])) & Flag.SPILL:
+            space = "accumulator" if op.kind == "matmul" else "vector"
+            wide = self.wide[space, int(r["dst"])] = {}
+            return wide
+        key = tuple(int(r[n]) for n in TILE)
+        at, mark = int(r["dst"]), self._mark(r, op)
+        self.activations[at : at + len(mark)] = mark
+        return self.spilled.setdefault(key, {})
+
+    def held(self, r: Any, op: OpSpec) -> Wide:
+        """The sums that a REQUANT reads; spilled ones must still lie where it looks for them."""
+        if not Flag(int(r["flags"])) & Flag.SPILL:
+            return self.wide["accumulator" if op.kind == "matmul" else "vector", int(r["a"])]
+        at, mark = int(r["a"]), self._mark(r, op)
+        assert self.activations[at : at + len(mark)] == mark, f"{op.name}: spilled sums are gone"
+        return self.spilled[tuple(int(r[n]) for n in TILE)]
+
+    def _mark(self, r: Any, op: OpSpec) -> bytes:
+        """As many bytes as a tile's sums take, like no other tile's."""
+        size = int(r["rows"]) * int(r["columns"]) * -(-self.trace.manifest.machine.wide_bits(op.kind) // 8)
+        seed = hashlib.sha256(repr([int(r[n]) for n in TILE]).encode()).digest()
+        return (seed * (size // len(seed) + 1))[:size]
 
     # -- bytes to integers -------------------------------------------------------------------
 

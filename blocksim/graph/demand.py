@@ -61,16 +61,23 @@ def take_factor(state: State, name: str, found: View) -> None:
     """Fold a value's constant factor into the weights before it, or multiply by it."""
     plain = replace(found, factor=1.0)
     before = state.tensors[found.tensor]
+    waiting = {
+        value: v
+        for value, v in state.values.items()
+        if v.tensor == found.tensor and v.factor == found.factor and v.deferred
+    }
     if fold(state, found.tensor, found.factor):
         # the tensor is now what the value with its factor is
         state.tensors[found.tensor] = replace(before, reference=name, axes=found.axes)
         state.values[name] = plain
+        state.values |= {value: replace(v, factor=1.0) for value, v in waiting.items()}
         return
     multiplied = state.name_near([found.tensor], "mul")
     columns = state.tensors[found.tensor].columns
     constant = state.keep(f"{multiplied}.constant", np.full((1, columns), found.factor))
     out = state.like(name, multiplied, plain)
     state.operators.append(Elementwise(multiplied, "mul", found.tensor, None, constant, out))
+    state.values |= {value: replace(v, tensor=out, factor=1.0) for value, v in waiting.items()}
 
 
 def fold(state: State, tensor: str, factor: float) -> bool:

@@ -14,7 +14,18 @@ from blocksim.errors import BlocksimError
 from blocksim.graph.canonical import Canonical, canonicalise, read
 from blocksim.graph.demand import view
 from blocksim.graph.handlers import HANDLERS
-from blocksim.graph.ir import Graph, GraphInput, GraphOutput, Matmul, Operator, Tensor, out_of, sources_of
+from blocksim.graph.ir import (
+    Graph,
+    GraphInput,
+    GraphOutput,
+    Host,
+    Matmul,
+    Operator,
+    Softmax,
+    Tensor,
+    out_of,
+    sources_of,
+)
 from blocksim.graph.state import State
 from blocksim.graph.weights import WeightSource
 
@@ -154,6 +165,34 @@ def _tried_shapes(canonical: Canonical, names: list[str]) -> dict[str, tuple[int
     return {name: array.shape for name, array in zip(names, session.run(names, feeds), strict=True)}
 
 
+def _may_drop_rows(state: State, operators: list[Operator], tensors: dict[str, Tensor], length: int) -> bool:
+    """Whether nobody reads the rows of absent tokens, so that they need not be computed.
+
+    Whoever mixes rows must leave those out: a softmax that is told which keys are there, and what it
+    weighs; a sum over the tokens that are there. The host is not trusted with it.
+    """
+    made = {out_of(op): op for op in operators}
+    for op in operators:
+        if isinstance(op, Host) and any(s in tensors and tensors[s].tokens == length for s in sources_of(op)):
+            return False
+        if (
+            isinstance(op, Softmax)
+            and tensors[op.a].tokens == length == tensors[op.a].columns
+            and not op.padded
+        ):
+            return False
+        if isinstance(op, Matmul) and op.b is not None and op.b.transposed:
+            weighing = made[op.a.tensor]
+            masked = isinstance(weighing, Softmax) and weighing.padded
+            if (
+                tensors[op.b.tensor].tokens == length
+                and not masked
+                and weighing.name != f"{state.padding}.encode"
+            ):
+                return False
+    return True
+
+
 def _settle(state: State, kept: set[str]) -> tuple[tuple[Operator, ...], dict[str, Tensor]]:
     """Drop what no output needs, and tell tensors about the heads that their consumers walk over."""
     needed = set(kept)
@@ -162,10 +201,11 @@ def _settle(state: State, kept: set[str]) -> tuple[tuple[Operator, ...], dict[st
         if out_of(op) in needed:
             operators.insert(0, op)
             needed.update(sources_of(op))
+    tensors = {name: t for name, t in state.tensors.items() if name in needed}
+    length = state.inputs[state.padding][0][1] if state.padding else 0
+    kept_rows = bool(length) and _may_drop_rows(state, operators, tensors, length)
     tensors = {
-        name: t if state.padding else replace(t, tokens=0)
-        for name, t in state.tensors.items()
-        if name in needed
+        name: t if kept_rows and t.tokens == length else replace(t, tokens=0) for name, t in tensors.items()
     }
     for op in operators:
         if isinstance(op, Matmul) and op.groups > 1:

@@ -148,7 +148,9 @@ class ReportData(Entry):
     cycles: int | None = Field(description="per sample; null for fp32, which has values and no cycles")
     array_cycles: int | None = Field(description="cycles that the array is busy")
     clock_ghz: float = Field(description="cycles per ns")
-    utilisation: float | None = Field(description="datapath MACs per multiplier and cycle")
+    utilisation: float | None = Field(
+        description="datapath MACs per multiplier and cycle; packed, a multiplier does two int4 x int4"
+    )
     energy_pj: float | None = Field(description="per sample")
     tops: float | None = Field(description="2 operations per datapath MAC, over the time of one sample")
     peak_tops: float | None = Field(

@@ -144,6 +144,13 @@ class ConstantSpec(Blocks):
         """Bytes of a row of a table that rows are looked up in."""
         return packed_bytes(self.columns, self.bits) + len(self.column_starts)
 
+    def window(self, first: int, last: int) -> tuple[int, int, int, int]:
+        """Of some rows, as of any matrix; each row of a mask starts with a byte of its own."""
+        if self.role == "mask":
+            row = packed_bytes(self.columns, 1)
+            return first * row, (last - first) * row, 0, 0
+        return super().window(first, last)
+
     @cached_property
     def tiles(self) -> tuple[tuple[int, int, int, int, int], ...]:
         """Per tile: first and last line, first and last line block, offset of its bytes."""

@@ -39,8 +39,9 @@ def softmax(state: State, node: onnx.NodeProto) -> bool:
         state.holes = state.holes and mask.holes
     scores = replace(found, deferred=(), base="")
     if scores.factor != 1.0:
-        take_factor(state, value, scores)
-        scores = state.values[value]
+        before = found.base or value  # the mask is not part of what the factor is taken into
+        take_factor(state, before, scores)
+        scores = state.values[before]
     name = state.name_near([scores.tensor], "softmax")
     kept = None
     if constant is not None:

@@ -77,7 +77,9 @@ def _elementwise(kind: str) -> Handler:
             assert a is not None and b is not None
             if a.axes != b.axes or state.tensors[a.tensor].rows != state.tensors[b.tensor].rows:
                 return False
-            name = state.name_near([b.tensor, a.tensor], kind)
+            products = {out_of(op) for op in state.operators if isinstance(op, Matmul)}
+            nearest = sorted([b.tensor, a.tensor], key=lambda t: t not in products)
+            name = state.name_near(nearest, kind)
             out = state.like(node.output[0], name, a)
             state.operators.append(Elementwise(name, kind, a.tensor, b.tensor, None, out))
             return True

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from blocksim.graph.demand import submodel
+from blocksim.graph.ir import Gather
 from blocksim.graph.state import State, View
 
 LOWEST = -1e4
@@ -55,17 +56,37 @@ class Probe:
         options.log_severity_level = 4
         self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    def run(self, base: NDArray[np.float32], padding: str, mask: NDArray[Any]) -> NDArray[np.float32]:
-        """The value for a base and a mask; other integer inputs are ones."""
+    def run(
+        self, base: NDArray[np.float32], padding: str, mask: NDArray[Any], others: int = 1
+    ) -> NDArray[np.float32]:
+        """The value for a base and a mask; all other integer inputs have the value `others`."""
         feeds: dict[str, NDArray[Any]] = {self.base: base}
         for name, (shape, kind) in self.specs.items():
             dtype = helper.tensor_dtype_to_np_dtype(kind)
-            feeds[name] = mask.astype(dtype) if name == padding else np.ones(shape, dtype)
+            feeds[name] = mask.astype(dtype) if name == padding else np.full(shape, others, dtype)
         return np.asarray(self.session.run(None, feeds)[0])
 
-    def candidates(self) -> list[str]:
-        """Inputs that may say which tokens are there; an empty name where there is none at all."""
-        return [name for name in self.roots if len(self.specs[name][0]) == 2] or [""]
+    def depends(self, name: str, base: NDArray[np.float32]) -> bool:
+        """Whether an input has any say in the value."""
+        shape, kind = self.specs[name]
+        dtype = helper.tensor_dtype_to_np_dtype(kind)
+        rng = np.random.default_rng(SEED)
+        given = [np.ones(shape), np.zeros(shape), rng.integers(0, 2, shape), rng.integers(0, 1000, shape)]
+        results = []
+        for values in given:
+            feeds: dict[str, NDArray[Any]] = {self.base: base, name: values.astype(dtype)}
+            for other, (extent, its) in self.specs.items():
+                if other != name:
+                    feeds[other] = np.ones(extent, helper.tensor_dtype_to_np_dtype(its))
+            results.append(np.asarray(self.session.run(None, feeds)[0]))
+        return any(not np.array_equal(results[0], r, equal_nan=True) for r in results)
+
+    def only(self, base: NDArray[np.float32]) -> str | None:
+        """The one input that has a say, a row of tokens; empty where none has, None where another has."""
+        having = [name for name in self.roots if self.depends(name, base)]
+        if not having:
+            return ""
+        return having[0] if len(having) == 1 and len(self.specs[having[0]][0]) == 2 else None
 
     def masks(self, padding: str, holes: bool = True) -> Iterator[NDArray[np.bool_]]:
         """All tokens, then some of them, the first one always; without holes, the first few."""
@@ -73,11 +94,8 @@ class Probe:
         yield np.ones(shape, np.bool_)
         rng = np.random.default_rng(SEED)
         for _ in range(PROBES if padding else 0):
-            mask = (
-                rng.random(shape) < 0.5
-                if holes
-                else np.arange(shape[1])[None] < rng.integers(1, shape[1] + 1)
-            )
+            first = np.arange(shape[1])[None] < rng.integers(1, shape[1] + 1)
+            mask = rng.random(shape) < 0.5 if holes else first
             mask[:, 0] = True
             yield mask
 
@@ -104,31 +122,30 @@ class Mask:
 def mask_of(state: State, found: View, value: str) -> Mask | None:
     """The mask that deferred nodes put on scores; None where they are none."""
     probe = Probe(state, found, value)
-    return _mask_of(probe, found, True) or _mask_of(probe, found, False)
+    padding = probe.only(np.zeros(found.shape, np.float32))
+    if padding is None or any(isinstance(op, Gather) and op.ids == padding for op in state.operators):
+        return None  # what numbers mean that look rows up, zeros and ones do not show
+    return _mask_of(probe, found, padding, True) or _mask_of(probe, found, padding, False)
 
 
-def _mask_of(probe: Probe, found: View, holes: bool) -> Mask | None:
+def _mask_of(probe: Probe, found: View, padding: str, holes: bool) -> Mask | None:
     zeros = np.zeros(found.shape, np.float32)
-    for padding in probe.candidates():
-        allowed: NDArray[np.bool_] | None = None
-        for mask in probe.masks(padding, holes):
-            result = probe.run(zeros, padding, mask)
-            kept = result > LOWEST
-            if np.abs(result[kept]).max(initial=0) > 1e-3:
-                break
-            kept = kept.reshape(-1, *kept.shape[-2:])
-            if allowed is None:
-                allowed = kept[0]
-            keys = mask[0] if padding else np.ones(kept.shape[-1], np.bool_)
-            if len(keys) != kept.shape[-1]:
-                break
-            queries = keys if kept.shape[-2] == len(keys) else np.ones(kept.shape[-2], np.bool_)
-            if (kept != (allowed & keys))[:, queries].any():
-                break
-        else:
-            assert allowed is not None
-            return Mask(padding, None if allowed.all() else allowed, holes)
-    return None
+    allowed: NDArray[np.bool_] | None = None
+    for mask in probe.masks(padding, holes):
+        result = probe.run(zeros, padding, mask)
+        kept = result > LOWEST
+        if np.abs(result[kept]).max(initial=0) > 1e-3:
+            return None
+        kept = kept.reshape(-1, *kept.shape[-2:])
+        allowed = kept[0] if allowed is None else allowed
+        keys = mask[0] if padding else np.ones(kept.shape[-1], np.bool_)
+        if len(keys) != kept.shape[-1]:
+            return None
+        queries = keys if kept.shape[-2] == len(keys) else np.ones(kept.shape[-2], np.bool_)
+        if (kept != (allowed & keys))[:, queries].any():
+            return None
+    assert allowed is not None
+    return Mask(padding, None if allowed.all() else allowed, holes) if allowed.any() else None
 
 
 def is_transparent(state: State, found: View, value: str) -> str | None:
@@ -142,36 +159,29 @@ def is_transparent(state: State, found: View, value: str) -> str | None:
         return None
     probe = Probe(state, found, value)
     base = np.random.default_rng(SEED).normal(size=found.shape).astype(np.float32)
-    for padding in filter(None, probe.candidates()):
-        same = True
-        for mask in probe.masks(padding):
-            present = np.broadcast_to(mask.reshape(mask.shape[1:]), (found.shape[-2] // tokens, tokens))
-            if mask.shape[1] != tokens or found.shape[-2] % tokens:
-                return None
-            rows = present.reshape(-1)
-            keys = np.ones(found.shape[-1], np.bool_)
-            if found.shape[-1] == tokens and len(found.shape) == 4:
-                keys = mask[0]
-            result = probe.run(base, padding, mask)
-            same = same and bool(
-                np.array_equal(result[..., rows, :][..., keys], base[..., rows, :][..., keys])
-            )
-        if same:
-            return padding
-    return None
+    padding = probe.only(base)
+    if not padding or probe.specs[padding][0][1] != tokens or found.shape[-2] % tokens:
+        return None
+    for mask in probe.masks(padding):
+        rows = np.tile(mask[0], found.shape[-2] // tokens)
+        by_keys = found.shape[-1] == tokens and len(found.shape) == 4
+        keys = mask[0] if by_keys else np.ones(found.shape[-1], np.bool_)
+        result = probe.run(base, padding, mask)
+        if not np.array_equal(result[..., rows, :][..., keys], base[..., rows, :][..., keys]):
+            return None
+    return padding
 
 
 def is_positive_scaling(state: State, found: View, value: str) -> bool:
     """Whether deferred nodes multiply all of a sample by one positive number."""
     probe = Probe(state, found, value)
     base = np.random.default_rng(SEED).normal(size=found.shape).astype(np.float32)
-    for padding in probe.candidates():
-        for mask in probe.masks(padding):
-            ratio = probe.run(base, padding, mask) / base
-            if (
-                ratio.shape != base.shape
-                or ratio.min() <= 0
-                or not np.allclose(ratio, ratio.mean(), rtol=1e-4)
-            ):
-                return False
+    padding = probe.only(base)
+    if padding is None:
+        return False
+    for mask in probe.masks(padding):
+        ratio = probe.run(base, padding, mask) / base
+        same = ratio.shape == base.shape and np.allclose(ratio, ratio.mean(), rtol=1e-4)
+        if not same or ratio.min() <= 0:
+            return False
     return True

@@ -146,6 +146,8 @@ def with_class_token(state: State, node: onnx.NodeProto) -> bool:
         return False
     source = next((o for o in state.operators if out_of(o) == op.a.tensor), None)
     tensor = state.tensors[patches.tensor]
+    if readers(state, tensor.reference) != 1:
+        return False
     if not isinstance(source, Host) or source.op_types[-1] != "Reshape" or tensor.rows != patches.shape[1]:
         return False
     extra = first.shape[1]
