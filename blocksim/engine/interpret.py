@@ -23,7 +23,7 @@ from blocksim.engine.boundary import (
     looked_up,
     walk_of_source,
 )
-from blocksim.engine.memories import Counters, Machine, Wide
+from blocksim.engine.memories import Counters, Machine, Wide, tile_of
 from blocksim.engine.packed import mask_of, multipliers_of
 from blocksim.engine.segments import segments_of
 from blocksim.trace.file import Trace
@@ -286,7 +286,7 @@ class _Run:
 
     def _rows(self, r: Any, slot: str, tensor: str) -> tuple[Any, Any]:
         codes, exponents = self._window(r, slot, tensor)
-        rows, columns = _tile_of(r)
+        rows, columns = tile_of(r)
         return codes[rows, columns].tolist(), exponents[rows, columns].tolist()
 
     def _constant(self, r: Any, slot: str, name: str) -> tuple[Any, Any]:
@@ -363,7 +363,7 @@ class _Run:
             assert op.constant is not None
             codes, exponents = self._constant(r, "b", op.constant)
             picks = [(int(r["row"]) + i) % len(codes) for i in range(len(a))]
-            columns = _tile_of(r)[1]
+            columns = tile_of(r)[1]
             b, eb = [codes[i][columns] for i in picks], [exponents[i][columns] for i in picks]
         config = self.config.elementwise_config
         rows = zip(a, ea, b, eb, strict=True)
@@ -396,9 +396,3 @@ class _Run:
             self.tensors[name] = (q.codes, q.exponents)
             self._counter(op).clamped += q.clamped
             self._counter(op).saturated += q.saturated
-
-
-def _tile_of(r: Any) -> tuple[slice, slice]:
-    """The rows and columns of an instruction's tile."""
-    row, column = int(r["row"]), int(r["column"])
-    return slice(row, row + int(r["rows"])), slice(column, column + int(r["columns"]))

@@ -157,3 +157,9 @@ class Machine:
         at = op.tables[name]
         size = self.trace.manifest.constants[name].size
         return tuple(int(v) for v in np.frombuffer(bytes(self.tables[at : at + size]), "<i4"))
+
+
+def tile_of(r: Any) -> tuple[slice, slice]:
+    """The rows and columns of an instruction's tile."""
+    row, column = int(r["row"]), int(r["column"])
+    return slice(row, row + int(r["rows"])), slice(column, column + int(r["columns"]))

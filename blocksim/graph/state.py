@@ -40,11 +40,6 @@ class View:
     def shape(self) -> tuple[int, ...]:
         return tuple(a.size for a in self.axes)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether the value is the walk and nothing else."""
-        return self.factor == 1.0 and not self.deferred
-
 
 @dataclass
 class State:
