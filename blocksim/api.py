@@ -93,6 +93,7 @@ class Experiment:
                 looked_up(self.inputs[op.ids], len(self.graph.constants[op.table]), op.name, inputs_name)
         self.samples = len(next(iter(self.inputs.values())))
         if labels is not None:
+            labels = np.asarray(labels)
             self._check_labels(labels, labels_name)
         self.labels = labels
         self.threads = threads if threads is not None else os.cpu_count() or 1

@@ -372,7 +372,7 @@ def _bindings(bind: list[str] | None) -> dict[str, int]:
     sizes = {}
     for text in bind or []:
         name, equals, size = text.partition("=")
-        if not (name and equals and size.isdigit() and int(size) > 0):
+        if not (name and equals and size.isdigit() and 0 < int(size) < 1 << 31):
             raise BlocksimError("command line", "--bind", text, "give NAME=SIZE, such as seq=128")
         sizes[name] = int(size)
     return sizes

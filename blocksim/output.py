@@ -54,6 +54,8 @@ def output_folder(out: Path, force: bool) -> Iterator[Path]:
     BlocksimError
         If `out` exists and must not be replaced, or cannot be written.
     """
+    if not out.name or out.name == "..":
+        raise BlocksimError("command line", "--out", f"{out}", "give the name of a folder, such as run")
     partial = out.with_name(out.name + ".partial")
     try:
         if out.is_symlink() or (out.exists() and not out.is_dir()):

@@ -255,6 +255,16 @@ def test_small_and_large_machines(bert: Experiment, block: str, depth: str) -> N
         assert same
 
 
+def test_layer_errors_do_not_depend_on_padding() -> None:
+    """Absent keys are no error of the scores."""
+    padded = sentences([6, 6], TOKENS, 290)
+    cut = {name: array[:, :6] for name, array in padded.items()}
+    reports = [tiny(inputs, calibrated=False).run("bct-int8", "8x8") for inputs in (padded, cut)]
+    for long, short in zip(*(report.data.layers for report in reports), strict=True):
+        assert long.name == short.name
+        assert long.sqnr_db is None or long.sqnr_db == pytest.approx(short.sqnr_db, abs=1e-3), long.name
+
+
 BLOCKS = ["tensor", "row", "channel", "512x512", "3x1000", "1x16", "128x128", "7x5", "1x1"]
 
 

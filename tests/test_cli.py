@@ -126,6 +126,8 @@ def test_compile_and_show(cli: Cli, tiny_path: Path, tmp_path: Path) -> None:
     assert manifest["machine"]["name"] == "bct64"
     refused(cli("compile", tiny_path, "-o", "m.trace"), "m.trace", "exists", "--force")
     assert cli("compile", tiny_path, "-o", "m.trace", "--force").returncode == 0
+    assert cli("compile", tiny_path, "-o", "again.trace").returncode == 0
+    assert (tmp_path / "m.trace").read_bytes() == (tmp_path / "again.trace").read_bytes()
 
 
 def test_help_and_version(cli: Cli) -> None:
@@ -289,6 +291,23 @@ def test_skeletons(cli: Cli, tmp_path: Path) -> None:
     assert "GATHER   embeddings.word_embeddings" in shown
 
 
+def test_explain_refuses_another_runs_trace(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path) -> None:
+    for out, block in (("a", "8x8"), ("b", "16x16")):
+        words = ["run", tiny_path, "--inputs", inputs, "--no-html", "--out", out, "--block", block]
+        assert cli(*words).returncode == 0
+    assert "cycles = " in cli("explain", "a", "--figure", "cycles").stdout
+    (tmp_path / "a" / "model.trace").write_bytes((tmp_path / "b" / "model.trace").read_bytes())
+    for more in (["--figure", "cycles"], ["encoder.0.ffn1"]):
+        refused(cli("explain", "a", *more), "model.trace", "not the report's trace")
+    refused(cli("explain", tmp_path / "b" / "model.trace"), "model.trace", "not a report")
+
+
+@pytest.mark.parametrize("out", ["", ".", "/"])
+def test_a_folder_without_a_name_is_refused(cli: Cli, inputs: Path, out: str) -> None:
+    words = ["run", "m.onnx", "--inputs", inputs, "--no-html", "--out", out, "--force"]
+    refused(cli(*words), "--out", "name of a folder")
+
+
 def test_fetch_and_evaluate_refuse(cli: Cli) -> None:
     refused(cli("fetch", "maxilm"), "fetch", "name", "maxilm", "minilm")
     refused(cli("evaluate", "nowhere", "--out", "scores"), "nowhere", "model.safetensors", "blocksim fetch")
@@ -389,7 +408,7 @@ def test_bad_traces(cli: Cli, tiny_path: Path, tmp_path: Path) -> None:
     refused(cli("trace", "show", "text.trace"), "text.trace", "not a whole trace")
     (tmp_path / "cut.trace").write_bytes(whole[: len(whole) // 2])
     refused(cli("trace", "show", "cut.trace"), "cut.trace", "not a whole trace")
-    old = whole.replace(b'"blocksim-trace":"1"', b'"blocksim-trace":"7"')
+    old = whole.replace(rb"\"version\": \"2\"", rb"\"version\": \"7\"")
     assert old != whole
     (tmp_path / "old.trace").write_bytes(old)
     refused(cli("trace", "show", "old.trace"), "old.trace", "version", "7", "compile it again")

@@ -160,6 +160,8 @@ def _from_file(path: Path) -> Precision:
 
 
 def _block(field: str, text: str | None) -> Block:
+    if text is not None and not isinstance(text, str):
+        raise BlocksimError("command line", field, text, "give a text such as 16x16")
     try:
         return parse_block(DEFAULT_BLOCK if text is None else text)
     except ValueError as error:

@@ -248,8 +248,11 @@ def _bind(
             elif axis < len(given):
                 size = given[axis]
             else:
-                name = dim.dim_param
-                raise BlocksimError(path, value.name, f"dimension {name} is free", f"give --bind {name}=SIZE")
+                name, remedy = dim.dim_param, f"give --bind {dim.dim_param}=SIZE"
+                if shapes:  # there are inputs, and this is not among them
+                    known = ", ".join(n or "one without a name" for n in shapes)
+                    remedy = f"give an input of this name; there are {known}"
+                raise BlocksimError(path, value.name, f"dimension {name} is free", remedy)
             if axis == 0 and size != 1:
                 raise BlocksimError(
                     path, value.name, f"leading axis is {size}", "export it with a free batch axis, or with 1"

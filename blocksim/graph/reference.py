@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
-from blocksim.graph.ir import Axes, Graph, Host, Matmul, Matrix, Operator, out_of
+from blocksim.graph.ir import Axes, Elementwise, Graph, Host, Matmul, Matrix, Operator, out_of
 
 
 def refuse_mixed_batch(
@@ -64,6 +64,7 @@ class Reference:
         model = onnx.ModelProto.FromString(graph.canonical)
         made = {output for node in model.graph.node for output in node.output}
         self._outputs = [output.name for output in graph.outputs]
+        self._by_keys = scores_of(graph)
         self._values = {t: graph.tensors[t].reference for t in tensors if graph.tensors[t].reference in made}
         known = {o.name for o in model.graph.output}
         for value in dict.fromkeys(self._values.values()):
@@ -112,14 +113,28 @@ class Reference:
             raise BlocksimError("inputs", "fp32 reference", "onnxruntime refuses them", reason) from None
 
     def _present(self, tensor: str, axes: Axes, value: Matrix, inputs: Mapping[str, NDArray[Any]]) -> Matrix:
-        """A value with zeros in the rows of absent tokens, which the datapath does not compute."""
+        """A value with zeros for absent tokens, which the datapath leaves out: rows, and keys of scores."""
         t = self._graph.tensors[tensor]
         if not t.tokens:
             return value
         there = np.asarray(inputs[self._graph.padding]).reshape(-1) != 0
-        rows = np.broadcast_to(np.tile(there, t.rows // t.tokens)[:, None], (t.rows, t.columns))
+        kept = np.broadcast_to(np.tile(there, t.rows // t.tokens)[:, None], (t.rows, t.columns))
+        if tensor in self._by_keys:
+            kept = kept & there
         walk = replace(t, axes=axes, scale=1.0)
-        return np.where(walk.to_value(rows.astype(np.float32)) > 0, value, np.float32(0))
+        return np.where(walk.to_value(kept.astype(np.float32)) > 0, value, np.float32(0))
+
+
+def scores_of(graph: Graph) -> set[str]:
+    """The tensors whose columns are tokens: products with keys, and what is multiplied from them."""
+    found: set[str] = set()
+    for op in graph.operators:
+        if isinstance(op, Matmul) and op.b is not None and not op.b.transposed:
+            if graph.tensors[op.b.tensor].tokens:
+                found.add(op.out.tensor)
+        elif isinstance(op, Elementwise) and op.kind == "mul" and op.a in found:
+            found.add(op.out)
+    return found
 
 
 def peaks(

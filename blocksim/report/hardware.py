@@ -24,7 +24,8 @@ PRICE_COLOURS = {
     "exponents": "#4f9d69",
 }
 STALL_COLOURS = {
-    "multiplying at full rate": "#4f9d69",
+    "every element multiplies": "#4f9d69",
+    "elements idle": "#8fb996",
     "filling and draining": "#9bc53d",
     "weight load": "#5aa6b2",
     "aligners": "#e0882f",
@@ -162,12 +163,20 @@ def price(reports: Sequence[Measurement]) -> Figure:
 
 
 def array_shares(data: ReportData) -> dict[str, int]:
-    """The cycles of a run as the array spends them; they add up to all of them."""
+    """The cycles of a run as the array spends them; they add up to all of them.
+
+    Were every element to multiply in every cycle, the products would take the first part. Elements idle
+    while it streams: tiles smaller than the array, and what aligners cost behind a weight load.
+    """
     use, parts = data.units["array"], data.array_parts
     waits = use.stalls
     others = sum(n for who, n in waits.items() if who not in ("dma", "requantizer", "port"))
+    array = data.machine_parameters["array"]
+    streams = use.busy - sum(parts.values())
+    full = min(streams, data.coverage.datapath_macs // (array["rows"] * array["columns"]))
     return {
-        "multiplying at full rate": use.busy - sum(parts.values()),
+        "every element multiplies": full,
+        "elements idle": streams - full,
         "filling and draining": parts["fill"],
         "weight load": parts["weight_load"],
         "aligners": parts["aligner"],

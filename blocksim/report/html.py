@@ -82,7 +82,8 @@ def _figures(measured: Sequence[Measurement]) -> list[tuple[str, str, Figure]]:
         ),
         (
             "Stalls by cause",
-            "Only the first part multiplies at the full rate; every other cycle has a cause.",
+            "The first part is what the products would take if every element always multiplied; the rest "
+            "has causes. Elements idle in tiles smaller than the array, and behind a weight load.",
             hardware.stalls(measured),
         ),
         (

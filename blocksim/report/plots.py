@@ -131,7 +131,7 @@ def error(reports: Sequence[Measurement]) -> Figure:
     names = [layer.name for layer in measured[0].data.layers if layer.sqnr_db is not None] if measured else []
     step = max(1, len(names) // 30)
     axes.set_xticks(range(0, len(names), step), names[::step], rotation=60, ha="right", fontsize=7)
-    axes.set_ylabel("SQNR against fp32 [dB], higher is better")
+    axes.set_ylabel("SQNR [dB], higher is better")
     axes.set_title("Where the error comes in: every stored tensor, first to last", loc="left")
     if measured:
         legend(axes)

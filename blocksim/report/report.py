@@ -131,7 +131,19 @@ class Report(Measurement):
     def _program(self) -> Trace | None:
         """The trace, from beside ``report.json`` where the report was read from a file."""
         if self.trace is None and self.folder is not None and (self.folder / TRACE).is_file():
-            return Trace.open(self.folder / TRACE)
+            trace = Trace.open(self.folder / TRACE)
+            manifest = trace.manifest
+            own = (
+                self.data.model,
+                self.data.precision,
+                self.data.machine,
+                [x.name for x in self.data.layers],
+            )
+            names = [op.name for op in manifest.operators]
+            if own != (manifest.model, manifest.precision, manifest.machine.name, names):
+                said = "not the report's trace; run the model again"
+                raise BlocksimError(self.folder / TRACE, "trace", manifest.model, said)
+            return trace
         return self.trace
 
     def _needed_trace(self) -> Trace:
@@ -157,6 +169,9 @@ class Report(Measurement):
             raise BlocksimError(path, "file", "missing", f"give a folder that blocksim run wrote{said}")
         try:
             data = ReportData.model_validate_json(path.read_text())
+        except UnicodeDecodeError:
+            said = "give a folder that blocksim run wrote"
+            raise BlocksimError(path, "file", "not a report", said) from None
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or "file"

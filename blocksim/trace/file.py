@@ -18,6 +18,9 @@ from blocksim.output import output_file
 from blocksim.trace.isa import INSTRUCTION, UNIT_OF, Opcode, Program, Unit
 from blocksim.trace.manifest import TRACE_VERSION, Manifest
 
+HEAD = "blocksim-trace"
+"""The entry of the file's metadata that makes it a trace."""
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -45,15 +48,15 @@ class Trace:
         code = np.frombuffer(self.program.tobytes(), np.uint8)
         tensors["program"] = code
         text = self.manifest.model_dump_json()
-        metadata = {
-            "blocksim-trace": str(TRACE_VERSION),
+        head = {
+            "version": str(TRACE_VERSION),
             "manifest": text,
             "manifest.sha256": hashlib.sha256(text.encode()).hexdigest(),
             "program.sha256": hashlib.sha256(code.tobytes()).hexdigest(),
         }
         with output_file(path) as partial:
-            try:
-                save_file(tensors, str(partial), metadata)
+            try:  # one entry: the library writes several in no order of its own
+                save_file(tensors, str(partial), {HEAD: json.dumps(head)})
             except SafetensorError as error:
                 raise BlocksimError(path, "file", "cannot be written", str(error)) from None
 
@@ -74,10 +77,11 @@ class Trace:
             raise BlocksimError(path, "file", what, "give the path of a trace")
         try:
             with safe_open(str(path), "numpy") as file:
-                metadata = file.metadata() or {}
-                version = metadata.get("blocksim-trace")
-                if version is None:
+                head = (file.metadata() or {}).get(HEAD)
+                if head is None:
                     raise BlocksimError(path, "file", "not a trace", "compile a model with blocksim compile")
+                metadata = json.loads(head)
+                version = metadata.get("version") if isinstance(metadata, dict) else head
                 if version != str(TRACE_VERSION):
                     raise BlocksimError(
                         path,
@@ -119,7 +123,7 @@ def is_trace(path: Path) -> bool:
 
     try:
         with safe_open(str(path), "numpy") as file:
-            return "blocksim-trace" in (file.metadata() or {})
+            return HEAD in (file.metadata() or {})
     except (SafetensorError, OSError):
         return False
 

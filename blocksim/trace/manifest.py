@@ -14,7 +14,7 @@ from hwmodels.formats.block import index_of, starts
 from hwmodels.formats.packing import packed_bytes
 from hwmodels.machines import Machine
 
-TRACE_VERSION = 1
+TRACE_VERSION = 2
 
 Index = NDArray[np.int64]
 
@@ -261,7 +261,7 @@ class OutputSpec(Spec):
 class Manifest(Spec):
     """The description of a trace."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     blocksim: str
     model: str
     precision: str
