@@ -66,17 +66,16 @@ def take_factor(state: State, name: str, found: View) -> None:
         for value, v in state.values.items()
         if v.tensor == found.tensor and v.factor == found.factor and v.deferred
     }
+    out = found.tensor
     if fold(state, found.tensor, found.factor):
         # the tensor is now what the value with its factor is
-        state.tensors[found.tensor] = replace(before, reference=name, axes=found.axes)
+        state.tensors[out] = replace(before, reference=name, axes=found.axes)
         state.values[name] = plain
-        state.values |= {value: replace(v, factor=1.0) for value, v in waiting.items()}
-        return
-    multiplied = state.name_near([found.tensor], "mul")
-    columns = state.tensors[found.tensor].columns
-    constant = state.keep(f"{multiplied}.constant", np.full((1, columns), found.factor))
-    out = state.like(name, multiplied, plain)
-    state.operators.append(Elementwise(multiplied, "mul", found.tensor, None, constant, out))
+    else:
+        multiplied = state.name_near([found.tensor], "mul")
+        constant = state.keep(f"{multiplied}.constant", np.full((1, before.columns), found.factor))
+        out = state.like(name, multiplied, plain)
+        state.operators.append(Elementwise(multiplied, "mul", found.tensor, None, constant, out))
     state.values |= {value: replace(v, tensor=out, factor=1.0) for value, v in waiting.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ class View:
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(a.size for a in self.axes)
+
+    def deferring(self, node: onnx.NodeProto, value: str) -> View:
+        """The view behind a node that reads it as `value`, and that waits for who knows its meaning."""
+        return replace(self, deferred=(*self.deferred, node), base=self.base or value)
 
 
 @dataclass

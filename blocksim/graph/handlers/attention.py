@@ -12,7 +12,7 @@ from blocksim.graph.demand import is_float, peek, take_factor, view
 from blocksim.graph.handlers.node import attribute, walks_columns
 from blocksim.graph.handlers.probe import LOWEST, is_transparent, mask_of
 from blocksim.graph.ir import Softmax
-from blocksim.graph.state import State, View
+from blocksim.graph.state import State
 
 
 def softmax(state: State, node: onnx.NodeProto) -> bool:
@@ -89,7 +89,7 @@ def where(state: State, node: onnx.NodeProto) -> bool:
     )
     if not known or state.shapes.get(node.output[0], found.shape) != found.shape:
         return False
-    waiting = replace(found, deferred=(*found.deferred, node), base=found.base or branches[which])
+    waiting = found.deferring(node, branches[which])
     made = next((op for op in state.operators if isinstance(op, Softmax) and op.out == found.tensor), None)
     if made is not None and made.padded and is_transparent(state, waiting, node.output[0]) == state.padding:
         waiting = found
@@ -105,9 +105,6 @@ def adds_mask(state: State, node: onnx.NodeProto) -> bool:
             continue
         low = constant <= LOWEST
         if low.any() and not constant[~low].any():
-            base = found.base or node.input[which]
-            state.values[node.output[0]] = View(
-                found.tensor, found.axes, found.factor, (*found.deferred, node), base
-            )
+            state.values[node.output[0]] = found.deferring(node, node.input[which])
             return True
     return False

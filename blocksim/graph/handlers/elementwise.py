@@ -59,10 +59,9 @@ def _defer(state: State, node: onnx.NodeProto) -> bool:
         depends = other in state.pending and not is_float(state, other)
         if found is None or not depends:
             continue
-        base = found.base or node.input[which]
         same_shape = state.shapes.get(node.output[0], found.shape) == found.shape
         if same_shape:
-            state.values[node.output[0]] = replace(found, deferred=(*found.deferred, node), base=base)
+            state.values[node.output[0]] = found.deferring(node, node.input[which])
         return same_shape
     return False
 

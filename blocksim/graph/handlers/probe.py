@@ -56,30 +56,21 @@ class Probe:
         options.log_severity_level = 4
         self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    def run(
-        self, base: NDArray[np.float32], padding: str, mask: NDArray[Any], others: int = 1
-    ) -> NDArray[np.float32]:
-        """The value for a base and a mask; all other integer inputs have the value `others`."""
+    def run(self, base: NDArray[np.float32], name: str, values: NDArray[Any]) -> NDArray[np.float32]:
+        """The value for a base and one integer input's values; all other inputs are ones."""
         feeds: dict[str, NDArray[Any]] = {self.base: base}
-        for name, (shape, kind) in self.specs.items():
-            dtype = helper.tensor_dtype_to_np_dtype(kind)
-            feeds[name] = mask.astype(dtype) if name == padding else np.full(shape, others, dtype)
+        for each, (shape, kind) in self.specs.items():
+            given = values if each == name else np.ones(shape)
+            feeds[each] = given.astype(helper.tensor_dtype_to_np_dtype(kind))
         return np.asarray(self.session.run(None, feeds)[0])
 
     def depends(self, name: str, base: NDArray[np.float32]) -> bool:
         """Whether an input has any say in the value."""
-        shape, kind = self.specs[name]
-        dtype = helper.tensor_dtype_to_np_dtype(kind)
+        shape, _ = self.specs[name]
         rng = np.random.default_rng(SEED)
-        given = [np.ones(shape), np.zeros(shape), rng.integers(0, 2, shape), rng.integers(0, 1000, shape)]
-        results = []
-        for values in given:
-            feeds: dict[str, NDArray[Any]] = {self.base: base, name: values.astype(dtype)}
-            for other, (extent, its) in self.specs.items():
-                if other != name:
-                    feeds[other] = np.ones(extent, helper.tensor_dtype_to_np_dtype(its))
-            results.append(np.asarray(self.session.run(None, feeds)[0]))
-        return any(not np.array_equal(results[0], r, equal_nan=True) for r in results)
+        given = (np.ones(shape), np.zeros(shape), rng.integers(0, 2, shape), rng.integers(0, 1000, shape))
+        first, *others = (self.run(base, name, values) for values in given)
+        return any(not np.array_equal(first, other, equal_nan=True) for other in others)
 
     def only(self, base: NDArray[np.float32]) -> str | None:
         """The one input that has a say, a row of tokens; empty where none has, None where another has."""
