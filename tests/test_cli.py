@@ -291,6 +291,20 @@ def test_skeletons(cli: Cli, tmp_path: Path) -> None:
     assert "GATHER   embeddings.word_embeddings" in shown
 
 
+def test_a_trace_is_the_same_bytes_in_every_process(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where tensors come and go, nothing may depend on how a process hashes its strings."""
+    compiled = []
+    for seed in ("1", "2", "3"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        words = ["compile", SKELETON.parent / "minilm" / "dynamo18.onnx", "--bind", "seq=48"]
+        words += ["--weights", "generator", "--machine", "edge16", "--block", "16x16", "--force"]
+        assert cli(*words, "-o", "m.trace").returncode == 0
+        compiled.append((tmp_path / "m.trace").read_bytes())
+    assert compiled[0] == compiled[1] == compiled[2]
+
+
 def test_explain_refuses_another_runs_trace(cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path) -> None:
     for out, block in (("a", "8x8"), ("b", "16x16")):
         words = ["run", tiny_path, "--inputs", inputs, "--no-html", "--out", out, "--block", block]

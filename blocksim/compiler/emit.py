@@ -96,7 +96,7 @@ class Emitter:
     def _tiles(self, op: OpSpec, walk: Walk) -> None:
         """Every tile of an operator, and the requantization of what it gives."""
         tiling, outs = walk.tiling, [t for t in op.writes if t in walk.streamed]
-        ends = self.wide.block_ends(op)
+        ends = {last for _, last in walk.stretches}
         self.fixed.begin(op)
         for group in range(op.groups):
             for bands in walk.windows:
@@ -202,7 +202,7 @@ class Emitter:
         """The search registers of a tile's blocks, where its sums wait for the rest of them."""
         if not walk.tiling.spill:
             return []
-        return [self.wide.tops((self.writer.op_id << 20) + group, op, walk.tiling, band, columns)]
+        return [self.wide.tops((self.writer.op_id << 20) + group, op, walk, band, columns)]
 
     def _gather(self, op: OpSpec, walk: Walk) -> None:
         """Rows of a table, straight to where the output lies."""
@@ -246,7 +246,7 @@ class Emitter:
             return Region(SPACE, self.res.windows[name].address, self.wide.place(op, band, columns)[1])
         if walk.tiling.spill:
             rows = (bands[0][0], bands[-1][1])
-            offset, size = self.wide.held_place(op, walk.tiling, rows, band, columns)
+            offset, size = self.wide.held_place(op, walk, rows, band, columns)
             return Region(SPACE, self.activations.taken[wide_name(op)][0] + offset, size)
         if op.kind == "matmul":
             bank = self.next_bank

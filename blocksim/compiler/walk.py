@@ -32,12 +32,27 @@ class Walk:
         Tensors of which only a window lies in SRAM.
     wide_in_dram : bool
         Whether spilled sums go on to DRAM.
+    stretches : tuple of (int, int)
+        Where sums are spilled: columns that share blocks, and so wait together.
+    row_ends : tuple of int
+        Where sums are spilled: rows at which blocks end, ascending.
     """
 
     tiling: Tiling
     windows: tuple[Spans, ...]
     streamed: tuple[str, ...] = ()
     wide_in_dram: bool = False
+    stretches: Spans = ()
+    row_ends: tuple[int, ...] = ()
+
+    def stretch_of(self, columns: Span) -> int:
+        """The number of the stretch that a tile lies in."""
+        return next(i for i, (_, last) in enumerate(self.stretches) if columns[1] <= last)
+
+    @property
+    def widest(self) -> int:
+        """Columns of the widest stretch."""
+        return max(last - first for first, last in self.stretches)
 
 
 @dataclass(frozen=True)
@@ -77,31 +92,25 @@ class WideSums:
                 start = last
         return tuple(out)
 
-    def held_bytes(self, op: OpSpec, tiling: Tiling, rows: int) -> int:
+    def held_bytes(self, op: OpSpec, walk: Walk, rows: int) -> int:
         """Bytes of SRAM for the sums of some rows that wait: of one stretch, and of the next beside it."""
-        stretches = self.stretches(op, tiling)
-        widest = max(last - first for first, last in stretches)
-        return min(2, len(stretches)) * widest * rows * self._word(op)
+        return min(2, len(walk.stretches)) * walk.widest * rows * self._word(op)
 
-    def held_place(self, op: OpSpec, tiling: Tiling, rows: Span, band: Span, columns: Span) -> Span:
+    def held_place(self, op: OpSpec, walk: Walk, rows: Span, band: Span, columns: Span) -> Span:
         """Offset and bytes of a tile among the sums of some rows that wait in SRAM: stretches take turns."""
-        stretches = self.stretches(op, tiling)
-        turn = next(i for i, (_, last) in enumerate(stretches) if columns[1] <= last)
-        widest = max(last - first for first, last in stretches)
-        left, width = (turn % 2) * widest + columns[0] - stretches[turn][0], columns[1] - columns[0]
+        turn, width = walk.stretch_of(columns), columns[1] - columns[0]
+        left = (turn % 2) * walk.widest + columns[0] - walk.stretches[turn][0]
         offset = left * (rows[1] - rows[0]) + (band[0] - rows[0]) * width
         return offset * self._word(op), (band[1] - band[0]) * width * self._word(op)
 
-    def tops(self, group: int, op: OpSpec, tiling: Tiling, band: Span, columns: Span) -> Region:
+    def tops(self, group: int, op: OpSpec, walk: Walk, band: Span, columns: Span) -> Region:
         """The search registers of the blocks that a tile of spilled sums touches: written by who makes the
         sums, read by who needs the search to be over. `group` tells groups of operators apart.
         """
-        ends = sorted(self.row_ends(op))
-        first = max((e for e in ends if e <= band[0]), default=0)
-        last = next(e for e in ends if e >= band[1])
-        turn = next(i for i, (_, end) in enumerate(self.stretches(op, tiling)) if columns[1] <= end)
-        rows = self._extent(op)[0]
-        return Region("tops", (group << 40) + turn * rows + first, last - first)
+        first = max((e for e in walk.row_ends if e <= band[0]), default=0)
+        last = next(e for e in walk.row_ends if e >= band[1])
+        start = walk.stretch_of(columns) * self._extent(op)[0] + first
+        return Region("tops", (group << 40) + start, last - first)
 
     def largest_tile(self, op: OpSpec, tiling: Tiling) -> int:
         """Bytes of the largest tile."""
@@ -151,7 +160,8 @@ class Planner:
         tensors in windows, and the largest windows, that fit are taken.
         """
         inputs = {t for t in op.reads if t in self.specs}
-        sizes = {t: self.specs[t].nbytes for t in (*inputs, *op.writes)}
+        # in the operator's order, not a set's: addresses must not depend on how strings are hashed
+        sizes = {t: self.specs[t].nbytes for t in (*op.reads, *op.writes) if t in self.specs}
         by_rows = [t for t in sorted(sizes, key=lambda t: -sizes[t]) if self._by_rows(op, t)]
         rows = op.m if op.kind == "matmul" else self.specs[op.out.tensor].rows
         needed = 0
@@ -183,16 +193,18 @@ class Planner:
         tiling = self.retile(op, limit)
         if in_dram and not tiling.spill:
             return None
-        ends = self.wide.row_ends(op) if tiling.spill and not in_dram else None
-        windows = grouped(tiling.bands, limit, ends)
+        ends = self.wide.row_ends(op) if tiling.spill else set()
+        windows = grouped(tiling.bands, limit, ends if tiling.spill and not in_dram else None)
+        stretches = self.wide.stretches(op, tiling) if tiling.spill else ()
+        walk = Walk(tiling, windows, streamed, in_dram, stretches, tuple(sorted(ends)))
         tallest = max(window[-1][1] - window[0][0] for window in windows)
         slots = {t: self._window_bytes(t, tallest) for t in streamed}
         held: dict[str, int] = {}
         if in_dram:
             slots[wide_name(op)] = self.wide.largest_tile(op, tiling)
         elif tiling.spill:
-            held[wide_name(op)] = self.wide.held_bytes(op, tiling, tallest)
-        return Walk(tiling, windows, streamed, in_dram), slots, held
+            held[wide_name(op)] = self.wide.held_bytes(op, walk, tallest)
+        return walk, slots, held
 
     def _brought(
         self,
