@@ -55,7 +55,7 @@ def lut(
             e, first, last = shared[rows[i], c], edges[c], edges[c + 1]
             row, out, out_exponents = x[i, first:last], sums[i, first:last], exponents[i, first:last]
             for j in range(row.shape[0]):
-                out[j] = evaluate(table, to_fixed(row[j], e, fraction, in_bits), span, step_bits)
+                out[j] = evaluate(table, to_fixed(row[j], e, fraction, in_bits), span, step_bits, in_bits)
                 out_exponents[j] = -fraction
                 counts[0] += is_clipped(row[j], e, fraction, in_bits)
 

@@ -154,7 +154,7 @@ def reciprocal_root(v: int, table: Table, low: int, newton_steps: int) -> int:
     """``2**18 / sqrt(v / 4**h)`` with h the half exponent of v."""
     mantissa = scale(v, MANTISSA_FRACTION - 2 * half_exponent(v), 62, FLOOR)
     mantissa = largest(mantissa, 1 << MANTISSA_FRACTION)
-    r = interpolate(table, mantissa - (1 << MANTISSA_FRACTION), low)
+    r = interpolate(table, mantissa - (1 << MANTISSA_FRACTION), low, ROOT_FRACTION + 1)
     for _ in range(newton_steps):
         r = newton(r, mantissa)
     return r

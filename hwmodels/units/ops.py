@@ -29,7 +29,7 @@ class Table(Protocol):
         """Entry `i`."""
 
 
-def select(c: bool, a: int, b: int) -> int:
+def select(c: int, a: int, b: int) -> int:
     """`a` where `c` holds, else `b`: a multiplexer."""
     return a if c else b
 

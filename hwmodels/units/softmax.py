@@ -84,14 +84,14 @@ def exponential(distance: int, row_exponent: int, guard_bits: int, table: Table,
     s = row_exponent - guard_bits - LOG2E_FRACTION + FRACTION
     t = smallest(scale(distance * LOG2E, smallest(s, LONGEST_SHIFT), 62, HALF_UP), VANISHED)
     whole = t >> FRACTION
-    return shift_right(interpolate(table, t - (whole << FRACTION), low), whole, HALF_UP)
+    return shift_right(interpolate(table, t - (whole << FRACTION), low, FRACTION + 2), whole, HALF_UP)
 
 
 def reciprocal_of(total: int, table: Table, low: int) -> int:
     """``2**(16 + n) / total`` for a total in ``[2**n, 2**(n+1))``, by leading-zero count and table."""
     n = largest(bit_length(total) - 1, 0)
     mantissa = scale(total, FRACTION - n, 62, FLOOR)
-    return interpolate(table, largest(mantissa - (1 << FRACTION), 0), low)
+    return interpolate(table, largest(mantissa - (1 << FRACTION), 0), low, FRACTION + 2)
 
 
 def quotient(numerator: int, total: int, inverse: int) -> int:

@@ -68,14 +68,14 @@ def test_lut_kernel_is_result(case: tuple[np.ndarray, np.ndarray, np.ndarray]) -
 def _evaluate_all(entries: np.ndarray, first: int, last: int, span: int, step: int) -> np.ndarray:
     out = np.empty(last - first, np.int64)
     for x in range(first, last):
-        out[x - first] = lut.evaluate(entries, x, span, step)
+        out[x - first] = lut.evaluate(entries, x, span, step, 20)
     return out
 
 
 def test_every_code_of_the_gelu_table() -> None:
     first, last = -(2 ** (GELU.in_bits - 1)), 2 ** (GELU.in_bits - 1)
     compiled = _evaluate_all(table(GELU.table), first, last, GELU.span, GELU.step_bits)
-    plain = [lut.evaluate(GELU.table, x, GELU.span, GELU.step_bits) for x in range(first, last)]
+    plain = [lut.evaluate(GELU.table, x, GELU.span, GELU.step_bits, 20) for x in range(first, last)]
     assert compiled.tolist() == plain
     x = np.arange(first, last) / 2.0**GELU.fraction
     exact = np.array([0.5 * v * math.erfc(-v / math.sqrt(2)) for v in x])
@@ -88,7 +88,7 @@ def test_every_code_of_the_gelu_table() -> None:
 def _interpolate_all(entries: np.ndarray, count: int, low: int) -> np.ndarray:
     out = np.empty(count, np.int64)
     for i in range(count):
-        out[i] = lut.interpolate(entries, i, low)
+        out[i] = lut.interpolate(entries, i, low, 21)
     return out
 
 
@@ -119,7 +119,7 @@ def test_every_code_of_the_other_tables(
     entries: tuple[int, ...], low: int, count: int, function: object, curvature: float, fraction: int
 ) -> None:
     compiled = _interpolate_all(table(entries), count, low)
-    assert compiled.tolist() == [lut.interpolate(entries, i, low) for i in range(count)]
+    assert compiled.tolist() == [lut.interpolate(entries, i, low, 21) for i in range(count)]
     exact = np.array([function(i / 65536) for i in range(count)])  # type: ignore[operator]
     step = 2.0**low / 65536
     bound = step**2 / 8 * curvature + 1.5 * 2.0**-fraction
