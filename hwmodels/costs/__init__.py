@@ -174,12 +174,12 @@ class CostTable(BaseModel):
 
 
 def names() -> list[str]:
-    """The tables that are shipped; `transistors.yaml` beside them belongs to `area`.
+    """The tables that are shipped; `transistors.yaml` and `synthesis.yaml` beside them belong to `area`.
 
     >>> names()
     ['horowitz-45nm', 'jouppi-7nm']
     """
-    return sorted(p.stem for p in FOLDER.glob("*.yaml") if p.stem != "transistors")
+    return sorted(p.stem for p in FOLDER.glob("*.yaml") if p.stem not in ("transistors", "synthesis"))
 
 
 def load(name_or_path: str | Path) -> CostTable:

@@ -1,22 +1,24 @@
-"""Area: transistors of each part of a machine, from textbook gate counts.
+"""Area: transistors of each part of a machine, as synthesised, or from textbook gate counts.
 
-Every figure is a sum of cells, `transistors.yaml` says what a cell takes, and the formula says which
-cells. It is a count for comparing machines with each other: no wires, no clock tree, no periphery of
-memories. A unit of the vector kind has each operator that one row of `lanes` elements uses, once.
+`synthesis.yaml` says what the modules of the shipped machine `bct64` take. A part of another machine is its
+module's figure in proportion to textbook counts of cells (`transistors.yaml` says what a cell takes), as a
+part without a module is counted in cells altogether. It is a count for comparing machines with each other:
+no wires, no clock tree. A memory is its bits over the share of its area that they take.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
-from hwmodels.costs import Sourced, Status
+from hwmodels.costs import Sourced, Status, synthesis
 from hwmodels.units import elementwise, lut, mac_array, norm, prescan, requantizer, softmax
 from hwmodels.units.actions import Actions
 from hwmodels.units.ops import bit_length
@@ -33,6 +35,20 @@ class Cell(Sourced):
     transistors: int = Field(gt=0)
 
 
+class Efficiency(Sourced):
+    """The share of a memory's area that its bits take."""
+
+    percent: int = Field(gt=0, le=100)
+
+
+class Prices(BaseModel):
+    """What `transistors.yaml` says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    cells: dict[str, Cell]
+    sram_efficiency: Efficiency
+
+
 @dataclass(frozen=True)
 class AreaFigure:
     """Area of one part: transistors, the formula that gave them, its sources and how it came about."""
@@ -44,13 +60,18 @@ class AreaFigure:
 
 
 @cache
+def prices() -> Prices:
+    """Cells, and memories."""
+    return Prices.model_validate(yaml.safe_load(PATH.read_text()))
+
+
 def cells() -> dict[str, Cell]:
     """The cells by name.
 
     >>> cells()["full_adder"].transistors, cells()["full_adder"].status
     (28, 'cited')
     """
-    return TypeAdapter(dict[str, Cell]).validate_python(yaml.safe_load(PATH.read_text()))
+    return prices().cells
 
 
 Count = dict[str, int]
@@ -104,7 +125,7 @@ def register(bits: int) -> Count:
 
 def memory(bits: int, ports: int = 1) -> Count:
     """SRAM bits with so many ports."""
-    return {"sram_bit": bits, "sram_port": bits * (ports - 1)}
+    return total((1, {"sram_bit": bits, "sram_port": bits * (ports - 1)}))
 
 
 def operator(action: str) -> Count:
@@ -131,15 +152,75 @@ def operators(actions: Actions) -> Count:
     return total(*counts)
 
 
-def figure(count: Mapping[str, int], note: str) -> AreaFigure:
-    """The figure of a count of cells."""
+def transistors(count: Mapping[str, int]) -> int:
+    """Transistors of so many cells."""
     known = cells()
-    used = {cell: known[cell] for cell in count}
-    terms = [f"{number:,} {cell} x {used[cell].transistors}" for cell, number in count.items()]
+    return sum(number * known[cell].transistors for cell, number in count.items())
+
+
+@dataclass(frozen=True)
+class Piece:
+    """So many times the same logic.
+
+    Attributes
+    ----------
+    number : int
+        Negative where another piece's module holds it already and it is a part of its own.
+    one : dict of str to int
+        Its cells by textbook.
+    module : str, optional
+        The entry of `synthesis.yaml` that says what it takes.
+    """
+
+    number: int
+    one: Count
+    module: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a machine: logic, bits of memory, and a note on how many there are of what."""
+
+    note: str
+    logic: tuple[Piece, ...] = ()
+    bits: Count = field(default_factory=dict)
+
+
+def figure(part: Part, shipped: Part) -> AreaFigure:
+    """The figure of a part, given the same part of the machine that was synthesised."""
+    units = synthesis.load().units
+    references = {piece.module: piece.one for piece in shipped.logic}
+    amount, terms, sources = 0, [], []
+    plain: Count = {}
+    for piece in part.logic:
+        if not piece.number:
+            continue
+        if piece.module not in units:
+            plain = total((1, plain), (piece.number, piece.one))
+            continue
+        each, text = units[piece.module].transistors, f"{units[piece.module].transistors:,}"
+        own, reference = transistors(piece.one), transistors(references[piece.module])
+        if own != reference:
+            each, text = math.ceil(each * own / reference), f"ceil({text} x {own:,} / {reference:,})"
+        amount += piece.number * each
+        terms.append(f"{piece.number:,} {piece.module} x {text}")
+        sources.append(f"{synthesis.load().tool}, flow {synthesis.TRANSISTOR_FLOW}, docs/area.md")
+    known = {cell: price.transistors for cell, price in cells().items()}
+    amount += transistors(plain)
+    terms += [f"{number:,} {cell} x {known[cell]}" for cell, number in plain.items()]
+    used = list(plain)
+    if part.bits:
+        percent = prices().sram_efficiency
+        inside = " + ".join(f"{number:,} {cell} x {known[cell]}" for cell, number in part.bits.items())
+        amount += math.ceil(transistors(part.bits) * 100 / percent.percent)
+        terms.append(f"ceil(({inside}) x 100 / {percent.percent})")
+        used += part.bits
+        sources.append(f"{percent.source} ({percent.status})")
+    sources += [cells()[cell].source for cell in used]
     return AreaFigure(
-        sum(number * used[cell].transistors for cell, number in count.items()),
-        f"{note}: {' + '.join(terms) or '0'}",
-        "; ".join(dict.fromkeys(cell.source for cell in used.values())),
+        amount,
+        f"{part.note}: {' + '.join(terms).replace('+ -', '- ') or '0'}",
+        "; ".join(dict.fromkeys(sources)),
         "derived",
     )
 
@@ -149,15 +230,23 @@ def area(machine: Machine) -> dict[str, AreaFigure]:
 
     >>> from hwmodels.machines import load
     >>> parts = area(load("bct64"))
-    >>> parts["multipliers"].transistors == 64 * 64 * 1952
+    >>> parts["lut"].transistors > 64 * synthesis.load().units["lut_lane"].transistors
     True
     >>> parts["prescan"].transistors
     0
     """
-    return {**array_area(machine), **vector_area(machine), **memory_area(machine)}
+    from hwmodels.machines import load
+
+    shipped = parts_of(load(synthesis.load().machine))
+    return {name: figure(part, shipped[name]) for name, part in parts_of(machine).items()}
 
 
-def array_area(machine: Machine) -> dict[str, AreaFigure]:
+def parts_of(machine: Machine) -> dict[str, Part]:
+    """What a machine is made of."""
+    return {**array_parts(machine), **vector_parts(machine), **memory_parts(machine)}
+
+
+def array_parts(machine: Machine) -> dict[str, Part]:
     """The MAC array with what aligns and accumulates."""
     array, aligner, word = machine.array, machine.aligner, machine.accumulator
     config = machine.array_config
@@ -167,13 +256,19 @@ def array_area(machine: Machine) -> dict[str, AreaFigure]:
     held = 0 if still else 8 * (2 if config.overlap else 1)
     moved = 16 if still else 8
     joined = adder(9) if array.pack_axis == "K" else {}  # two products in one element are added first
+    element = total(
+        (1, multiplier(8, 8)),
+        (1, joined),
+        (sums, adder(summed)),
+        (1, register(moved + held + sums * summed)),
+    )
     lanes = array.columns * sums * aligner.per_column
-    # a term is shifted, rounded and joined; its distance takes two adds of exponents
-    align = total((1, shifter(word.bits, aligner.max_shift)), (2, adder(word.bits)), (2, adder(prescan.WORD)))
+    # a term is shifted and rounded, then joined; its distance takes two adds of exponents
+    align = total((1, shifter(word.bits, aligner.max_shift)), (1, adder(word.bits)), (2, adder(prescan.WORD)))
     running = aligner.normalise == "running"
-    if running:
-        again = total((1, shifter(word.bits, aligner.max_shift)), (1, adder(word.bits)))
-        align = total((1, align), (1, again), (1, comparator(prescan.WORD)))
+    again = total(
+        (1, shifter(word.bits, aligner.max_shift)), (1, adder(word.bits)), (1, comparator(prescan.WORD))
+    )
     exact = aligner.normalise == "exact"
     scan = total((1, adder(prescan.SUM_BITS)), (1, comparator(prescan.WORD)), (prescan.WORD, {"mux2": 1}))
     outputs = array.columns * sums * word.rows * word.banks
@@ -181,40 +276,41 @@ def array_area(machine: Machine) -> dict[str, AreaFigure]:
     adders = lanes if still or running else array.columns * sums
     bank = array.columns * sums * word.rows * mac_array.RAW_BITS if config.raw_bank else 0
     return {
-        "multipliers": figure(
-            total((elements, multiplier(8, 8)), (elements, joined)), f"{elements:,} multipliers of 8 x 8"
+        "processing elements": Part(
+            f"{elements:,} with a multiplier of 8 x 8, {sums} x {summed} summed, {moved} moving and {held} "
+            "held bits",
+            (Piece(elements, element, "processing_element"),),
         ),
-        "running sums": figure(
-            total((elements * sums, adder(summed))), f"{elements * sums:,} adders of {summed} bits"
-        ),
-        "registers": figure(
-            total((elements, register(moved + held + sums * summed))),
-            f"{elements:,} x ({moved} moving, {held} held, {sums} x {summed} summed bits)",
-        ),
-        "aligners": figure(
-            total((lanes, align)),
+        "aligners": Part(
             f"{lanes:,} lanes of {word.bits} bits{', and the accumulator aligned anew' if running else ''}",
+            (
+                Piece(lanes, align, "aligner_terms"),
+                Piece(lanes, adder(word.bits)),
+                Piece(lanes if running else 0, again),
+            ),
         ),
-        "raw bank": figure(
-            total((1, memory(bank)), (array.columns * sums if bank else 0, adder(mac_array.RAW_BITS))),
+        "raw bank": Part(
             f"{bank:,} bits of unfinished segments",
+            (Piece(array.columns * sums if bank else 0, adder(mac_array.RAW_BITS)),),
+            memory(bank),
         ),
-        "accumulators": figure(
-            total((1, memory(outputs * word.bits)), (own, register(word.bits)), (adders, adder(word.bits))),
+        "accumulators": Part(
             f"{outputs:,} words, {own:,} registers, {adders:,} adders of {word.bits} bits",
+            (Piece(adders, adder(word.bits), "accumulator_port"), Piece(own, register(word.bits))),
+            memory(outputs * word.bits),
         ),
-        "prescan": figure(
-            total((aligner.prescan_lanes if exact else 0, scan)),
+        "prescan": Part(
             f"{aligner.prescan_lanes if exact else 0:,} lanes: an add, a compare and a choice",
+            (Piece(aligner.prescan_lanes if exact else 0, scan, "prescan_lane"),),
         ),
-        "exponent store": figure(
-            total((1, memory(outputs * prescan.WORD if exact or running else 0))),
+        "exponent store": Part(
             "a bound per accumulator word" if exact or running else "bounds follow from rows and columns",
+            bits=memory(outputs * prescan.WORD if exact or running else 0),
         ),
     }
 
 
-def vector_area(machine: Machine) -> dict[str, AreaFigure]:
+def vector_parts(machine: Machine) -> dict[str, Part]:
     """The requantizer and the vector units with their tables."""
     wide, lanes = machine.accumulator.bits, machine.requantizer.lanes
     static = machine.requantizer.exponents == "static"
@@ -231,36 +327,46 @@ def vector_area(machine: Machine) -> dict[str, AreaFigure]:
         "softmax": softmax.actions(soft, 1, vector),
         "norm": norm.actions(root, 1, vector),
     }
+    scale = total((1, multiplier(wide, requantizer.MULTIPLIER_BITS)), (1, adder(prescan.WORD)))
+    scaled = lanes * (2 if machine.requantizer.passes == "merged" else 1)  # the search has its own
+    every = total((1, operators(requantizer.actions(lanes, 1, wide, 16, static))), (scaled, scale))
     parts = {
-        "requantizer": figure(
-            total((1, operators(requantizer.actions(lanes, 1, wide, 16, static)))),
-            f"{lanes:,} lanes for sums of {wide} bits, {'static' if static else 'dynamic'} exponents",
+        "requantizer": Part(
+            f"{lanes:,} lanes for sums of {wide} bits, {'static' if static else 'dynamic'} exponents, "
+            "without the multipliers of real scales",
+            (Piece(1, every, "requantizer"), Piece(-scaled, scale, "requantizer_scale")),
         ),
-        "real scales": figure(
-            total((lanes, multiplier(wide, requantizer.MULTIPLIER_BITS)), (lanes, adder(prescan.WORD))),
-            f"{lanes:,} multipliers of {wide} x {requantizer.MULTIPLIER_BITS}",
+        "real scales": Part(
+            f"{scaled:,} multipliers of {wide} x {requantizer.MULTIPLIER_BITS}",
+            (Piece(scaled, scale, "requantizer_scale"),),
         ),
-        "elementwise": figure(
-            operators(elementwise.actions_add(vector) | elementwise.actions_mul(vector)),
+        "elementwise": Part(
             f"{vector:,} lanes: add with two aligners, multiply",
+            (
+                Piece(
+                    1,
+                    operators(elementwise.actions_add(vector) | elementwise.actions_mul(vector)),
+                    "elementwise",
+                ),
+            ),
         ),
+        "dma": Part("its control", (Piece(1, {}, "dma"),)),
     }
     for name, bits in tables.items():
-        note = f"the operators of one row of {vector:,} elements, and {bits:,} bits of tables"
-        parts[name] = figure(total((1, operators(row[name])), (1, memory(bits))), note)
+        note = f"{vector:,} lanes, and {bits:,} bits of tables"
+        parts[name] = Part(note, (Piece(1, operators(row[name]), name),), memory(bits))
     return parts
 
 
-def memory_area(machine: Machine) -> dict[str, AreaFigure]:
+def memory_parts(machine: Machine) -> dict[str, Part]:
     """The SRAMs and the buffer of wide sums."""
 
-    def sram(part: Memory) -> AreaFigure:
-        bits = part.nbytes * 8
-        return figure(total((1, memory(bits, part.ports))), f"{part.kib:,} KiB with {part.ports} ports")
+    def sram(part: Memory) -> Part:
+        return Part(f"{part.kib:,} KiB with {part.ports} ports", bits=memory(part.nbytes * 8, part.ports))
 
     kib = machine.vector.buffer_kib
     return {
-        "vector buffer": figure(memory(kib * 1024 * 8), f"{kib:,} KiB"),
+        "vector buffer": Part(f"{kib:,} KiB", bits=memory(kib * 1024 * 8)),
         "weight SRAM": sram(machine.sram.weights),
         "activation SRAM": sram(machine.sram.activations),
     }
