@@ -262,18 +262,18 @@ def array_parts(machine: Machine) -> dict[str, Part]:
         (sums, adder(summed)),
         (1, register(moved + held + sums * summed)),
     )
-    lanes = array.columns * sums * aligner.per_column
+    lanes = sums * aligner.per_column
     # a term is shifted and rounded, then joined; its distance takes two adds of exponents
-    align = total((1, shifter(word.bits, aligner.max_shift)), (1, adder(word.bits)), (2, adder(prescan.WORD)))
+    align = total((1, shifter(word.bits, aligner.max_shift)), (2, adder(word.bits)), (2, adder(prescan.WORD)))
     running = aligner.normalise == "running"
-    again = total(
-        (1, shifter(word.bits, aligner.max_shift)), (1, adder(word.bits)), (1, comparator(prescan.WORD))
-    )
+    if running:
+        again = total((1, shifter(word.bits, aligner.max_shift)), (1, adder(word.bits)))
+        align = total((1, align), (1, again), (1, comparator(prescan.WORD)))
     exact = aligner.normalise == "exact"
     scan = total((1, adder(prescan.SUM_BITS)), (1, comparator(prescan.WORD)), (prescan.WORD, {"mux2": 1}))
     outputs = array.columns * sums * word.rows * word.banks
     own = elements * sums if still else 0
-    adders = lanes if still or running else array.columns * sums
+    adders = lanes if still or running else sums
     bank = array.columns * sums * word.rows * mac_array.RAW_BITS if config.raw_bank else 0
     return {
         "processing elements": Part(
@@ -282,11 +282,11 @@ def array_parts(machine: Machine) -> dict[str, Part]:
             (Piece(elements, element, "processing_element"),),
         ),
         "aligners": Part(
-            f"{lanes:,} lanes of {word.bits} bits{', and the accumulator aligned anew' if running else ''}",
+            f"{array.columns * lanes:,} lanes of {word.bits} bits"
+            f"{', and the accumulator aligned anew' if running else ''}",
             (
-                Piece(lanes, align, "aligner_terms"),
-                Piece(lanes, adder(word.bits)),
-                Piece(lanes if running else 0, again),
+                Piece(array.columns, total((lanes, align), (adders, adder(word.bits))), "column"),
+                Piece(-array.columns * adders, adder(word.bits), "accumulator"),
             ),
         ),
         "raw bank": Part(
@@ -295,14 +295,18 @@ def array_parts(machine: Machine) -> dict[str, Part]:
             memory(bank),
         ),
         "accumulators": Part(
-            f"{outputs:,} words, {own:,} registers, {adders:,} adders of {word.bits} bits",
-            (Piece(adders, adder(word.bits), "accumulator_port"), Piece(own, register(word.bits))),
+            f"{outputs:,} words, {own:,} registers, {array.columns * adders:,} adders of {word.bits} bits",
+            (
+                Piece(array.columns * adders, adder(word.bits), "accumulator"),
+                Piece(own, register(word.bits)),
+            ),
             memory(outputs * word.bits),
         ),
         "prescan": Part(
             f"{aligner.prescan_lanes if exact else 0:,} lanes: an add, a compare and a choice",
             (Piece(aligner.prescan_lanes if exact else 0, scan, "prescan_lane"),),
         ),
+        "sequencer": Part("the array's control", (Piece(int(not still), {}, "sequencer"),)),
         "exponent store": Part(
             "a bound per accumulator word" if exact or running else "bounds follow from rows and columns",
             bits=memory(outputs * prescan.WORD if exact or running else 0),

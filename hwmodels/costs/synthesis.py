@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 PATH = Path(__file__).parent / "synthesis.yaml"
 
-TRANSISTOR_FLOW, LUT_FLOW = "cmos4-booth", "xc7"
+TRANSISTOR_FLOW, LUT_FLOW = "cmos4-booth", "xc7-booth"
 """The flows that the figures of units come from."""
 
 

@@ -1,6 +1,6 @@
 """Synthesis for area: modules by fixed flows, counted in transistors or in an FPGA's LUTs.
 
-`cmos4-booth` and `xc7` are the flows that every figure of a machine comes from. The others show how far a
+`cmos4-booth` and `xc7-booth` are the flows that every figure of a unit comes from. The others show how far a
 figure depends on the flow. Multipliers go through `booth`: left alone, yosys extends the signs of both
 factors and builds an array of twice the width.
 """
@@ -45,8 +45,8 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
     "cmos4-tree": _gates(" -arith_tree", "cmos4"),
     "cmos2": _gates("", "cmos2"),
     "cmos-booth": _gates(" -booth", "cmos"),
-    LUT_FLOW: (_FPGA,),
-    "xc7-booth": (
+    "xc7": (_FPGA,),
+    LUT_FLOW: (
         *("flatten", "opt_expr", "opt_clean", "opt -nodffe -nosdff", "wreduce", "peepopt", "opt_clean"),
         "booth",
         _FPGA,
@@ -98,11 +98,18 @@ FLAVOURS: Mapping[str, Wanted] = {
 
 SINGLE: Mapping[str, Wanted] = {
     "multiplier": Wanted("multiplier", {"WA": 8, "WB": 8}),
-    "accumulator": Wanted("accumulator", {"BITS": 32, "SUM_BITS": 33, "SATURATING": 1}),
+    "accumulator": Wanted("accumulator", {"BITS": 32, "SUM_BITS": 36, "SATURATING": 1}),
     "prescan_lane": Wanted("prescan_lane"),
     "requantizer_scale": Wanted("requantizer_scale"),
 }
-"""Modules that no proof names at the machine's parameters."""
+"""Modules inside of others that count as parts of their own, with the parameters they have there."""
+
+
+DISSOLVED = ("multiplier", "aligner")
+"""Parts without registers, which gain from what is around them."""
+
+LEFT_OUT = ("mac_array",)
+"""Nothing but its elements, columns and sequencer, of which there are thousands."""
 
 
 def units() -> dict[str, Wanted]:
@@ -110,17 +117,19 @@ def units() -> dict[str, Wanted]:
 
     A twin labelled with the machine's name is a module at the machine's parameters. Where there are several
     of one module, as in ``bct64: bias``, what follows the colon tells them apart. Parts that a proof cuts
-    are synthesised once and counted as often as they are there; multipliers are not kept apart.
+    are synthesised once and counted as often as they are there, but for those in `DISSOLVED`.
     """
-    found = {name: wanted for name, wanted in SINGLE.items() if wanted.module in _known()}
     proofs = import_module("hwmodels.rtl.proofs")
-    for name in sorted(module.name for module in iter_modules(proofs.__path__)):
-        for twin in import_module(f"{proofs.__name__}.{name}").twins():
-            machine, _, which = twin.label.partition(": ")
-            if machine == MACHINE:
-                parts = tuple(dict.fromkeys(cut.part for cut in twin.cuts if cut.part != "multiplier"))
-                key = "_".join([twin.module, *which.split()])
-                found[key] = Wanted(twin.module, twin.parameters, parts)
+    names = sorted(module.name for module in iter_modules(proofs.__path__))
+    twins = [twin for name in names for twin in import_module(f"{proofs.__name__}.{name}").twins()]
+    twins = [twin for twin in twins if twin.label.partition(": ")[0] == MACHINE]
+    cut = {part.part for twin in twins for part in twin.cuts}.difference(DISSOLVED)
+    found = {name: wanted for name, wanted in SINGLE.items() if wanted.module in _known()}
+    for twin in twins:
+        key = "_".join([twin.module, *twin.label.partition(": ")[2].split()])
+        if key not in SINGLE and twin.module not in LEFT_OUT:
+            inside = [path.stem for path in sources(twin.module)[1:]]
+            found[key] = Wanted(twin.module, twin.parameters, tuple(part for part in inside if part in cut))
     return found
 
 
@@ -144,10 +153,14 @@ def sources(module: str) -> list[Path]:
 
 def code(path: Path) -> str:
     """A source without comments, and with one space wherever there is any."""
-    return " ".join(re.sub(r"//.*|/\*.*?\*/", "", path.read_text(), flags=0).split())
+    return " ".join(re.sub(r"//.*|/\*.*?\*/", "", path.read_text()).split())
 
 
-def fingerprint(wanted: Wanted, flows: Iterable[str] = (TRANSISTOR_FLOW, LUT_FLOW)) -> str:
+UNIT_FLOWS = (TRANSISTOR_FLOW, LUT_FLOW)
+"""The flows that units pass."""
+
+
+def fingerprint(wanted: Wanted, flows: Iterable[str] = UNIT_FLOWS) -> str:
     """What the figures of a module follow from: its sources, parameters and flows, and the cells' prices."""
     said = [code(path) for path in sources(wanted.module)]
     said += [repr((dict(wanted.parameters), wanted.kept)), *(repr(FLOWS[flow]) for flow in flows)]
@@ -217,23 +230,25 @@ def flip_flops(count: Mapping[str, int]) -> int:
     return sum(number for cell, number in count.items() if _FLIP_FLOP.fullmatch(cell))
 
 
-def unit(wanted: Wanted) -> Unit:
+Counts = Mapping[str, Mapping[str, int]]
+"""Cells by flow."""
+
+
+def unit(wanted: Wanted, counts: Counts) -> Unit:
     """The figures of a unit."""
-    gates = synthesise(wanted, TRANSISTOR_FLOW)
     return Unit(
         module=wanted.module,
         parameters=dict(wanted.parameters),
         kept=wanted.kept,
         fingerprint=fingerprint(wanted),
-        transistors=size(gates),
-        flip_flops=flip_flops(gates),
-        luts=size(synthesise(wanted, LUT_FLOW)),
+        transistors=size(counts[TRANSISTOR_FLOW]),
+        flip_flops=flip_flops(counts[TRANSISTOR_FLOW]),
+        luts=size(counts[LUT_FLOW]),
     )
 
 
-def flavour(wanted: Wanted) -> Flavour:
+def flavour(wanted: Wanted, counts: Counts) -> Flavour:
     """The figures of a MAC flavour, by every flow."""
-    counts = {flow: synthesise(wanted, flow) for flow in FLOWS}
     return Flavour(
         module=wanted.module,
         parameters=dict(wanted.parameters),
