@@ -80,7 +80,10 @@ def tables(found: Synthesis) -> str:
     cited = " | ".join(f"{CITED[name]:.1f}" if name in CITED else "" for name in found.flavours)
     ratio = f"{CITED['BFP6'] / CITED['int8']:.1f}"
     lines += _by_flow(found, lambda name, flow: f"{found.density(name, flow):.1f}", ("BFP6 / int8",))
-    lines += [f"| arXiv 2310.05079 | {cited} | {ratio} |"]
+    spread = [[found.density(name, flow) for flow in found.flows] for name in found.flavours]
+    spread += [[found.density("BFP6", flow) / found.density("int8", flow) for flow in found.flows]]
+    lines += [f"| spread, measured | {' | '.join(f'{min(v):.1f} to {max(v):.1f}' for v in spread)} |"]
+    lines += [f"| cited: arXiv 2310.05079 | {cited} | {ratio} |"]
     return "\n".join(lines)
 
 
