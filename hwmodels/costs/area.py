@@ -192,16 +192,19 @@ def figure(part: Part, shipped: Part) -> AreaFigure:
     references = {piece.module: piece.one for piece in shipped.logic}
     amount, terms, sources = 0, [], []
     plain: Count = {}
+    # what is taken out of a part is counted the same way as the part
+    made = all(piece.module in units for piece in part.logic if piece.module)
     for piece in part.logic:
         if not piece.number:
             continue
-        if piece.module not in units:
+        if not (piece.module and made):
             plain = total((1, plain), (piece.number, piece.one))
             continue
         each, text = units[piece.module].transistors, f"{units[piece.module].transistors:,}"
         own, reference = transistors(piece.one), transistors(references[piece.module])
         if own != reference:
             each, text = math.ceil(each * own / reference), f"ceil({text} x {own:,} / {reference:,})"
+            sources.append("in proportion to textbook counts")
         amount += piece.number * each
         terms.append(f"{piece.number:,} {piece.module} x {text}")
         sources.append(f"{synthesis.load().tool}, flow {synthesis.TRANSISTOR_FLOW}, docs/area.md")
