@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ class Proof:
     step : str
         `PROVED`, `REFUTED` or `UNKNOWN`: one cycle, for all states.
     operation : str
-        The same of a whole operation against `result` and `cycles`, or `TESTED`.
+        The same of a whole operation against `result` and `cycles`; or `TESTED`; or the unit that it is a
+        part of.
     seconds : float
     checks : int
         Questions asked.
@@ -73,7 +74,7 @@ class Proof:
     @property
     def holds(self) -> bool:
         """Whether nothing is refuted or left open."""
-        return self.step == PROVED and self.operation in (PROVED, TESTED)
+        return self.step == PROVED and self.operation not in (REFUTED, UNKNOWN)
 
 
 class MismatchError(Exception):
@@ -282,31 +283,43 @@ def ask(terms: Terms, premises: Sequence[Term], holds: Term) -> tuple[str, Any]:
     return {bw.Result.UNSAT: PROVED, bw.Result.SAT: REFUTED}.get(answer, UNKNOWN), solver
 
 
-def prove(twin: Twin, folder: Path = yosys.SOURCES, changes: Sequence[str] = ()) -> Proof:
-    """Prove one twin.
+def prove(twin: Twin, folder: Path = yosys.SOURCES) -> Proof:
+    """Prove one twin: every cycle, and a whole operation where that is unrolled.
 
     Parameters
     ----------
     twin : Twin
     folder : Path
         Where the modules lie.
-    changes : sequence of str
-        yosys commands that change the netlist first: a mutation.
+    """
+    start = time.perf_counter()
+    proof = one_cycle(twin, folder)
+    if not (twin.operation and proof.holds):
+        return proof
+    operation, asked, lines = _operation(twin)
+    seconds = time.perf_counter() - start
+    return replace(
+        proof, operation=operation, checks=proof.checks + asked, counterexample=lines, seconds=seconds
+    )
+
+
+def one_cycle(twin: Twin, folder: Path = yosys.SOURCES, changes: Sequence[str] = ()) -> Proof:
+    """Prove one twin for one cycle from any state.
+
+    `changes` are yosys commands that change the netlist first: a mutation.
     """
     start = time.perf_counter()
     registers, bits, asked = 0, 0, 0
+    outcome = UNKNOWN
     lines: tuple[str, ...] = ()
-    outcome, operation = UNKNOWN, TESTED
     try:
         setting = Setting(twin, folder, changes)
         registers = len(setting.net.registers)
         bits = sum(r.now.sort().bv_size() for r in setting.net.registers)
         outcome, asked, lines = _answers(setting)
-        if twin.operation and outcome == PROVED:
-            operation, more, lines = _operation(twin)
-            asked += more
     except MismatchError as error:
         outcome, lines = REFUTED, (str(error),)
+    operation = f"in {twin.part_of}" if twin.part_of else TESTED
     seconds = time.perf_counter() - start
     return Proof(twin.title, twin.label, registers, bits, outcome, operation, seconds, asked, lines)
 
