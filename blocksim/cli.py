@@ -301,7 +301,9 @@ def prove(
     units: Annotated[
         list[str] | None, typer.Argument(help="Units; all if none is named.", metavar="[UNIT]...")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Also the proofs that take long.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also what takes long, and each answer put to a second solver.")
+    ] = False,
 ) -> None:
     """Prove that every unit's SystemVerilog is its specification, for all states and inputs.
 

@@ -1,4 +1,4 @@
-"""Mutants of every unit's module, by yosys with a fixed seed: each is refused by the proof, or proved to be none.
+"""Mutants of every unit's module, by yosys with a fixed seed: each is refused, or proved to be none.
 
     python tools/mutate_rtl.py [UNIT...] [--jobs N]
 
@@ -24,11 +24,12 @@ from hwmodels.rtl.suite import twins, units
 
 PAGE = Path(__file__).parent.parent / "docs" / "mutants_rtl.md"
 PER_MODULE = 70
-HEADING = """# Mutants of the modules
+HEADING = """\
+# Mutants of the modules
 
-yosys changes one bit of one cell (inverted, stuck, or tied to another bit), {count} times per module with seed 2026
-(`make mutants`). The proof of one cycle has to refuse each; one that it accepts has to be shown to be the same function,
-netlist against netlist. Before that, every module is shown to be accepted as it is.
+yosys changes one bit of one cell (inverted, stuck, or tied to another bit), {count} times per module with
+seed 2026 (`python tools/mutate_rtl.py`). The proof of one cycle has to refuse each; one that it accepts has to
+be shown to be the same function, netlist against netlist. Before that, every module is accepted as it is.
 
 | unit | module | parameters | mutants | refused | the same function | survived |
 |---|---|---|---|---|---|---|

@@ -79,9 +79,11 @@ def summary(proofs: Sequence[Proof]) -> str:
     held = [p for p in proofs if p.holds]
     whole = sum(p.operation == "proved" for p in held)
     tested = sum(p.operation == "tested" for p in held)
+    asked, confirmed = sum(p.checks for p in held), sum(p.confirmed for p in held)
+    second = f" z3 confirmed {confirmed:,} of bitwuzla's {asked:,} answers." if confirmed else ""
     return (
         f"{len(held)} of {len(proofs)} equal to their specification in every cycle, for all states and "
-        f"inputs; whole operations: {whole} proved, {tested} tested, the rest are parts"
+        f"inputs; whole operations: {whole} proved, {tested} tested, the rest are parts.{second}"
     )
 
 

@@ -15,7 +15,9 @@ from bitwuzla import Kind
 
 from hwmodels.rtl import yosys
 from hwmodels.rtl.netlist import Netlist, elaborate, script
-from hwmodels.rtl.proof import PROVED, REFUTED, Setting, ask, one_cycle
+from hwmodels.rtl.proof import one_cycle
+from hwmodels.rtl.setting import Setting
+from hwmodels.rtl.solver import PROVED, REFUTED, ask
 from hwmodels.rtl.twin import Twin
 from hwmodels.rtl.words import Term
 
@@ -76,7 +78,7 @@ def is_equal(twin: Twin, change: str) -> bool:
 
 
 def _ends(setting: Setting, net: Netlist) -> tuple[Sequence[str], Sequence[str]]:
-    """The wires that come from outside a module (inputs, products, outputs of parts), and those that leave."""
+    """The wires that come from outside (inputs, products, outputs of parts), and those that leave."""
     free = [*setting.ports.inputs._fields, "rst"]
     driven = list(setting.ports.outputs._fields)
     for cut in setting.twin.cuts:

@@ -1,7 +1,8 @@
 """A module's netlist as terms: what every register and output becomes, as functions of state and inputs.
 
 yosys reads the SystemVerilog and writes SMT-LIB functions of one state; bitwuzla reads those. Nothing is
-optimised away that would hide a register: constants are folded and what nothing reads is removed.
+optimised away that would hide a register: constants are folded, what nothing reads is removed, and what is
+undefined may be anything.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import bitwuzla as bw
 from hwmodels.rtl import yosys
 from hwmodels.rtl.words import Term, Terms
 
-FLATTENED = ("flatten", "opt_expr -mux_undef", "opt_clean")
+FLATTENED = ("flatten", "opt_expr", "opt_clean")
 """After the cut parts are emptied: one module. Registers are neither merged nor taken for constants."""
 
 WRITTEN = ("setundef -undriven -anyseq", "async2sync", "dffunmap")

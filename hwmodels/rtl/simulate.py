@@ -203,7 +203,9 @@ void cycle(void *m, const char *given, char *taken) {{
 
 def _cxxrtl(twin: Twin, ins: Sequence[Port], outs: Sequence[Port], own: Path) -> tuple[list[Path], list[str]]:
     yosys.run([*yosys.read(twin.module, twin.parameters), f"write_cxxrtl {own / 'module.cc'}"])
-    give, take, k = [], [], 0
+    give: list[str] = []
+    take: list[str] = []
+    k = 0
     for name, bits in ins:
         for i in range(_words(bits)):
             if name != "rst" or _has_reset(twin):

@@ -8,9 +8,8 @@ import os
 import pkgutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
 
-from hwmodels.rtl import proofs, yosys
+from hwmodels.rtl import proofs
 from hwmodels.rtl.proof import Proof, prove
 from hwmodels.rtl.twin import Edit, Twin
 
@@ -42,10 +41,10 @@ def places(chosen: Iterable[str], every: bool) -> list[Place]:
     return [(u, i) for u in chosen for i, twin in enumerate(twins(u)) if every or twin.default]
 
 
-def prove_at(place: Place, folder: Path = yosys.SOURCES) -> Proof:
+def prove_at(place: Place, second: bool = False) -> Proof:
     """Prove one twin."""
     unit, i = place
-    return prove(twins(unit)[i], folder)
+    return prove(twins(unit)[i], second=second)
 
 
 def prove_all(chosen: Iterable[str], every: bool = False, workers: int | None = None) -> Iterator[Proof]:
@@ -56,13 +55,13 @@ def prove_all(chosen: Iterable[str], every: bool = False, workers: int | None = 
     chosen : iterable of str
         See `units`.
     every : bool
-        Also those that take long.
+        Also those that take long, and every answer put to a second solver.
     workers : int, optional
         Processes; as many as there are processors if it is left out.
     """
     tasks = places(chosen, every)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=context) as pool:
-        futures = [pool.submit(prove_at, place) for place in tasks]
+        futures = [pool.submit(prove_at, place, every) for place in tasks]
         for future in as_completed(futures):
             yield future.result()
