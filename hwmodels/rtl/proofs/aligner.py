@@ -99,6 +99,6 @@ BY_HAND = (
     Edit("round_shift.sv", "assign half     = quotient[0]", "assign half     = quotient[1]", "rounding"),
     Edit("aligner.sv", "Guard - (WS'(bound) - WS'(exponent))", "Guard + (WS'(bound) - WS'(exponent))", "sign"),
     Edit("aligner.sv", "localparam int WS = E_BITS + 2", "localparam int WS = E_BITS", "width"),
-    Edit("aligner.sv", "shift < -Longest", "shift <= -Longest", "range"),
+    Edit("aligner.sv", "shift < -Longest", "shift <= -Longest", "width"),
     Edit("aligner_stage.sv", "last ? '0 : sum", "sum", "latency"),
 )

@@ -92,7 +92,7 @@ BY_HAND = (
     Edit("round_shift.sv", "half & (sticky | quotient[1])", "half & sticky", "sticky"),
     Edit("round_shift.sv", "quotient[W:1] + W'(up)", "quotient[W:1]", "rounding"),
     Edit("elementwise_lane.sv", "top - b_exponent", "b_exponent - top", "sign"),
-    Edit("elementwise_lane.sv", "zero ? 9'(ZeroBlock) :", "", "zero block"),
+    Edit("elementwise_lane.sv", "zero ? 9'(ZeroBlock) :", "", "width"),
     Edit("elementwise_lane.sv", "9'(a_exponent) + 9'(b_exponent)", "9'(8'(a_exponent + b_exponent))", "width"),
     Edit("elementwise_lane.sv", "multiplies ? 2'd0 :", "multiply ? 2'd0 :", "latency"),
     Edit("elementwise.sv", "assign done = busy[LATENCY-1]", "assign done = busy[LATENCY-2]", "latency"),
