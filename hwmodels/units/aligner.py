@@ -205,9 +205,9 @@ def ports(config: StageConfig) -> Ports:
     )
 
 
-def reset(config: StageConfig, state: State) -> State:
+def reset(_: StageConfig, state: State) -> State:
     """The state after a reset: no output is under way."""
-    return State(0)
+    return state._replace(held=0)
 
 
 def tree_sum(values: Sequence[int], bits: int) -> int:

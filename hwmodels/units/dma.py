@@ -129,7 +129,7 @@ def ports(config: DmaConfig) -> Ports:
     )  # fmt: skip
 
 
-def reset(config: DmaConfig, state: State) -> State:
+def reset(_: DmaConfig, state: State) -> State:
     """The state after a reset: idle."""
     return state._replace(runs_left=0)
 
@@ -156,7 +156,7 @@ def beat(config: DmaConfig, s: State) -> Beat:
 
 
 def behind(config: DmaConfig, s: State, gathered: int) -> tuple[State, int]:
-    """The place behind a beat, and whether `gathered` was taken: where another run begins that is gathered."""
+    """The place behind a beat, and whether `gathered` was taken: where another run begins there."""
     top, last = (1 << config.address_bits) - 1, config.burst // config.beat - 1
     active, whole = s.runs_left != 0, s.offset + config.beat >= s.bytes_of_run
     over = active & whole & (s.phase == last)
@@ -187,8 +187,8 @@ def step(config: DmaConfig, state: State, inputs: Inputs) -> tuple[State, Output
     )  # fmt: skip
     start = inputs.start & ready
     after = State(*(select(start, new, old) for new, old in zip(started, at, strict=True)))
-    done = beats[0].request & ready
-    return after, Outputs(ready, done, *(tuple(b[field] for b in beats) for field in range(4)), taken)
+    request, origin, destination, enable = (tuple(b[field] for b in beats) for field in range(4))
+    return after, Outputs(ready, request[0] & ready, request, origin, destination, enable, taken)
 
 
 class Transfer(NamedTuple):
@@ -224,8 +224,11 @@ def move(
     while not finished:
         inputs = inputs._replace(start=0, queued=tuple(queue[: config.slots]))
         if waiting:
-            *descriptor, gathered = waiting[0]
-            inputs = Inputs(1, *descriptor, int(gathered != ()), inputs.queued)
+            t = waiting[0]
+            inputs = Inputs(
+                1, t.source, t.target, t.run_bytes, t.runs, t.source_stride, t.target_stride,
+                int(t.gathered != ()), inputs.queued,
+            )  # fmt: skip
         state, out = stepper(config, state, inputs)
         count += out.request[0]
         for source, target, enable in zip(out.origin, out.destination, out.enable, strict=True):

@@ -170,7 +170,12 @@ class Outputs(NamedTuple):
 def lane_ports(config: ElementwiseConfig) -> Ports:
     """The widths of a lane's ports and registers."""
     code, exponent, wide = signed(CODE_BITS), signed(EXPONENT_BITS), signed(WIDE_EXPONENT_BITS)
-    total, below, count, rest = signed(SUM_BITS), unsigned(EXPONENT_BITS), unsigned(2), config.latency - STAGES
+    total, below, count, rest = (
+        signed(SUM_BITS),
+        unsigned(EXPONENT_BITS),
+        unsigned(2),
+        config.latency - STAGES,
+    )
     return Ports(
         LaneInputs(FLAG, code, exponent, code, exponent),
         LaneState(

@@ -301,8 +301,8 @@ def run(
         first = waiting.pop(0) if waiting else None
         inputs = inputs._replace(valid=0)
         if first is not None:
-            rows = ((*row[first : first + n], *(0,) * (first + n - total)) for row in (codes, exponents))
-            inputs = Inputs(1, *rows, inputs.even, inputs.odd)
+            chunk, pad = slice(first, first + n), (0,) * (first + n - total)
+            inputs = inputs._replace(valid=1, code=(*codes[chunk], *pad), exponent=(*exponents[chunk], *pad))
         state, out = stepper(config, state, inputs)
         count += 1
         if out.done:

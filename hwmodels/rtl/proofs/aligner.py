@@ -27,7 +27,7 @@ def parameters(config: LaneConfig) -> dict[str, int]:
     }
 
 
-def promised(config: LaneConfig, state: LaneState, inputs: LaneInputs) -> Number:
+def promised(config: LaneConfig, _: LaneState, inputs: LaneInputs) -> Number:
     """No term but zero is shifted left by more than there is room for: E is what it is for that."""
     return aligner.within_reach(config, inputs)
 
@@ -97,7 +97,9 @@ def twins() -> list[Twin]:
 BY_HAND = (
     Edit("round_shift.sv", "half & (sticky | quotient[1])", "half & quotient[1]", "sticky"),
     Edit("round_shift.sv", "assign half     = quotient[0]", "assign half     = quotient[1]", "rounding"),
-    Edit("aligner.sv", "Guard - (WS'(bound) - WS'(exponent))", "Guard + (WS'(bound) - WS'(exponent))", "sign"),
+    Edit(
+        "aligner.sv", "Guard - (WS'(bound) - WS'(exponent))", "Guard + (WS'(bound) - WS'(exponent))", "sign"
+    ),
     Edit("aligner.sv", "localparam int WS = E_BITS + 2", "localparam int WS = E_BITS", "width"),
     Edit("aligner.sv", "shift < -Longest", "shift <= -Longest", "width"),
     Edit("aligner_stage.sv", "last ? '0 : sum", "sum", "latency"),

@@ -17,7 +17,7 @@ from hwmodels.rtl.reading import Reading
 from hwmodels.rtl.twin import Claim, Edit, Twin
 from hwmodels.rtl.words import Number, Terms, lookup, select
 from hwmodels.units import dma
-from hwmodels.units.dma import DmaConfig, Inputs
+from hwmodels.units.dma import DmaConfig
 from hwmodels.units.ports import map_leaves, unsigned
 
 

@@ -39,8 +39,10 @@ def operation(
         rows = row("a", CODE_BITS), row("ea", EXPONENT_BITS), row("b", CODE_BITS), row("eb", EXPONENT_BITS)
         for multiply, name in ((False, "added"), (True, "multiplied")):
             got, count = reading.of(elementwise.run)(config, multiply, *rows, gaps=gaps)
-            want = reading.of(elementwise.result_mul)(*rows) + (0,) if multiply else None
-            sums, exponents, flushed = want or reading.of(elementwise.result_add)(config, *rows)
+            if multiply:
+                sums, exponents, flushed = *reading.of(elementwise.result_mul)(*rows), 0
+            else:
+                sums, exponents, flushed = reading.of(elementwise.result_add)(config, *rows)
             yield Claim(f"{name}: cycles", count == elementwise.cycles(config, elements) + len(gaps))
             yield Claim(f"{name}: flushed", got[2] == flushed)
             for i in range(elements):
@@ -93,7 +95,9 @@ BY_HAND = (
     Edit("round_shift.sv", "quotient[W:1] + W'(up)", "quotient[W:1]", "rounding"),
     Edit("elementwise_lane.sv", "top - b_exponent", "b_exponent - top", "sign"),
     Edit("elementwise_lane.sv", "zero ? 9'(ZeroBlock) :", "", "width"),
-    Edit("elementwise_lane.sv", "9'(a_exponent) + 9'(b_exponent)", "9'(8'(a_exponent + b_exponent))", "width"),
+    Edit(
+        "elementwise_lane.sv", "9'(a_exponent) + 9'(b_exponent)", "9'(8'(a_exponent + b_exponent))", "width"
+    ),
     Edit("elementwise_lane.sv", "multiplies ? 2'd0 :", "multiply ? 2'd0 :", "latency"),
     Edit("elementwise.sv", "assign done = busy[LATENCY-1]", "assign done = busy[LATENCY-2]", "latency"),
 )
