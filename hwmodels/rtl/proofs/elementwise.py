@@ -8,7 +8,7 @@ from dataclasses import replace
 from hwmodels.machines import load
 from hwmodels.rtl.reading import Reading
 from hwmodels.rtl.twin import Claim, Cut, Edit, Twin
-from hwmodels.rtl.words import Terms
+from hwmodels.rtl.words import Number, Terms
 from hwmodels.units import elementwise
 from hwmodels.units.elementwise import CODE_BITS, EXPONENT_BITS, SUM_BITS, ElementwiseConfig
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
@@ -39,8 +39,9 @@ def operation(
         rows = row("a", CODE_BITS), row("ea", EXPONENT_BITS), row("b", CODE_BITS), row("eb", EXPONENT_BITS)
         for multiply, name in ((False, "added"), (True, "multiplied")):
             got, count = reading.of(elementwise.run)(config, multiply, *rows, gaps=gaps)
+            flushed: Number = 0
             if multiply:
-                sums, exponents, flushed = *reading.of(elementwise.result_mul)(*rows), 0
+                sums, exponents = reading.of(elementwise.result_mul)(*rows)
             else:
                 sums, exponents, flushed = reading.of(elementwise.result_add)(config, *rows)
             yield Claim(f"{name}: cycles", count == elementwise.cycles(config, elements) + len(gaps))
