@@ -37,7 +37,7 @@ def lane(config: LaneConfig, label: str) -> Twin:
     return Twin(
         unit=aligner, label=label, config=config, module="aligner",
         parameters={**parameters(config), "OUT_BITS": config.out_bits},
-        promised=promised, tested="tests/units/test_aligner_step.py",
+        promised=promised, part_of="aligner stage",
         name="aligner lane", ports=aligner.lane_ports, step=aligner.lane_step, reset=lambda _, state: state,
     )  # fmt: skip
 

@@ -57,7 +57,7 @@ def lane(config: ElementwiseConfig, label: str) -> Twin:
     """One lane."""
     return Twin(
         unit=elementwise, label=label, config=config, module="elementwise_lane",
-        parameters=parameters(config), name="elementwise lane",
+        parameters=parameters(config), name="elementwise lane", part_of="elementwise",
         ports=elementwise.lane_ports, step=elementwise.lane_step, reset=lambda _, state: state,
         cuts=(Cut("multiplier", ("u_product",)),),
     )  # fmt: skip
