@@ -42,9 +42,9 @@ module requantizer #(
     output logic                 [LANES-1:0] clamped
 );
   // stages of the search, each with what it needs to know
-  logic searching[3], first_1;
+  logic searching[3], ranked, first_1;
   logic [1:0] search_width_1;
-  logic [LEVEL_BITS-1:0] level_1, level_2;
+  logic [LEVEL_BITS-1:0] levels[2], tapped;
   logic [LANES*RANK_BITS-1:0] peaks, joined;
   for (genvar i = 0; i < 3; i++) begin : search_stage
     always_ff @(posedge clk) searching[i] <= ~rst & (i == 0 ? search : searching[i==0?0:i-1]);
@@ -52,16 +52,18 @@ module requantizer #(
   always_ff @(posedge clk) begin
     first_1        <= first;
     search_width_1 <= search_width;
-    level_1        <= level;
-    if (searching[0]) level_2 <= level_1;
+    levels[0]      <= level;
+    if (ranked) levels[1] <= levels[0];
   end
-  requantizer_tree #(.LANES(LANES), .W(RANK_BITS)) u_tree (.x(peaks), .level(level_2), .largest(joined));
+  assign tapped = levels[1];
+  requantizer_tree #(.LANES(LANES), .W(RANK_BITS)) u_tree (.x(peaks), .level(tapped), .largest(joined));
   logic signed [RANK_BITS-1:0] tops[LANES];
   for (genvar i = 0; i < LANES; i++) begin : top_of
     always_ff @(posedge clk) tops[i] <= joined[i*RANK_BITS+:RANK_BITS];
     assign found_top[i*RANK_BITS+:RANK_BITS] = tops[i];
   end
-  assign found = searching[2];
+  assign ranked = searching[0];
+  assign found  = searching[2];
 
   // stages of pass 2
   logic busy[LATENCY], own_1, fixed_1, fixed_2;
@@ -96,7 +98,7 @@ module requantizer #(
         .written_exponent(written_exponent[i*EXPONENT_BITS+:EXPONENT_BITS]),
         .written_multiplier(written_multiplier[i*MULTIPLIER_BITS+:MULTIPLIER_BITS]),
         .written_shift(written_shift[i*SHIFT_BITS+:SHIFT_BITS]),
-        .ranked(searching[0]),
+        .ranked(ranked),
         .first(first_1),
         .search_width(search_width_1),
         .top(top[i*RANK_BITS+:RANK_BITS]),

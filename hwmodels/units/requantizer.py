@@ -145,6 +145,25 @@ def _entering(config: RequantizerConfig, elements: Elements, k: int, searched: b
     return dict(zip(names, elements.chunk(k, config.lanes), strict=True))
 
 
+def _searched(
+    config: RequantizerConfig, elements: Elements, bits: int, stepper: Callable[..., Any], state: State
+) -> tuple[int, int, State]:
+    """Pass 1 on its own: the largest rank, the cycles until it is there, and the state then."""
+    chunks, idle = -(-len(elements.sums) // config.lanes), zeros(ports(config).inputs)
+    found, count, top = 0, 0, 2 * NO_KEY
+    steering = {"search": 1, "level": config.levels, "search_width": WIDTHS.index(bits)}
+    while found < chunks:
+        inputs = idle
+        if count < chunks:
+            entering = _entering(config, elements, count, searched=True)
+            inputs = idle._replace(first=int(count == 0), **steering, **entering)
+        state, out = stepper(config, state, inputs)
+        count += 1
+        if out.found:
+            found, top = found + 1, out.found_top[0]
+    return top, count, state
+
+
 def search(
     config: RequantizerConfig,
     sums: Sequence[int],
@@ -153,25 +172,12 @@ def search(
     scales: tuple[Sequence[int], Sequence[int]] | None = None,
     stepper: Callable[..., Any] = step,
 ) -> tuple[int, int]:
-    """Pass 1 of one block on its own, clock cycle by clock cycle: what `top_of` gives, and the cycles.
+    """Pass 1 of one block on its own, as while sums are written: what `top_of` gives, and the cycles.
 
-    This is what runs while sums are written; `scales` and `stepper` as for `run`.
+    `scales` and `stepper` are as for `run`.
     """
-    elements, chunks = _elements(sums, exponents, scales), -(-len(sums) // config.lanes)
-    idle = zeros(ports(config).inputs)
-    state, found, count, top = reset(config, zeros(ports(config).state)), 0, 0, 2 * NO_KEY
-    while found < chunks:
-        inputs = idle
-        if count < chunks:
-            inputs = idle._replace(
-                search=1, first=int(count == 0), level=config.levels, search_width=WIDTHS.index(bits),
-                **_entering(config, elements, count, searched=True),
-            )  # fmt: skip
-        state, out = stepper(config, state, inputs)
-        count += 1
-        if out.found:
-            found, top = found + 1, out.found_top[0]
-    return top, count
+    state = reset(config, zeros(ports(config).state))
+    return _searched(config, _elements(sums, exponents, scales), bits, stepper, state)[:2]
 
 
 def run(
@@ -191,8 +197,8 @@ def run(
     ----------
     config : RequantizerConfig
     sums, exponents, bits, stored, top
-        As for `result`, before the multiplication. Where passes are merged and neither `stored` nor
-        `top` is given, the search runs first, in cycles that are those of the writing.
+        As for `result`, before the multiplication; one sum or more. Where passes are merged and neither
+        `stored` nor `top` is given, the search runs first, in cycles that are those of the writing.
     scales : pair of sequence of int, optional
         The multiplier of each sum and its exponent.
     stepper : callable
@@ -200,27 +206,29 @@ def run(
     gaps : sequence of int
         The chunks, of both passes in order, before which one cycle passes idle.
     """
-    n, total = config.lanes, len(sums)
+    n, total, elements = config.lanes, len(sums), _elements(sums, exponents, scales)
+    state = reset(config, zeros(ports(config).state))
     if config.merged and stored is None and top is None:
-        top, _ = search(config, sums, exponents, bits, scales, stepper)
-    own = stored is None and top is None
-    elements, chunks, width = _elements(sums, exponents, scales), -(-total // n), WIDTHS.index(bits)
+        top, _, state = _searched(config, elements, bits, stepper, state)
+    own, chunks, width = stored is None and top is None, -(-total // n), WIDTHS.index(bits)
     idle = zeros(ports(config).inputs)
-    feed: list[Any] = []
+    searching = {"search": 1, "level": config.levels, "search_width": width}
+    converting = {
+        "convert": 1,
+        "width": width,
+        "own": int(own),
+        "fixed": int(stored is not None),
+        "fixed_exponent": 0 if stored is None else stored,
+        "top": (0 if top is None else top,) * n,
+    }
+    feed = []
     for k in range(2 * chunks if own else chunks):
         searched = own and k < chunks
+        steering = {**searching, "first": int(k == 0)} if searched else converting
         entering = _entering(config, elements, k % chunks, searched)
-        if searched:
-            entering.update(search=1, first=int(k == 0), level=config.levels, search_width=width)
-        else:
-            entering.update(convert=1, width=width, own=int(own), fixed=int(stored is not None))
-            entering.update(
-                fixed_exponent=0 if stored is None else stored, top=(0 if top is None else top,) * n
-            )
-        feed += [idle] * (k in gaps) + [idle._replace(**entering)]
-    state, count = reset(config, zeros(ports(config).state)), 0
+        feed += [idle] * (k in gaps) + [idle._replace(**steering, **entering)]
     codes: list[int] = []
-    exponent = clamped = saturated = 0
+    exponent = clamped = saturated = count = 0
     while len(codes) < total:
         state, out = stepper(config, state, feed[count] if count < len(feed) else idle)
         count += 1

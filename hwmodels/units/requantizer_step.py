@@ -96,13 +96,15 @@ class Inputs(NamedTuple):
 
 
 class State(NamedTuple):
-    """The stages that hold sums, what each needs to know, and the lanes; `tops` are the last found."""
+    """The stages that hold sums, what each needs to know, and the lanes.
+
+    `levels` are there where there is more than one lane; `tops` are the largest ranks last found.
+    """
 
     searching: tuple[int, ...]
     first_1: int
     search_width_1: int
-    level_1: int
-    level_2: int
+    levels: tuple[int, ...]
     tops: tuple[int, ...]
     busy: tuple[int, ...]
     own_1: int
@@ -146,7 +148,7 @@ def ports(config: RequantizerConfig) -> Ports:
     return Ports(
         Inputs._make(entering),
         State(
-            (FLAG,) * SEARCH_STAGES, FLAG, width, level, level, tops,
+            (FLAG,) * SEARCH_STAGES, FLAG, width, (level,) * (2 if n > 1 else 0), tops,
             (FLAG,) * config.latency, FLAG, FLAG, FLAG, stored, stored, width, width, width,
             (lane.state,) * n,
         ),
@@ -176,7 +178,7 @@ def joined(peaks: Sequence[int], level: int) -> tuple[int, ...]:
 def step(config: RequantizerConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One clock cycle: the state after the clock edge, and the outputs before it."""
     s, lanes, out = state, [], []
-    tops = joined([lane.peak for lane in s.lane], s.level_2)
+    tops = joined([lane.peak for lane in s.lane], s.levels[1] if s.levels else 0)
     for i in range(config.lanes):
         own = LaneInputs(
             inputs.sum[i], inputs.exponent[i], inputs.multiplier[i], inputs.shift[i],
@@ -192,8 +194,7 @@ def step(config: RequantizerConfig, state: State, inputs: Inputs) -> tuple[State
         searching=(inputs.search, *s.searching[:-1]),
         first_1=inputs.first,
         search_width_1=inputs.search_width,
-        level_1=inputs.level,
-        level_2=select(s.searching[0], s.level_1, s.level_2),
+        levels=(inputs.level, select(s.searching[0], s.levels[0], s.levels[1])) if s.levels else (),
         tops=tops,
         busy=(inputs.convert, *s.busy[:-1]),
         own_1=inputs.own,
