@@ -30,6 +30,7 @@ from hwmodels.units.requantizer_lane import (
     scaled_exponent,
 )
 from hwmodels.units.requantizer_step import (
+    SEARCH_STAGES,
     Inputs,
     Outputs,
     RequantizerConfig,
@@ -42,6 +43,7 @@ from hwmodels.units.requantizer_step import (
 __all__ = [
     "MULTIPLIER_BITS",
     "NO_STATIC",
+    "SEARCH_STAGES",
     "Inputs",
     "Outputs",
     "RequantizerConfig",

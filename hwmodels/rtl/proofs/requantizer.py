@@ -40,7 +40,7 @@ def lane(config: RequantizerConfig, label: str) -> Twin:
     multipliers = ("read.u_scale", *("written[0].u.u_scale",) * config.merged)
     return Twin(
         unit=requantizer, label=label, config=config, module="requantizer_lane",
-        parameters=parameters(config), name="requantizer lane",
+        parameters=parameters(config), name="requantizer lane", part_of="requantizer",
         ports=requantizer_lane.lane_ports, step=requantizer_lane.lane_step, reset=lambda _, state: state,
         invariant=sums_of_exponents, cuts=(Cut("multiplier", multipliers),),
     )  # fmt: skip
