@@ -19,6 +19,7 @@ from hwmodels.units.ports import zeros
 from hwmodels.units.requantizer_lane import (
     MULTIPLIER_BITS,
     NO_KEY,
+    STAGES,
     WIDTHS,
     LaneInputs,
     block_exponent,
@@ -44,6 +45,7 @@ __all__ = [
     "MULTIPLIER_BITS",
     "NO_STATIC",
     "SEARCH_STAGES",
+    "STAGES",
     "Inputs",
     "Outputs",
     "RequantizerConfig",

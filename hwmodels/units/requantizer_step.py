@@ -42,7 +42,7 @@ class RequantizerConfig:
     merged : bool
         Whether pass 1 runs while the sums are written; else it is a pass of its own.
     latency : int
-        Cycles from the first element in to the first element out, no fewer than `STAGES` of the lane.
+        Cycles from the first element in to the first element out, no fewer than the lane's `STAGES`.
     """
 
     lanes: int
