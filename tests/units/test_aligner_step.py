@@ -5,9 +5,11 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hwmodels.units import aligner
+from hwmodels.units import aligner, prescan
 from hwmodels.units.aligner import AlignerConfig, LaneConfig, LaneInputs, LaneState, StageConfig
-from hwmodels.units.ops import ROUNDINGS
+from hwmodels.units.mac_array import bias_floor, start_bound
+from hwmodels.units.ops import ROUNDINGS, ZERO_BLOCK
+from hwmodels.units.ports import signed
 
 
 @st.composite
@@ -46,6 +48,39 @@ def test_a_lane_with_room_for_any_shift_is_result(
     assert aligner.within_reach(lane, LaneInputs(x, exponent, bound))
     _, out = aligner.lane_step(lane, LaneState(), LaneInputs(x, exponent, bound))
     assert out.y == aligner.result(config, x, exponent, bound)
+
+
+STORED = st.one_of(st.integers(-127, 127), st.just(ZERO_BLOCK))
+
+
+@given(
+    configs(),
+    st.sampled_from(list(aligner.NORMALISES.values())),
+    st.lists(st.tuples(STORED, STORED), min_size=1, max_size=6),
+    STORED,
+    st.sampled_from([(32, 8), (32, 16), (48, 16), (16, 8)]),
+)
+def test_the_array_keeps_within_reach(
+    config: AlignerConfig, normalise: int, segments: list[tuple[int, int]], bias: int, widths: tuple[int, int]
+) -> None:
+    """What a lane relies on, of every bound under which an output is held: terms, bias, and rising bounds."""
+    word, bits = widths
+    rows, columns = [r for r, _ in segments], [c for _, c in segments]
+    floor = bias_floor(bias, bits, word, config.guard_bits, config.max_shift)
+    top = start_bound(normalise, rows, columns, floor)
+    own = LaneConfig(config, bits, prescan.WORD, min(word - bits - 2, config.max_shift))
+    assert own.out_bits <= word
+    assert aligner.within_reach(own, LaneInputs(1, bias, top))
+    terms = LaneConfig(config, 32, prescan.WORD, config.guard_bits)
+    for row, column in segments:
+        if normalise == aligner.RUNNING:
+            higher = prescan.join(top, row, column, ZERO_BLOCK)
+            rising = LaneConfig(AlignerConfig(0, config.max_shift, config.rounding), word, prescan.WORD, 0)
+            assert aligner.within_reach(rising, LaneInputs(1, top, higher))
+            top = higher
+        x = int(ZERO_BLOCK not in (row, column))
+        assert aligner.within_reach(terms, LaneInputs(x, row + column, top))
+        assert all(signed(prescan.WORD).holds(e) for e in (row + column, top))
 
 
 def test_outputs_follow_each_other() -> None:
