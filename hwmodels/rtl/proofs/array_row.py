@@ -24,7 +24,7 @@ def row(config: RowConfig, label: str, whole: bool = False, default: bool = True
     cut = Cut("processing_element", instances, processing_element.step, processing_element.ports)
     return Twin(
         unit=array_row, label=label, config=config, module="array_row", parameters=parameters(config),
-        cuts=() if whole else (cut,), tested="tests/units/test_mac_array_step.py", default=default,
+        cuts=() if whole else (cut,), part_of="mac_array", default=default,
     )  # fmt: skip
 
 
