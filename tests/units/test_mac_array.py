@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
-from hwmodels.units import mac_array
+from hwmodels.units import array_cycles, mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
@@ -72,7 +72,7 @@ def products(draw: st.DrawFn) -> tuple[MacArrayConfig, MatmulOperands]:
         AlignerConfig(draw(st.integers(-3, 8)), draw(st.sampled_from([5, 31])), draw(roundings)),
         AccumulatorConfig(draw(st.sampled_from([18, 24, 32])), draw(st.booleans()), 64, 2, 1),
     )  # fmt: skip
-    segments = mac_array.segment_starts(config, rows, k, cuts)
+    segments = array_cycles.segment_starts(config, rows, k, cuts)
     seed = draw(st.integers(0, 2**31))
     rng = np.random.default_rng(seed)
     spread = draw(st.sampled_from([0, 3, 40]))
@@ -94,7 +94,7 @@ def products(draw: st.DrawFn) -> tuple[MacArrayConfig, MatmulOperands]:
         bias_bits = draw(st.sampled_from([8, 32]))
         bias = rng.integers(1 - 2 ** (bias_bits - 1), 2 ** (bias_bits - 1), n).tolist()
         bias_exponents = rng.integers(-130, -20, n).tolist()
-    update = mac_array.updates(config, rows, k, segments)
+    update = array_cycles.updates(config, rows, k, segments)
     return config, MatmulOperands(
         a.tolist(),
         ea.tolist(),
@@ -244,8 +244,8 @@ def test_one_block_equals_matmul_integer() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (want,) = session.run(None, {"a": a.astype(np.int8), "w": w.T.astype(np.int8)})
-    segments = mac_array.segment_starts(BCT64, 64, 200)
-    update = mac_array.updates(BCT64, 64, 200, segments)
+    segments = array_cycles.segment_starts(BCT64, 64, 200)
+    update = array_cycles.updates(BCT64, 64, 200, segments)
     depth = len(segments)
     operands = MatmulOperands(
         a.tolist(), [[0] * depth] * 9, w.tolist(), [[0] * depth] * 100, None, None, segments, update
@@ -295,7 +295,7 @@ def test_samples_may_be_taller_than_their_sums() -> None:
     w, ew = rng.integers(-127, 128, (70, 6)), rng.integers(-9, 9, (70, 2))
     for normalise in (BOUND, EXACT, RUNNING):
         config = replace(BCT64, normalise=normalise)
-        update = mac_array.updates(config, 64, 6, [0, 4])
+        update = array_cycles.updates(config, 64, 6, [0, 4])
         taken = [0, 1, 2, 5, 6, 7]
         want = mac_array.result(
             config,
