@@ -7,17 +7,27 @@ exact sum of an unfinished segment from one fold to the next. The aligned sums o
 in a fold are added exactly, then once into the accumulator. An output-stationary array has a raw and an
 aligned register in each element, and adds segment by segment. A bias is one more term, in the
 accumulator before the first.
+
+The hardware here is the array in which weights or inputs stay, under `BOUND` or `EXACT`: a sequencer, rows
+of elements, and the edges of the columns. What moves enters row r a cycle later than the row above, and
+what is held enters column j a cycle later than column 0 (or the tags that come with it).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from hwmodels.units import accumulator, aligner, prescan
+from hwmodels.units import accumulator, aligner, array_row, column, prescan, sequencer
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import EXACT, RUNNING, AlignerConfig
-from hwmodels.units.ops import ZERO_BLOCK, largest, mul, smallest
+from hwmodels.units.array_row import RowConfig
+from hwmodels.units.column import ColumnConfig, Place
+from hwmodels.units.ops import ZERO_BLOCK, bit_length, largest, mul, select, smallest
+from hwmodels.units.ports import FLAG, Ports, unsigned
+from hwmodels.units.processing_element import ElementConfig
+from hwmodels.units.sequencer import FOLD_BITS, SequencerConfig, up
 
 
 @dataclass(frozen=True)
@@ -177,3 +187,196 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
                     total = 0
             sums[-1][j], exponents[-1][j] = acc, top - guard
     return MatmulResult(sums, exponents, flushed, overflows)
+
+
+@dataclass(frozen=True)
+class BuiltArray:
+    """An array as it is built: the machine's, and the widths of its operands.
+
+    Attributes
+    ----------
+    array : MacArrayConfig
+    a_bits, w_bits, bias_bits : int
+    """
+
+    array: MacArrayConfig
+    a_bits: int = 8
+    w_bits: int = 8
+    bias_bits: int = 8
+
+    @property
+    def slot_bits(self) -> int:
+        """Width of a slot: R terms and as many bytes through a port of one byte take no more than 2 R."""
+        return bit_length(2 * self.array.rows - 1)
+
+    @property
+    def moving_bits(self) -> int:
+        """Width of a moving row's number, an address of the accumulator memory."""
+        return bit_length(max(1, self.array.accumulator.rows - 1))
+
+    @property
+    def row(self) -> RowConfig:
+        """Each row."""
+        own, operands = self.array, (self.a_bits, self.w_bits)
+        moving, held = operands if own.dataflow == "ws" else operands[::-1]
+        sum_bits = moving + held + bit_length(own.rows - 1)
+        element = ElementConfig(moving, held, sum_bits, own.aligners, own.overlap)
+        return RowConfig(element, own.columns, self.slot_bits)
+
+    @property
+    def column(self) -> ColumnConfig:
+        """Each column's edge."""
+        own = self.array
+        return ColumnConfig(
+            self.row.element.sum_bits, own.aligners, own.rows, self.bias_bits, self.slot_bits,
+            self.moving_bits, FOLD_BITS, own.aligner, own.accumulator,
+        )  # fmt: skip
+
+    @property
+    def sequencer(self) -> SequencerConfig:
+        """The sequencer."""
+        own = self.array
+        return SequencerConfig(
+            own.rows, own.columns, own.overlap, own.accumulator.latency, self.slot_bits, self.moving_bits
+        )
+
+
+class EdgeInputs(NamedTuple):
+    """What a column's memories hold at the place of the cycle before, see `column.Inputs`."""
+
+    held: tuple[int, ...]
+    held_top: int
+    floor: int
+    bias: int
+    bias_exponent: int
+    word: int
+
+
+class Inputs(NamedTuple):
+    """What enters in a cycle.
+
+    Attributes
+    ----------
+    start, last_row, last_fold, last_slot : int
+        A product that begins, and the interval of a fold, see `sequencer.Inputs`.
+    tag : int
+        The tag of the row that is loaded, see `array_row`.
+    code : tuple of int
+        What moves into each row.
+    passed : tuple of int
+        What is held, into each column.
+    exponent, top : int
+        See `column.Inputs`: of the moving row whose sums arrive at the first column.
+    column_in : tuple of EdgeInputs
+        What the memories of each column hold.
+    """
+
+    start: int
+    last_row: int
+    last_fold: int
+    last_slot: int
+    tag: int
+    code: tuple[int, ...]
+    passed: tuple[int, ...]
+    exponent: tuple[int, ...]
+    top: int
+    column_in: tuple[EdgeInputs, ...]
+
+
+class State(NamedTuple):
+    """The registers: of the parts, and at which row and fold the lower left corner is."""
+
+    control: sequencer.State
+    row: tuple[array_row.State, ...]
+    corner_row: int
+    corner_fold: int
+    column: tuple[column.State, ...]
+
+
+class EdgeOutputs(NamedTuple):
+    """What a column's memories are asked for, see `column.Place`, and what is written in which row."""
+
+    place: Place
+    write: int
+    row: int
+    data: int
+    overflow: int
+    flushed: tuple[int, ...]
+
+
+class Outputs(NamedTuple):
+    """What leaves in a cycle: what the sequencer says of the next, and the edge of each column."""
+
+    done: int
+    ahead: int
+    load_next: int
+    load_row_next: int
+    fold_next: int
+    stream_next: int
+    row_next: int
+    column_out: tuple[EdgeOutputs, ...]
+
+
+def ports(config: BuiltArray) -> Ports:
+    """The widths of the array's ports and registers."""
+    own = config.array
+    control, row = sequencer.ports(config.sequencer), array_row.ports(config.row)
+    edge = column.ports(config.column)
+    i, o = edge.inputs, edge.outputs
+    return Ports(
+        Inputs(
+            *control.inputs, row.inputs.tag, (row.inputs.code,) * own.rows, row.inputs.passed,
+            i.exponent, i.top,
+            (EdgeInputs(i.held, i.held_top, i.floor, i.bias, i.bias_exponent, i.word),) * own.columns,
+        ),
+        State(
+            control.state, (row.state,) * own.rows, unsigned(config.moving_bits), unsigned(FOLD_BITS),
+            (edge.state,) * own.columns,
+        ),
+        Outputs(
+            *control.outputs[2:],
+            (EdgeOutputs(o.place_out, FLAG, o.place_out.row, o.data, FLAG, o.flushed),) * own.columns,
+        ),
+    )  # fmt: skip
+
+
+def reset(config: BuiltArray, state: State) -> State:
+    """The state after a reset: nothing is on its way."""
+    return state._replace(
+        control=sequencer.reset(config.sequencer, state.control),
+        row=tuple(array_row.reset(config.row, r) for r in state.row),
+        column=tuple(column.reset(config.column, c) for c in state.column),
+    )
+
+
+def step(config: BuiltArray, state: State, inputs: Inputs) -> tuple[State, Outputs]:
+    """One clock cycle."""
+    s, x, own = state, inputs, config.array
+    control, told = sequencer.step(config.sequencer, s.control, sequencer.Inputs(*x[:4]))
+    wave, load, tag, passed = told.wave, told.load, x.tag, x.passed
+    sums = total = ((0,) * own.aligners,) * own.columns
+    rows, waves = [], []
+    for r in range(own.rows):
+        waves.append(wave)
+        arriving = array_row.Inputs(wave, load, tag, x.code[r], passed, sums)
+        after, below = array_row.step(config.row, s.row[r], arriving)
+        rows.append(after)
+        wave, load, tag = below.wave_out, below.load_out, below.tag_out
+        passed, sums, total = below.passed_out, below.sum_out, below.total
+
+    corner = waves[own.rows - 2]  # a cycle before the sums of the last row
+    row = select(corner.swap, 0, s.corner_row)
+    fold = select(corner.swap, select(corner.fresh, 0, up(s.corner_fold, 1, FOLD_BITS)), s.corner_fold)
+    place = Place(corner.valid, corner.last, corner.slot, row, fold)
+    exponent, top = x.exponent, x.top
+    columns, edges = [], []
+    for j in range(own.columns):
+        here = x.column_in[j]
+        reading = column.Inputs(place, exponent, top, total[j], *here)
+        edge, leaving = column.step(config.column, s.column[j], reading)
+        columns.append(edge)
+        edges.append(EdgeOutputs(place, leaving.write, leaving.place_out.row, *leaving[4:7]))
+        place, exponent, top = leaving.place_out, leaving.exponent_out, leaving.top_out
+    next_row = up(row, corner.valid & corner.last, config.moving_bits)
+    after_all = State(control, tuple(rows), next_row, fold, tuple(columns))
+    return after_all, Outputs(*told[2:], tuple(edges))
