@@ -98,17 +98,25 @@ class ArrayCycles:
     prescan: int = 0
 
 
+def intervals_of(rows: int, terms: Sequence[int], bits: int, aligners: int, port: int) -> list[int]:
+    """Cycles II that each fold keeps a moving row, of `rows` codes of `bits` bits.
+
+    The longest of 1, what the aligners need for the row's terms, and what the port needs for its codes and
+    one exponent byte per term.
+    """
+    codes = -(-rows * bits // 8)
+    return [max(1, aligner.cycles(t, aligners), -(-(codes + t) // port)) for t in terms]
+
+
 def streams_of(
     config: MacArrayConfig, moving: int, rows: int, terms: Sequence[int], bits: int, aligners: int, port: int
 ) -> list[int]:
-    """Cycles that each fold streams `moving` rows of `bits`-bit codes: ``S = 1 + (moving - 1) II``.
+    """Cycles that each fold streams `moving` rows of `bits`-bit codes: ``S = moving II``.
 
-    II is the longest of 1, what the aligners need for a row's terms, and what the port needs for the
-    row's codes and one exponent byte per term. S is not below the accumulator's latency.
+    The last row needs all of its slots too. S is not below the accumulator's latency.
     """
-    codes = -(-rows * bits // 8)
-    intervals = [max(1, aligner.cycles(t, aligners), -(-(codes + t) // port)) for t in terms]
-    return [max(1 + (moving - 1) * ii, config.accumulator.latency) for ii in intervals]
+    intervals = intervals_of(rows, terms, bits, aligners, port)
+    return [max(moving * ii, config.accumulator.latency) for ii in intervals]
 
 
 def segment_cycles(
@@ -138,8 +146,8 @@ def cycles(
     wave, whatever `overlap` says: nothing stationary is loaded.
 
     By hand, 64 x 64 ``ws``, m = 49, two folds of one segment, overlap: S = 49, 64 + 64 + 49 + 126 = 303.
-    With four segments in each and one aligner: II = 4, S = 193, 64 + 193 + 193 + 126 = 576; the aligner
-    costs 273. With four in the first and one in the second: 64 + 193 + 49 + 126 = 432. 32 x 32 ``os``,
+    With four segments in each and one aligner: II = 4, S = 196, 64 + 196 + 196 + 126 = 582; the aligner
+    costs 279. With four in the first and one in the second: 64 + 196 + 49 + 126 = 435. 32 x 32 ``os``,
     k = 768 in one segment: 768 + 62 = 830; in 48 of 16 with one aligner, 48 x 32 + 62 = 1,598.
     """
     rows, columns = effective(config, a_bits, w_bits)
