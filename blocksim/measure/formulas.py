@@ -92,7 +92,7 @@ def _matmul(model: CostModel, record: Any) -> tuple[str, str]:
             rule = "(2 R + C - 2 + S) of every fold"
             each = [(f"(2 x {rows} + {columns} - 2 + {s})", count) for s, count in _runs(streams)]
             text = " + ".join(_times(count, one) for one, count in each)
-        rule += "; S = 1 + (M - 1) x II, II = max(1, ceil(terms / aligners), ceil(bytes fed / port))"
+        rule += "; S = M x II, II = max(1, ceil(terms / aligners), ceil(bytes fed / port))"
     if array.normalise == EXACT:
         rule += "; + ceil(M N segments / prescan lanes)"
         text += f" + ceil({m} x {n} x {len(starts)} / {array.prescan_lanes})"
@@ -102,7 +102,7 @@ def _matmul(model: CostModel, record: Any) -> tuple[str, str]:
 def _stream(array: MacArrayConfig, moving: int, fed: int, terms: int) -> str:
     """Cycles that a fold streams."""
     interval = f"max(1, ceil({terms} / {array.aligners}), ceil({fed + terms} / {array.port_bytes}))"
-    text = f"(1 + {moving - 1} x {interval})"
+    text = f"({moving} x {interval})"
     latency = array.accumulator.latency
     return f"max({text}, {latency})" if latency > 1 else text
 

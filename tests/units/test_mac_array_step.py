@@ -1,4 +1,4 @@
-"""The array in which weights or inputs stay, clock cycle by clock cycle: bits and cycles of whole products."""
+"""The array in which weights or inputs stay, clock cycle by clock cycle: whole products, bits and cycles."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def products(draw: st.DrawFn) -> tuple[BuiltArray, MatmulOperands]:
         draw(st.integers(1, 3)), False, draw(st.sampled_from([BOUND, EXACT])), "none",
         draw(st.sampled_from([2, 5, 64])),
         AlignerConfig(
-            draw(st.integers(-3, 8)), draw(st.sampled_from([9, 31])), draw(st.sampled_from([FLOOR, HALF_UP, RNE]))
+            draw(st.integers(-3, 8)),
+            draw(st.sampled_from([9, 31])),
+            draw(st.sampled_from([FLOOR, HALF_UP, RNE])),
         ),
         AccumulatorConfig(
             draw(st.sampled_from([20, 24, 32])), draw(st.booleans()), 8, 2, draw(st.sampled_from([1, 1, 7]))
