@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,27 +13,8 @@ from hwmodels.units import array_cycles, array_run, mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig
 from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands
-from hwmodels.units.ops import FLOOR, HALF_UP, RNE, ZERO_BLOCK
-
-
-def operands_of(built: BuiltArray, m: int, k: int, n: int, cuts: list[int], seed: int) -> MatmulOperands:
-    """A product with blocks of zeros, exponents near and far, and a bias; `cuts` are block boundaries."""
-    rng, config = np.random.default_rng(seed), built.array
-    segments = array_cycles.segment_starts(config, config.rows, k, cuts)
-    index = np.searchsorted(segments, np.arange(k), side="right") - 1
-    spread = rng.choice([1, 4, 40])
-
-    def line(count: int, bits: int) -> tuple[list[list[int]], list[list[int]]]:
-        e = rng.integers(-60, -60 + spread, (count, len(segments)))
-        e = np.where(rng.random(e.shape) < 0.1, ZERO_BLOCK, e)
-        codes = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (count, k))
-        return np.where(e[:, index] == ZERO_BLOCK, 0, codes).tolist(), e.tolist()
-
-    (a, ea), (w, ew) = line(m, built.a_bits), line(n, built.w_bits)
-    bias = rng.integers(-(2 ** (built.bias_bits - 1)), 2 ** (built.bias_bits - 1), n).tolist()
-    update = array_cycles.updates(config, config.rows, k, segments)
-    bias_exponents = rng.integers(-130, -60, n).tolist()
-    return MatmulOperands(a, ea, w, ew, bias, bias_exponents, segments, update, built.w_bits, built.bias_bits)
+from hwmodels.units.ops import FLOOR, HALF_UP, RNE
+from products import operands_of
 
 
 def check(built: BuiltArray, o: MatmulOperands) -> None:
