@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, TypeAdapter
 
 from hwmodels.costs import Sourced, Status
-from hwmodels.units import elementwise, lut, mac_array, norm, prescan, requantizer, softmax
+from hwmodels.units import array_cycles, elementwise, lut, norm, prescan, requantizer, softmax
 from hwmodels.units.actions import Actions
 from hwmodels.units.ops import bit_length
 
@@ -162,7 +162,7 @@ def array_area(machine: Machine) -> dict[str, AreaFigure]:
     array, aligner, word = machine.array, machine.aligner, machine.accumulator
     config = machine.array_config
     elements, still = array.rows * array.columns, array.dataflow == "os"
-    summed = mac_array.running_bits(config, array.rows, 8, 8)
+    summed = array_cycles.running_bits(config, array.rows, 8, 8)
     sums = 2 if array.pack_axis == "N" else 1  # two columns in one element keep two sums
     held = 0 if still else 8 * (2 if config.overlap else 1)
     moved = 16 if still else 8
@@ -179,7 +179,7 @@ def array_area(machine: Machine) -> dict[str, AreaFigure]:
     outputs = array.columns * sums * word.rows * word.banks
     own = elements * sums if still else 0
     adders = lanes if still or running else array.columns * sums
-    bank = array.columns * sums * word.rows * mac_array.RAW_BITS if config.raw_bank else 0
+    bank = array.columns * sums * word.rows * array_cycles.RAW_BITS if config.raw_bank else 0
     return {
         "multipliers": figure(
             total((elements, multiplier(8, 8)), (elements, joined)), f"{elements:,} multipliers of 8 x 8"
@@ -196,7 +196,7 @@ def array_area(machine: Machine) -> dict[str, AreaFigure]:
             f"{lanes:,} lanes of {word.bits} bits{', and the accumulator aligned anew' if running else ''}",
         ),
         "raw bank": figure(
-            total((1, memory(bank)), (array.columns * sums if bank else 0, adder(mac_array.RAW_BITS))),
+            total((1, memory(bank)), (array.columns * sums if bank else 0, adder(array_cycles.RAW_BITS))),
             f"{bank:,} bits of unfinished segments",
         ),
         "accumulators": figure(

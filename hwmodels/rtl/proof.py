@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bitwuzla import Kind
+
 from hwmodels.rtl import yosys
 from hwmodels.rtl.reading import Reading
 from hwmodels.rtl.setting import Check, MismatchError, Setting
@@ -21,6 +23,9 @@ from hwmodels.rtl.twin import Twin
 from hwmodels.rtl.words import Number, Term, Terms, Word
 from hwmodels.units import ops
 from hwmodels.units.ports import leaves
+
+TOGETHER = 256
+"""Questions that are asked as one where a module has more of them: its parts are cut, and most are wires."""
 
 TESTED = "tested"
 """What a whole operation is where it is not proved."""
@@ -133,16 +138,25 @@ def one_cycle(
 
 
 def _answer(terms: Terms, premises: Sequence[Term], checks: Sequence[Check], second: bool) -> Answer:
-    """Ask one after the other, until one does not hold."""
+    """Ask one after the other, until one does not hold; where there are many, first of `TOGETHER` at once."""
     nothing = terms.manager.mk_false()
     if ask(terms, premises, nothing)[0] != REFUTED:
         return Answer(UNKNOWN, 0, 0, Check("the premises can be met", nothing))
+    size = TOGETHER if len(checks) > TOGETHER else 1
     confirmed = 0
-    for i, check in enumerate(checks):
-        outcome, solver = ask(terms, premises, check.holds)
-        if outcome != PROVED:
-            return Answer(outcome, i + 1, confirmed, check, solver)
-        confirmed += second and confirms(solver)
+    for start in range(0, len(checks), size):
+        some = checks[start : start + size]
+        holds = [check.holds for check in some]
+        every = terms.manager.mk_term(Kind.AND, holds) if len(holds) > 1 else holds[0]
+        outcome, solver = ask(terms, premises, every)
+        if outcome == PROVED:
+            confirmed += len(some) * (second and confirms(solver))
+            continue
+        for i, check in enumerate(some):
+            if len(some) > 1:
+                outcome, solver = ask(terms, premises, check.holds)
+            if outcome != PROVED:
+                return Answer(outcome, start + i + 1, confirmed, check, solver)
     return Answer(PROVED, len(checks), confirmed)
 
 
