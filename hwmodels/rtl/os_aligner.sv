@@ -85,43 +85,46 @@ module os_aligner #(
   assign of_aligned[0] = '0;
   assign of_bound[0]   = '0;
   for (genvar i = 0; i < GROUP; i++) begin : place
-    logic own;
-    assign own             = turn == TURN'(i);
-    assign served[i]       = serve & own;
-    assign of_raw[i+1]     = of_raw[i] | ({RAW_BITS{own}} & raw[i*RAW_BITS+:RAW_BITS]);
-    assign of_aligned[i+1] = of_aligned[i] | ({BITS{own}} & aligned[i*BITS+:BITS]);
-    assign of_bound[i+1]   = of_bound[i] | ({WORD{own}} & bound[i*WORD+:WORD]);
+    logic mine;
+    assign mine            = turn == TURN'(i);
+    assign served[i]       = serve & mine;
+    assign of_raw[i+1]     = of_raw[i] | ({RAW_BITS{mine}} & raw[i*RAW_BITS+:RAW_BITS]);
+    assign of_aligned[i+1] = of_aligned[i] | ({BITS{mine}} & aligned[i*BITS+:BITS]);
+    assign of_bound[i+1]   = of_bound[i] | ({WORD{mine}} & bound[i*WORD+:WORD]);
   end
 
   // E
   logic signed [8:0] sum;
   logic some;
-  logic signed [BITS-1:0] acc;
-  assign sum  = 9'(row) + 9'(of_column);
-  assign some = row != ZeroBlock && of_column != ZeroBlock;
+  logic signed [BITS-1:0] own, acc;
+  logic signed [WORD-1:0] so_far;
+  assign own    = of_aligned[GROUP];
+  assign so_far = of_bound[GROUP];
+  assign sum    = 9'(row) + 9'(of_column);
+  assign some   = row != ZeroBlock && of_column != ZeroBlock;
   generate
     if (NORMALISE == 2) begin : running
       logic signed [WORD-1:0] higher;
       logic signed [WORD:0] down;
       logic signed [BITS:0] lowered;
-      assign higher = some && WORD'(sum) > of_bound[GROUP] ? WORD'(sum) : of_bound[GROUP];
+      assign higher = some && WORD'(sum) > so_far ? WORD'(sum) : so_far;
       assign top    = opening ? least : higher;
-      assign down   = (WORD + 1)'(of_bound[GROUP]) - (WORD + 1)'(higher);
+      assign down   = (WORD + 1)'(so_far) - (WORD + 1)'(higher);
       scale #(.WX(BITS), .WS(WORD + 1), .LIMIT(MAX_SHIFT), .LONGEST_LEFT(1), .ROUNDING(ROUNDING)) u_lower (
-          .x(of_aligned[GROUP]),
+          .x(own),
           .s(down),
           .y(lowered)
       );
       assign acc     = opening ? '0 : lowered[BITS-1:0];
-      assign dropped = serve && !opening && of_aligned[GROUP] != '0 && down < (WORD + 1)'(Furthest);
+      assign dropped = serve && !opening && own != '0 && down < (WORD + 1)'(Furthest);
       logic unused;
       assign unused = ^{exact, lowered[BITS]};
     end else begin : still
       logic signed [WORD-1:0] joined, first;
       assign joined  = some && WORD'(sum) > least ? WORD'(sum) : least;
       assign first   = NORMALISE == 1 ? exact : joined;
-      assign top     = opening ? first : of_bound[GROUP];
-      assign acc     = opening ? '0 : of_aligned[GROUP];
+      assign top     = opening ? first : so_far;
+      assign acc     = opening ? '0 : own;
       assign dropped = 1'b0;
       logic unused;
       assign unused = ^{exact, joined};
