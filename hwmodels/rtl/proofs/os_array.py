@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hwmodels.machines import load
 from hwmodels.rtl.twin import Cut, Edit, Twin
-from hwmodels.units import os_element
+from hwmodels.units import os_array, os_element
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig
@@ -44,6 +44,36 @@ def aligner(config: MacArrayConfig, label: str) -> Twin:
         parameters={"GROUP": os_element.group(config), **parameters(config)},
         name="os aligner", part_of="os array",
         ports=os_element.aligner_ports, step=os_element.aligner_step, reset=os_element.aligner_reset,
+    )  # fmt: skip
+
+
+def array(config: MacArrayConfig) -> dict[str, int]:
+    """Those of the array."""
+    sizes = {"ROWS": config.rows, "COLUMNS": config.columns, "GROUP": os_element.group(config)}
+    return {**sizes, **parameters(config)}
+
+
+def small(config: MacArrayConfig, label: str) -> Twin:
+    """An array with all that is in it, but for the products."""
+    places = [f"element[{i}].at[{j}].u.u_product" for i in range(config.rows) for j in range(config.columns)]
+    return Twin(
+        unit=os_array, label=label, config=config, module="os_array", parameters=array(config),
+        name="os array", cuts=(Cut("multiplier", tuple(places)),), tested="tests/units/test_os_array_step.py",
+    )  # fmt: skip
+
+
+def large(config: MacArrayConfig, label: str) -> Twin:
+    """An array whose elements and aligners are cut."""
+    columns = range(config.columns)
+    elements = [f"element[{i}].at[{j}].u" for i in range(config.rows) for j in columns]
+    aligners = [f"aligner[{g}].at[{j}].u" for g in range(os_element.groups(config)) for j in columns]
+    return Twin(
+        unit=os_array, label=label, config=config, module="os_array", parameters=array(config),
+        name="os array", tested="tests/units/test_os_array_step.py",
+        cuts=(
+            Cut("os_aligner", tuple(aligners), os_element.aligner_step, os_element.aligner_ports),
+            Cut("os_element", tuple(elements), os_element.element_step, os_element.element_ports),
+        ),
     )  # fmt: skip
 
 
