@@ -37,145 +37,177 @@ module os_array #(
     output logic      [GROUPS*COLUMNS-1:0] overflow
 );
   localparam int RawBits = 32;
-  localparam int Left = 3 + TURN + 8;           // serve, opening, closing, turn, row
-  localparam int Above = 8 + WORD + 32 + 8;     // column, floor, bias, bias_exponent
-  localparam int Held = RawBits + BITS + WORD;  // raw, aligned, bound
-  localparam int Whole = GROUPS * GROUP;        // rows, had the last group as many as the others
   localparam logic signed [WORD:0] Guard = (WORD + 1)'(GUARD_BITS);
-
-  // what an element hands on: to the right its first and a, down its w; and what its aligner reads
-  logic [ROWS*(COLUMNS+1)-1:0][8:0] to_right;
-  logic [(ROWS+1)*COLUMNS-1:0][7:0] to_below;
-  logic [Whole*COLUMNS-1:0][Held-1:0] held;
-  // what an aligner hands on, and what it has for the rows of its group
-  logic [GROUPS*(COLUMNS+1)-1:0][Left-1:0] commands;
-  logic [(GROUPS+1)*COLUMNS-1:0][Above-1:0] settings;
-  logic [GROUPS*COLUMNS-1:0][GROUP-1:0] served;
-  logic [GROUPS*COLUMNS-1:0][BITS-1:0] word;
-  logic [GROUPS*COLUMNS-1:0][WORD-1:0] top;
-  // the sum that leaves a column, gathered from its first group to its last
-  logic [(GROUPS+1)*COLUMNS-1:0] leaves;
-  logic [(GROUPS+1)*COLUMNS-1:0][BITS-1:0] result;
-  logic [(GROUPS+1)*COLUMNS-1:0][WORD:0] power;
-
-  for (genvar g = 0; g < GROUPS; g++) begin : edge_left
-    assign commands[g*(COLUMNS+1)] = {serve[g], opening[g], closing[g], turn[g*TURN+:TURN], row[g*8+:8]};
-  end
-  for (genvar i = 0; i < ROWS; i++) begin : edge_row
-    assign to_right[i*(COLUMNS+1)] = {first[i], a[i*8+:8]};
-  end
-  for (genvar j = 0; j < COLUMNS; j++) begin : edge_above
-    assign to_below[j] = w[j*8+:8];
-    assign settings[j] = {column[j*8+:8], floor[j*WORD+:WORD], bias[j*32+:32], bias_exponent[j*8+:8]};
-    assign leaves[j] = 1'b0;
-    assign result[j] = '0;
-    assign power[j]  = '0;
-    assign done[j]                      = leaves[GROUPS*COLUMNS+j];
-    assign sum[j*BITS+:BITS]            = result[GROUPS*COLUMNS+j];
-    assign exponent[j*(WORD+1)+:WORD+1] = power[GROUPS*COLUMNS+j];
-    for (genvar i = ROWS; i < Whole; i++) begin : none
-      assign held[i*COLUMNS+j] = '0;
-    end
-  end
 
   for (genvar i = 0; i < ROWS; i++) begin : element
     for (genvar j = 0; j < COLUMNS; j++) begin : at
-      localparam int Own = (i / GROUP) * COLUMNS + j;
+      logic first_in, first_on;
+      logic [7:0] a_in, w_in, a_on, w_on;
+      logic [RawBits-1:0] raw;
+      logic [BITS-1:0] aligned;
+      logic [WORD-1:0] bound;
+      if (j == 0) begin : left
+        assign first_in = first[i];
+        assign a_in     = a[i*8+:8];
+      end else begin : left
+        assign first_in = at[j-1].first_on;
+        assign a_in     = at[j-1].a_on;
+      end
+      if (i == 0) begin : above
+        assign w_in = w[j*8+:8];
+      end else begin : above
+        assign w_in = element[i-1].at[j].w_on;
+      end
       os_element #(.RAW_BITS(RawBits), .BITS(BITS), .WORD(WORD)) u (
           .clk(clk),
-          .first(to_right[i*(COLUMNS+1)+j][8]),
-          .a(to_right[i*(COLUMNS+1)+j][7:0]),
-          .w(to_below[i*COLUMNS+j]),
-          .served(served[Own][i%GROUP]),
-          .word(word[Own]),
-          .top(top[Own]),
-          .first_on(to_right[i*(COLUMNS+1)+j+1][8]),
-          .a_on(to_right[i*(COLUMNS+1)+j+1][7:0]),
-          .w_on(to_below[(i+1)*COLUMNS+j]),
-          .raw(held[i*COLUMNS+j][Held-1-:RawBits]),
-          .aligned(held[i*COLUMNS+j][WORD+:BITS]),
-          .bound(held[i*COLUMNS+j][0+:WORD])
+          .first(first_in),
+          .a(a_in),
+          .w(w_in),
+          .served(aligner[i/GROUP].at[j].served[i%GROUP]),
+          .word(aligner[i/GROUP].at[j].word),
+          .top(aligner[i/GROUP].at[j].top),
+          .first_on(first_on),
+          .a_on(a_on),
+          .w_on(w_on),
+          .raw(raw),
+          .aligned(aligned),
+          .bound(bound)
       );
     end
   end
 
   for (genvar g = 0; g < GROUPS; g++) begin : aligner
     for (genvar j = 0; j < COLUMNS; j++) begin : at
-      localparam int Own = g * COLUMNS + j;
-      localparam int From = g * (COLUMNS + 1) + j;
+      // for the rows of the group
+      logic [GROUP-1:0] served;
+      logic [BITS-1:0] word;
+      logic [WORD-1:0] top;
+
+      // from the left, and on to the right
+      logic serve_in, opening_in, closing_in, serve_on, opening_on, closing_on;
+      logic [TURN-1:0] turn_in, turn_on;
+      logic [7:0] row_in, row_on;
+      if (j == 0) begin : left
+        assign serve_in   = serve[g];
+        assign opening_in = opening[g];
+        assign closing_in = closing[g];
+        assign turn_in    = turn[g*TURN+:TURN];
+        assign row_in     = row[g*8+:8];
+      end else begin : left
+        assign serve_in   = at[j-1].serve_on;
+        assign opening_in = at[j-1].opening_on;
+        assign closing_in = at[j-1].closing_on;
+        assign turn_in    = at[j-1].turn_on;
+        assign row_in     = at[j-1].row_on;
+      end
+
+      // from above, and on down; and the sum that leaves the column, if it is not one of a group above
+      logic [7:0] column_in, column_on, bias_exponent_in, bias_exponent_on;
+      logic [WORD-1:0] floor_in, floor_on;
+      logic [31:0] bias_in, bias_on;
+      logic ready, done_in, done_on;
+      logic [BITS-1:0] sum_in, sum_on;
+      logic [WORD:0] exponent_in, exponent_on;
+      if (g == 0) begin : above
+        assign column_in        = column[j*8+:8];
+        assign floor_in         = floor[j*WORD+:WORD];
+        assign bias_in          = bias[j*32+:32];
+        assign bias_exponent_in = bias_exponent[j*8+:8];
+        assign done_in          = 1'b0;
+        assign sum_in           = '0;
+        assign exponent_in      = '0;
+      end else begin : above
+        assign column_in        = aligner[g-1].at[j].column_on;
+        assign floor_in         = aligner[g-1].at[j].floor_on;
+        assign bias_in          = aligner[g-1].at[j].bias_on;
+        assign bias_exponent_in = aligner[g-1].at[j].bias_exponent_on;
+        assign done_in          = aligner[g-1].at[j].done_on;
+        assign sum_in           = aligner[g-1].at[j].sum_on;
+        assign exponent_in      = aligner[g-1].at[j].exponent_on;
+      end
+      assign done_on     = done_in | ready;
+      assign sum_on      = ready ? word : sum_in;
+      assign exponent_on = ready ? (WORD + 1)'($signed(top)) - Guard : exponent_in;
+      if (g == GROUPS - 1) begin : below
+        assign done[j]                      = done_on;
+        assign sum[j*BITS+:BITS]            = sum_on;
+        assign exponent[j*(WORD+1)+:WORD+1] = exponent_on;
+      end
+
+      // the rows of the group
       logic [GROUP*RawBits-1:0] raws;
       logic [GROUP*BITS-1:0] aligneds;
       logic [GROUP*WORD-1:0] bounds;
       for (genvar i = 0; i < GROUP; i++) begin : place
-        assign raws[i*RawBits+:RawBits] = held[(g*GROUP+i)*COLUMNS+j][Held-1-:RawBits];
-        assign aligneds[i*BITS+:BITS]   = held[(g*GROUP+i)*COLUMNS+j][WORD+:BITS];
-        assign bounds[i*WORD+:WORD]     = held[(g*GROUP+i)*COLUMNS+j][0+:WORD];
+        if (g * GROUP + i < ROWS) begin : own
+          assign raws[i*RawBits+:RawBits] = element[g*GROUP+i].at[j].raw;
+          assign aligneds[i*BITS+:BITS]   = element[g*GROUP+i].at[j].aligned;
+          assign bounds[i*WORD+:WORD]     = element[g*GROUP+i].at[j].bound;
+        end else begin : none
+          assign raws[i*RawBits+:RawBits] = '0;
+          assign aligneds[i*BITS+:BITS]   = '0;
+          assign bounds[i*WORD+:WORD]     = '0;
+          logic unused;
+          assign unused = served[i];
+        end
       end
-      logic ready;
+
       os_aligner #(
           .GROUP(GROUP), .BITS(BITS), .SATURATING(SATURATING), .GUARD_BITS(GUARD_BITS),
           .MAX_SHIFT(MAX_SHIFT), .ROUNDING(ROUNDING), .NORMALISE(NORMALISE), .RAW_BITS(RawBits), .WORD(WORD)
       ) u (
           .clk(clk),
           .rst(rst),
-          .serve(commands[From][Left-1]),
-          .opening(commands[From][Left-2]),
-          .closing(commands[From][Left-3]),
-          .turn(commands[From][8+:TURN]),
-          .row(commands[From][7:0]),
-          .column(settings[Own][Above-1-:8]),
-          .floor(settings[Own][40+:WORD]),
-          .bias(settings[Own][8+:32]),
-          .bias_exponent(settings[Own][7:0]),
-          .exact(exact[Own*WORD+:WORD]),
+          .serve(serve_in),
+          .opening(opening_in),
+          .closing(closing_in),
+          .turn(turn_in),
+          .row(row_in),
+          .column(column_in),
+          .floor(floor_in),
+          .bias(bias_in),
+          .bias_exponent(bias_exponent_in),
+          .exact(exact[(g*COLUMNS+j)*WORD+:WORD]),
           .raw(raws),
           .aligned(aligneds),
           .bound(bounds),
-          .serve_on(commands[From+1][Left-1]),
-          .opening_on(commands[From+1][Left-2]),
-          .closing_on(commands[From+1][Left-3]),
-          .turn_on(commands[From+1][8+:TURN]),
-          .row_on(commands[From+1][7:0]),
-          .column_on(settings[Own+COLUMNS][Above-1-:8]),
-          .floor_on(settings[Own+COLUMNS][40+:WORD]),
-          .bias_on(settings[Own+COLUMNS][8+:32]),
-          .bias_exponent_on(settings[Own+COLUMNS][7:0]),
-          .served(served[Own]),
-          .word(word[Own]),
-          .top(top[Own]),
+          .serve_on(serve_on),
+          .opening_on(opening_on),
+          .closing_on(closing_on),
+          .turn_on(turn_on),
+          .row_on(row_on),
+          .column_on(column_on),
+          .floor_on(floor_on),
+          .bias_on(bias_on),
+          .bias_exponent_on(bias_exponent_on),
+          .served(served),
+          .word(word),
+          .top(top),
           .done(ready),
-          .flushed(flushed[Own]),
-          .dropped(dropped[Own]),
-          .overflow(overflow[Own])
+          .flushed(flushed[g*COLUMNS+j]),
+          .dropped(dropped[g*COLUMNS+j]),
+          .overflow(overflow[g*COLUMNS+j])
       );
-      assign leaves[Own+COLUMNS] = leaves[Own] | ready;
-      assign result[Own+COLUMNS] = ready ? word[Own] : result[Own];
-      assign power[Own+COLUMNS]  = ready ? (WORD + 1)'($signed(top[Own])) - Guard : power[Own];
     end
   end
 
   // what leaves at the right and at the bottom: kept, so that all elements and all aligners are alike
-  logic [ROWS+COLUMNS-1:0] edges;
-  for (genvar i = 0; i < ROWS; i++) begin : last_column
-    assign edges[i] = ^to_right[i*(COLUMNS+1)+COLUMNS];
+  for (genvar i = 0; i < ROWS; i++) begin : last_element
+    (* keep *) logic unused;
+    assign unused = ^{element[i].at[COLUMNS-1].first_on, element[i].at[COLUMNS-1].a_on};
+  end
+  for (genvar g = 0; g < GROUPS; g++) begin : last_aligner
+    (* keep *) logic unused;
+    assign unused = ^{
+      aligner[g].at[COLUMNS-1].serve_on, aligner[g].at[COLUMNS-1].opening_on, aligner[g].at[COLUMNS-1].closing_on,
+      aligner[g].at[COLUMNS-1].turn_on, aligner[g].at[COLUMNS-1].row_on
+    };
   end
   for (genvar j = 0; j < COLUMNS; j++) begin : last_row
-    assign edges[ROWS+j] = ^{to_below[ROWS*COLUMNS+j], settings[GROUPS*COLUMNS+j]};
-  end
-  logic [GROUPS-1:0] edge_right;
-  for (genvar g = 0; g < GROUPS; g++) begin : last_group
-    assign edge_right[g] = ^commands[g*(COLUMNS+1)+COLUMNS];
-  end
-  (* keep *) logic unused;
-  assign unused = ^{edges, edge_right};
-  if (Whole > ROWS) begin : ragged
-    logic [(Whole-ROWS)*COLUMNS-1:0] absent;
-    for (genvar i = ROWS; i < Whole; i++) begin : place
-      for (genvar j = 0; j < COLUMNS; j++) begin : at
-        assign absent[(i-ROWS)*COLUMNS+j] = served[(GROUPS-1)*COLUMNS+j][i%GROUP];
-      end
-    end
-    logic unused_rows;
-    assign unused_rows = ^absent;
+    (* keep *) logic unused;
+    assign unused = ^{
+      element[ROWS-1].at[j].w_on, aligner[GROUPS-1].at[j].column_on, aligner[GROUPS-1].at[j].floor_on,
+      aligner[GROUPS-1].at[j].bias_on, aligner[GROUPS-1].at[j].bias_exponent_on
+    };
   end
 endmodule
