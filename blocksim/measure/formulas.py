@@ -94,8 +94,8 @@ def _matmul(model: CostModel, record: Any) -> tuple[str, str]:
             text = " + ".join(_times(count, one) for one, count in each)
         rule += "; S = M x II, II = max(1, ceil(terms / aligners), ceil(bytes fed / port))"
     if array.normalise == EXACT:
-        rule += "; + ceil(M N segments / prescan lanes)"
-        text += f" + ceil({m} x {n} x {len(starts)} / {array.prescan_lanes})"
+        rule += "; + ceil(M N / prescan lanes) x segments"
+        text += f" + ceil({m} x {n} / {array.prescan_lanes}) x {len(starts)}"
     return rule, text
 
 

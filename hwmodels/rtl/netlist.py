@@ -19,8 +19,9 @@ import bitwuzla as bw
 from hwmodels.rtl import yosys
 from hwmodels.rtl.words import Term, Terms
 
-FLATTENED = ("flatten", "opt_expr", "opt_clean")
-"""After the cut parts are emptied: one module. Registers are neither merged nor taken for constants."""
+FLATTENED = ("memory_collect", "memory_map", "flatten", "opt_expr", "opt_clean")
+"""After the cut parts are emptied: one module, memories a register per word. Registers are neither merged nor
+taken for constants."""
 
 WRITTEN = ("setundef -undriven -anyseq", "async2sync", "dffunmap")
 
