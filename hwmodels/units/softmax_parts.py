@@ -70,14 +70,14 @@ class ControlInputs(NamedTuple):
 
 
 class ControlState(NamedTuple):
-    """The registers of the controller: where it is, and for how many cycles it still waits."""
+    """The registers of the controller: where it is, and how many idle cycles are left."""
 
     active: int
     phase: int
     row: int
     chunk: int
     address: int
-    wait: int
+    idle: int
 
 
 class ControlOutputs(NamedTuple):
@@ -102,9 +102,8 @@ def control_ports(config: SoftmaxConfig) -> Ports:
     )
 
 
-def control_reset(config: SoftmaxConfig, state: ControlState) -> ControlState:
-    """The controller after a reset: idle, at the first chunk."""
-    return ControlState(0, 0, 0, 0, 0, 0)
+IDLE = ControlState(active=0, phase=0, row=0, chunk=0, address=0, idle=0)
+"""The controller after a reset, and after an operation."""
 
 
 def control_step(
@@ -112,33 +111,33 @@ def control_step(
 ) -> tuple[ControlState, ControlOutputs]:
     """One clock cycle of the controller: a chunk in each, and `latency` idle ones behind every pass."""
     s, top = state, low_bits(COUNT_BITS)
-    valid = (inputs.start | s.active) & select(s.wait == 0, 1, 0)
+    valid = (inputs.start | s.active) & select(s.idle == 0, 1, 0)
     last = select(s.chunk == inputs.last_chunk, 1, 0)
     last_row = select(s.row == inputs.last_row, 1, 0)
     closes = valid & last & last_row
     after = ControlState(
-        active=(inputs.start & valid | s.active) & select(closes & (s.phase >= DIVIDE), 0, 1),
+        active=(valid | s.active) & select(closes & (s.phase >= DIVIDE), 0, 1),
         phase=select(closes, select(s.phase >= DIVIDE, 0, s.phase + 1), s.phase),
         row=select(valid & last, select(last_row, 0, (s.row + 1) & top), s.row),
         chunk=select(valid, select(last, 0, (s.chunk + 1) & top), s.chunk),
         address=select(valid, select(closes, 0, (s.address + 1) & top), s.address),
-        wait=select(closes, config.latency, select(s.wait == 0, 0, s.wait - 1)),
+        idle=select(closes, config.latency, select(s.idle == 0, 0, s.idle - 1)),
     )
-    done = select(s.wait == 1, 1, 0) & (s.active ^ 1)
+    done = select(s.idle == 1, 1, 0) & (s.active ^ 1)
     return after, ControlOutputs(valid, s.phase, select(s.chunk == 0, 1, 0), last, s.row, s.address, done)
 
 
 class LaneInputs(NamedTuple):
     """What enters a lane: what the memories gave, and what holds for the whole row.
 
-    `row_exponent` comes with `code`, `top` with `word`; see `RowOutputs` for `shift`, `inverse` and `place`.
+    `row_exponent` comes with `code`, `top` with `stored`; see `RowOutputs` for `shift`, `inverse` and `place`.
     `phase` is the pass of the chunk that is about to become a word.
     """
 
     code: int
     exponent: int
     key: int
-    word: int
+    stored: int
     even: int
     odd: int
     row_exponent: int
@@ -152,9 +151,9 @@ class LaneInputs(NamedTuple):
 class LaneState(NamedTuple):
     """The registers of a lane: pass 1, pass 2, pass 3, and from stage 7 on what all have in common."""
 
-    code: int
+    code_2: int
     below: int
-    key: int
+    key_2: int
     distance: int
     octaves: int
     exact: int
@@ -205,14 +204,14 @@ def lane_step(config: SoftmaxConfig, state: LaneState, inputs: LaneInputs) -> tu
     i = position >> low
     left, right = select(s.odd_first, x.odd, x.even), select(s.odd_first, x.even, x.odd)
     line = between(left, right, s.low, low, ENTRY_BITS + 1)
-    aligned = select(s.key, shifted(s.code, s.below, guard_bits), lowest(guard_bits))
+    aligned = select(s.key_2, shifted(s.code_2, s.below, guard_bits), lowest(guard_bits))
     power = select(s.taken[-1], shift_right(s.line, s.whole_2, HALF_UP), 0)
     fraction = fraction_of(s.product, x.place)
     after = LaneState(
-        code=x.code,
+        code_2=x.code,
         below=below(x.exponent, x.row_exponent),
-        key=x.key,
-        distance=distance_of(x.top, x.word),
+        key_2=x.key,
+        distance=distance_of(x.top, x.stored),
         octaves=in_octaves(s.distance, word_bits(guard_bits)),
         exact=held(s.octaves, x.shift),
         odd_first=i & 1,
@@ -221,7 +220,7 @@ def lane_step(config: SoftmaxConfig, state: LaneState, inputs: LaneInputs) -> tu
         line=line,
         whole_2=s.whole,
         taken=(x.key, *s.taken[:-1]),
-        product=mul(x.word & low_bits(ENTRY_BITS), x.inverse, ENTRY_BITS + 1, ENTRY_BITS + 1),
+        product=mul(x.stored & low_bits(ENTRY_BITS), x.inverse, ENTRY_BITS + 1, ENTRY_BITS + 1),
         word=select(x.phase == ALIGN, aligned, select(x.phase == EXPONENTIATE, power, fraction)),
         words=(s.word, *s.words[:-1]),
     )

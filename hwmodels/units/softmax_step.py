@@ -36,6 +36,7 @@ from hwmodels.units.softmax_parts import (
     COUNT_BITS,
     DIVIDE,
     EXPONENTIATE,
+    IDLE,
     ControlInputs,
     ControlState,
     LaneInputs,
@@ -45,7 +46,6 @@ from hwmodels.units.softmax_parts import (
     TotalInputs,
     TotalState,
     control_ports,
-    control_reset,
     control_step,
     lane_ports,
     lane_step,
@@ -143,10 +143,10 @@ def ports(config: SoftmaxConfig) -> Ports:
     n, count, stages = config.lanes, unsigned(COUNT_BITS), config.latency
     control, lane, row, totals = (f(config) for f in (control_ports, lane_ports, row_ports, total_ports))
     code, exponent, key, word, entry = lane.inputs[:5]
-    per_lane = [(width,) * n for width in (code, exponent, key, word)]
+    top, total = totals.outputs
     return Ports(
         Inputs(
-            *control.inputs, *per_lane, exponent, *totals.outputs,
+            FLAG, count, count, (code,) * n, (exponent,) * n, (key,) * n, (word,) * n, exponent, top, total,
             (entry,) * n, (entry,) * n, entry, entry,
         ),
         State(
@@ -157,14 +157,14 @@ def ports(config: SoftmaxConfig) -> Ports:
             FLAG, FLAG, FLAG, count, FLAG, count,
             FLAG, (lane.outputs.even_address,) * n, (lane.outputs.odd_address,) * n,
             FLAG, row.outputs.even_address, row.outputs.odd_address,
-            FLAG, count, (word,) * n, FLAG, FLAG, count, *totals.outputs, FLAG,
+            FLAG, count, (word,) * n, FLAG, FLAG, count, top, total, FLAG,
         ),
     )  # fmt: skip
 
 
 def reset(config: SoftmaxConfig, state: State) -> State:
     """The state after a reset: the controller idle, no stage holds a chunk."""
-    return state._replace(control=control_reset(config, state.control), valid=(0,) * config.latency)
+    return state._replace(control=IDLE, valid=(0,) * config.latency)
 
 
 def step(config: SoftmaxConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
