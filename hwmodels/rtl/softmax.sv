@@ -79,6 +79,11 @@ module softmax #(
     end
   end
 
+  logic written_first;
+  logic [1:0] word_phase;
+  assign written_first = first[LATENCY-1];
+  assign word_phase    = phase[5];
+
   // what is read: in pass 2 as soon as it is named, in the others late
   logic early;
   assign early           = to_valid & to_phase == Exponentiate;
@@ -118,7 +123,7 @@ module softmax #(
         .shift(shift),
         .inverse(inverse),
         .place(place),
-        .phase(phase[5]),
+        .phase(word_phase),
         .even_address(exp2_even_address[i*EXP2_ADDRESS+:EXP2_ADDRESS]),
         .odd_address(exp2_odd_address[i*EXP2_ADDRESS+:EXP2_ADDRESS]),
         .word(words[i*BITS+:BITS]),
@@ -132,7 +137,7 @@ module softmax #(
   softmax_largest #(.N(LANES), .W(BITS)) u_largest (.x(words), .y(lane_top));
   softmax_sum #(.N(LANES), .W(ENTRY)) u_sum (.x(powers), .y(lane_sum));
   softmax_totals #(.BITS(BITS), .SUM_BITS(SUM_BITS), .LANE_BITS(LaneBits), .LATENCY(LATENCY)) totals (
-      .clk(clk), .first(first[LATENCY-1]), .lane_top(lane_top), .lane_sum(lane_sum),
+      .clk(clk), .first(written_first), .lane_top(lane_top), .lane_sum(lane_sum),
       .row_top(top), .row_total(total)
   );
 

@@ -79,8 +79,8 @@ module softmax_lane #(
   logic [ENTRY-1:0] line;
   logic signed [ENTRY:0] between, power;
   logic taken[5];
-  assign odd_address  = ADDRESS'(exact[FRACTION-1:Low+1]);
-  assign even_address = ADDRESS'(exact[FRACTION-1:Low+1]) + ADDRESS'(exact[Low]);
+  assign odd_address  = ADDRESS'(exact[FRACTION-1:0] >> (Low + 1));
+  assign even_address = odd_address + ADDRESS'(exact[Low]);
   interpolate #(.W(ENTRY + 1), .LOW(Low)) u_line (
       .left ({1'b0, odd_first ? odd : even}),
       .right({1'b0, odd_first ? even : odd}),

@@ -54,8 +54,8 @@ module softmax_row #(
   logic odd_first;
   logic [Low-1:0] low;
   logic signed [ENTRY:0] between;
-  assign odd_address  = ADDRESS'(mantissa[FRACTION-1:Low+1]);
-  assign even_address = ADDRESS'(mantissa[FRACTION-1:Low+1]) + ADDRESS'(mantissa[Low]);
+  assign odd_address  = ADDRESS'(mantissa[FRACTION-1:0] >> (Low + 1));
+  assign even_address = odd_address + ADDRESS'(mantissa[Low]);
   interpolate #(.W(ENTRY + 1), .LOW(Low)) u_inverse (
       .left ({1'b0, odd_first ? odd : even}),
       .right({1'b0, odd_first ? even : odd}),

@@ -202,12 +202,12 @@ def result(
     guard_bits = config.guard_bits
     row_exponent = exponent_of(exponents, keys)
     words = [
-        fits(aligned(c, e, row_exponent, guard_bits), word_bits(guard_bits))
-        for c, e in zip(codes, exponents, strict=True)
+        fits(select(keep, aligned(c, e, row_exponent, guard_bits), lowest(guard_bits)), word_bits(guard_bits))
+        for c, e, keep in zip(codes, exponents, keys, strict=True)
     ]
     top = lowest(guard_bits)
-    for x, keep in zip(words, keys, strict=True):
-        top = largest(top, select(keep, x, lowest(guard_bits)))
+    for x in words:
+        top = largest(top, x)
     low = step_bits(len(config.exp2))
     powers = [
         select(keep, exponential(distance_of(top, x), row_exponent, guard_bits, config.exp2, low), 0)

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+
+from bitwuzla import Kind
 
 from hwmodels.machines import load
 from hwmodels.rtl.reading import Reading
 from hwmodels.rtl.twin import Claim, Cut, Edit, Twin
-from hwmodels.rtl.words import AnyTable, Terms
-from hwmodels.units import softmax, softmax_parts, softmax_step
-from hwmodels.units.ports import FLAG, signed, unsigned
-from hwmodels.units.softmax import CODE_BITS, ENTRY_BITS, EXPONENT_BITS, FRACTION, SUM_BITS, SoftmaxConfig, word_bits
-from hwmodels.units.softmax_parts import COUNT_BITS, lane_sum_bits
+from hwmodels.rtl.words import AnyTable, Number, Terms, at, fits
+from hwmodels.units import lut, ops, softmax, softmax_parts, softmax_step
+from hwmodels.units.ports import FLAG, Width, signed, unsigned
+from hwmodels.units.softmax import (
+    CODE_BITS,
+    ENTRY_BITS,
+    EXPONENT_BITS,
+    FRACTION,
+    LOG2E_BITS,
+    SUM_BITS,
+    SoftmaxConfig,
+    word_bits,
+)
+from hwmodels.units.softmax_parts import (
+    BELOW_BITS,
+    COUNT_BITS,
+    PLACES_BITS,
+    SHIFT_BITS,
+    WHOLE_BITS,
+    lane_sum_bits,
+)
 
 TESTS = "tests/units/test_softmax_step.py"
 
@@ -67,6 +85,73 @@ def totals(config: SoftmaxConfig, label: str) -> Twin:
         tested=TESTS, name="softmax totals", ports=softmax_parts.total_ports, step=softmax_parts.total_step,
         reset=lambda _, state: state,
     )  # fmt: skip
+
+
+def free(terms: Terms, name: str, arguments: Sequence[int], result: Width) -> Callable[..., Number]:
+    """Any function of signed numbers of so many bits: equal arguments give equal results.
+
+    Further arguments are parameters: with others it is another function.
+    """
+    m = terms.manager
+    sort = m.mk_fun_sort([m.mk_bv_sort(bits) for bits in arguments], m.mk_bv_sort(result.bits))
+    functions: dict[tuple[int, ...], Any] = {}
+
+    def apply(*given: Number) -> Number:
+        known = [at(terms, fits(x, bits), bits) for x, bits in zip(given, arguments, strict=False)]
+        fixed = given[len(arguments) :]
+        if fixed not in functions:
+            functions[fixed] = m.mk_const(sort, f"{name} {fixed}")
+        return terms.read(m.mk_term(Kind.APPLY, [functions[fixed], *known]), result)
+
+    return apply
+
+
+def any_functions(terms: Terms, config: SoftmaxConfig) -> dict[Callable[..., Any], Callable[..., Number]]:
+    """What an element or a sum goes through, as any functions with results of the widths that are proved.
+
+    `result` and `step` call the same, so that only what is done to what, and when, is left to show.
+    """
+    entry, word = unsigned(ENTRY_BITS), word_bits(config.guard_bits)
+    octaves, product = word + LOG2E_BITS + 1, 2 * ENTRY_BITS + 2
+    signatures: dict[Callable[..., Any], tuple[tuple[int, ...], Width]] = {
+        softmax.shifted: ((CODE_BITS, BELOW_BITS + 1), signed(word)),
+        softmax.in_octaves: ((word + 1,), unsigned(octaves - 1)),
+        softmax.held: ((octaves, SHIFT_BITS), unsigned(FRACTION + WHOLE_BITS)),
+        lut.between: ((ENTRY_BITS + 1, ENTRY_BITS + 1, FRACTION + 1), entry),
+        ops.shift_right: ((ENTRY_BITS + 1, WHOLE_BITS + 1), entry),
+        softmax.places_of: ((SUM_BITS + 1,), unsigned(PLACES_BITS)),
+        softmax.mantissa_of: ((SUM_BITS + 1, PLACES_BITS + 1), unsigned(FRACTION)),
+        ops.mul: ((ENTRY_BITS + 1, ENTRY_BITS + 1), signed(product)),
+        softmax.fraction_of: ((product, PLACES_BITS + 1), unsigned(FRACTION)),
+    }
+    return {f: free(terms, f.__name__, *signature) for f, signature in signatures.items()}
+
+
+def operation(
+    config: SoftmaxConfig, rows: int, columns: int
+) -> Callable[[Terms, Reading], Iterator[Claim]]:
+    """Rows with any elements, any keys and any tables, from the start to the last word written."""
+
+    def claims(terms: Terms, _: Reading) -> Iterator[Claim]:
+        def unknown(name: str, kind: Width) -> list[list[Number]]:
+            return [[terms.unknown(f"{name} {r} {c}", kind) for c in range(columns)] for r in range(rows)]
+
+        reading = Reading(any_functions(terms, config))
+        operands = unknown("code", signed(CODE_BITS)), unknown("exponent", signed(EXPONENT_BITS)), unknown("key", FLAG)
+        tables: Any = {
+            name: AnyTable.named(terms, name, len(table), unsigned(ENTRY_BITS))
+            for name, table in (("exp2", config.exp2), ("reciprocal", config.reciprocal))
+        }
+        own = replace(config, **tables)
+        results, count = reading.of(softmax_step.run)(own, *operands)
+        yield Claim("cycles", count == softmax.cycles(own, rows, columns))
+        for r, (sums, exponents) in enumerate(results):
+            want = reading.of(softmax.result)(own, *(operand[r] for operand in operands))
+            yield Claim(f"exponents {r}", exponents == want[1])
+            for c in range(columns):
+                yield Claim(f"sum {r} {c}", sums[c] == want[0][c])
+
+    return claims
 
 
 def parameters(config: SoftmaxConfig) -> dict[str, int]:
