@@ -130,8 +130,8 @@ def control_step(
 class LaneInputs(NamedTuple):
     """What enters a lane: what the memories gave, and what holds for the whole row.
 
-    `row_exponent` comes with `code`, `top` with `stored`; see `RowOutputs` for `shift`, `inverse` and `place`.
-    `phase` is the pass of the chunk that is about to become a word.
+    `row_exponent` comes with `code`, `top` with `stored`; `shift`, `inverse` and `place` are what the part
+    for rows gives, and `phase` is the pass of the chunk that is about to become a word.
     """
 
     code: int

@@ -33,16 +33,14 @@ from hwmodels.units.softmax_parts import (
     lane_sum_bits,
 )
 
-TESTS = "tests/units/test_softmax_step.py"
-
 
 def control(config: SoftmaxConfig, label: str) -> Twin:
     """The controller."""
     return Twin(
         unit=softmax_parts, label=label, config=config, module="softmax_control",
         parameters={"LATENCY": config.latency, "COUNT": COUNT_BITS},
-        tested=TESTS, name="softmax control", ports=softmax_parts.control_ports,
-        step=softmax_parts.control_step, reset=lambda _, state: softmax_parts.IDLE,
+        name="softmax control", ports=softmax_parts.control_ports,
+        step=softmax_parts.control_step, reset=lambda *_: softmax_parts.IDLE,
     )  # fmt: skip
 
 
@@ -55,7 +53,7 @@ def lane(config: SoftmaxConfig, label: str) -> Twin:
             "SEGMENTS": len(config.exp2) - 1, "LATENCY": config.latency,
         },
         cuts=(Cut("multiplier", ("u_line.u_slope", "u_quotient")),),
-        tested=TESTS, name="softmax lane", ports=softmax_parts.lane_ports, step=softmax_parts.lane_step,
+        name="softmax lane", ports=softmax_parts.lane_ports, step=softmax_parts.lane_step,
         reset=lambda _, state: state,
     )  # fmt: skip
 
@@ -69,7 +67,7 @@ def of_row(config: SoftmaxConfig, label: str) -> Twin:
             "SEGMENTS": len(config.reciprocal) - 1,
         },
         cuts=(Cut("multiplier", ("u_inverse.u_slope",)),),
-        tested=TESTS, name="softmax row", ports=softmax_parts.row_ports, step=softmax_parts.row_step,
+        name="softmax row", ports=softmax_parts.row_ports, step=softmax_parts.row_step,
         reset=lambda _, state: state,
     )  # fmt: skip
 
@@ -82,7 +80,7 @@ def totals(config: SoftmaxConfig, label: str) -> Twin:
             "BITS": word_bits(config.guard_bits), "SUM_BITS": SUM_BITS,
             "LANE_BITS": lane_sum_bits(config.lanes), "LATENCY": config.latency,
         },
-        tested=TESTS, name="softmax totals", ports=softmax_parts.total_ports, step=softmax_parts.total_step,
+        name="softmax totals", ports=softmax_parts.total_ports, step=softmax_parts.total_step,
         reset=lambda _, state: state,
     )  # fmt: skip
 
@@ -127,9 +125,7 @@ def any_functions(terms: Terms, config: SoftmaxConfig) -> dict[Callable[..., Any
     return {f: free(terms, f.__name__, *signature) for f, signature in signatures.items()}
 
 
-def operation(
-    config: SoftmaxConfig, rows: int, columns: int
-) -> Callable[[Terms, Reading], Iterator[Claim]]:
+def operation(config: SoftmaxConfig, rows: int, columns: int) -> Callable[[Terms, Reading], Iterator[Claim]]:
     """Rows with any elements, any keys and any tables, from the start to the last word written."""
 
     def claims(terms: Terms, _: Reading) -> Iterator[Claim]:
@@ -137,7 +133,11 @@ def operation(
             return [[terms.unknown(f"{name} {r} {c}", kind) for c in range(columns)] for r in range(rows)]
 
         reading = Reading(any_functions(terms, config))
-        operands = unknown("code", signed(CODE_BITS)), unknown("exponent", signed(EXPONENT_BITS)), unknown("key", FLAG)
+        operands = (
+            unknown("code", signed(CODE_BITS)),
+            unknown("exponent", signed(EXPONENT_BITS)),
+            unknown("key", FLAG),
+        )
         tables: Any = {
             name: AnyTable.named(terms, name, len(table), unsigned(ENTRY_BITS))
             for name, table in (("exp2", config.exp2), ("reciprocal", config.reciprocal))
@@ -170,7 +170,7 @@ def parameters(config: SoftmaxConfig) -> dict[str, int]:
 
 
 def whole(config: SoftmaxConfig, label: str) -> Twin:
-    """All of it, with the lanes and the part for rows cut: the controller, the trees and the totals are not."""
+    """All of it, with the lanes and the part for rows cut, but neither controller, nor trees, nor totals."""
     instances = tuple(f"lane[{i}].u" for i in range(config.lanes))
     return Twin(
         unit=softmax_step, label=label, config=config, module="softmax", parameters=parameters(config),
@@ -178,30 +178,49 @@ def whole(config: SoftmaxConfig, label: str) -> Twin:
             Cut("softmax_row", ("of_row",), softmax_parts.row_step, softmax_parts.row_ports),
             Cut("softmax_lane", instances, softmax_parts.lane_step, softmax_parts.lane_ports),
         ),
-        tested=TESTS, name="softmax",
+        operation=operation(replace(config, lanes=2), rows=1, columns=3), name="softmax",
     )  # fmt: skip
 
 
 def uncut(config: SoftmaxConfig, label: str) -> Twin:
-    """All of it, with only the multipliers cut."""
+    """All of it, with only the multipliers cut; two rows of two elements."""
     instances = [f"lane[{i}].u.{u}" for i in range(config.lanes) for u in ("u_line.u_slope", "u_quotient")]
     return replace(
-        whole(config, label), cuts=(Cut("multiplier", ("of_row.u_inverse.u_slope", *instances)),)
+        whole(config, label),
+        cuts=(Cut("multiplier", ("of_row.u_inverse.u_slope", *instances)),),
+        operation=operation(config, rows=2, columns=2),
     )
 
 
 def twins() -> list[Twin]:
-    """The shipped unit, and others with more or fewer guard bits, other tables and a longer pipeline."""
+    """The shipped unit, and others with more or fewer guard bits, other tables and a longer pipeline.
+
+    The machines differ in their lanes only.
+    """
     shipped = load("bct64").softmax_config
     other = SoftmaxConfig(lanes=3, guard_bits=0, exp2=(0,) * 9, reciprocal=(0,) * 129, latency=10)
     wide = SoftmaxConfig(lanes=2, guard_bits=8, exp2=(0,) * 3, reciprocal=(0,) * 3, latency=8)
-    one = replace(shipped, lanes=1)
+    fine = SoftmaxConfig(lanes=1, guard_bits=1, exp2=(0,) * 32769, reciprocal=(0,) * 32769, latency=9)
     return [
         *(part(shipped, "bct64") for part in (control, lane, of_row, totals, whole)),
-        *(part(other, "no guard bits") for part in (control, lane, of_row, totals, uncut)),
+        *(part(other, "no guard bits") for part in (control, lane, of_row, totals, whole)),
         *(part(wide, "8 guard bits") for part in (lane, of_row, uncut)),
-        uncut(one, "1 lane"),
+        *(part(fine, "1 lane") for part in (lane, of_row, uncut)),
+        replace(uncut(other, "3 lanes"), default=False),
+        *(replace(whole(replace(shipped, lanes=n), f"{n} lanes"), default=False) for n in (16, 128)),
     ]
 
 
-BY_HAND = ()
+BY_HAND = (
+    Edit(
+        "softmax_lane.sv", ".LONGEST_LEFT(Far), .ROUNDING(1)", ".LONGEST_LEFT(Far), .ROUNDING(0)", "rounding"
+    ),
+    Edit("softmax_row.sv", ".ROUNDING(0)", ".ROUNDING(1)", "rounding"),
+    Edit("round_shift.sv", "half & (sticky | quotient[1])", "half & sticky", "sticky"),
+    Edit("softmax_lane.sv", "difference < 0 ? '0", "difference > 0 ? '0", "sign"),
+    Edit("softmax_largest.sv", "logic signed [W-1:0] v", "logic [W-1:0] v", "sign"),
+    Edit("softmax_control.sv", "IDLE'(LATENCY)", "IDLE'(LATENCY - 1)", "latency"),
+    Edit("softmax.sv", "phase[5]", "phase[4]", "latency"),
+    Edit("softmax_row.sv", ".LONGEST_LEFT(FRACTION)", ".LONGEST_LEFT(FRACTION - 1)", "width"),
+    Edit("softmax_totals.sv", "SUM_BITS'(sums[Last])", "SUM_BITS'(sums[Last][LANE_BITS-2:0])", "width"),
+)
