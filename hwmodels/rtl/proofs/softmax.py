@@ -39,7 +39,7 @@ def control(config: SoftmaxConfig, label: str) -> Twin:
     return Twin(
         unit=softmax_parts, label=label, config=config, module="softmax_control",
         parameters={"LATENCY": config.latency, "COUNT": COUNT_BITS},
-        name="softmax control", ports=softmax_parts.control_ports,
+        name="softmax control", part_of="softmax", ports=softmax_parts.control_ports,
         step=softmax_parts.control_step, reset=lambda *_: softmax_parts.IDLE,
     )  # fmt: skip
 
@@ -53,7 +53,7 @@ def lane(config: SoftmaxConfig, label: str) -> Twin:
             "SEGMENTS": len(config.exp2) - 1, "LATENCY": config.latency,
         },
         cuts=(Cut("multiplier", ("u_line.u_slope", "u_quotient")),),
-        name="softmax lane", ports=softmax_parts.lane_ports, step=softmax_parts.lane_step,
+        name="softmax lane", part_of="softmax", ports=softmax_parts.lane_ports, step=softmax_parts.lane_step,
         reset=lambda _, state: state,
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def of_row(config: SoftmaxConfig, label: str) -> Twin:
             "SEGMENTS": len(config.reciprocal) - 1,
         },
         cuts=(Cut("multiplier", ("u_inverse.u_slope",)),),
-        name="softmax row", ports=softmax_parts.row_ports, step=softmax_parts.row_step,
+        name="softmax row", part_of="softmax", ports=softmax_parts.row_ports, step=softmax_parts.row_step,
         reset=lambda _, state: state,
     )  # fmt: skip
 
@@ -80,8 +80,8 @@ def totals(config: SoftmaxConfig, label: str) -> Twin:
             "BITS": word_bits(config.guard_bits), "SUM_BITS": SUM_BITS,
             "LANE_BITS": lane_sum_bits(config.lanes), "LATENCY": config.latency,
         },
-        name="softmax totals", ports=softmax_parts.total_ports, step=softmax_parts.total_step,
-        reset=lambda _, state: state,
+        name="softmax totals", part_of="softmax", ports=softmax_parts.total_ports,
+        step=softmax_parts.total_step, reset=lambda _, state: state,
     )  # fmt: skip
 
 
