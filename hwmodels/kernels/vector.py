@@ -24,8 +24,16 @@ from hwmodels.units.norm import (
     variance,
 )
 from hwmodels.units.norm import aligned as aligned_element
-from hwmodels.units.ops import ZERO_BLOCK, Table, largest, select, smallest
-from hwmodels.units.softmax import FRACTION, LOWEST, exponential, quotient, reciprocal_of
+from hwmodels.units.ops import ZERO_BLOCK, Table, largest, select
+from hwmodels.units.softmax import (
+    FRACTION,
+    distance_of,
+    exponential,
+    lowest,
+    places_of,
+    quotient,
+    reciprocal_of,
+)
 from hwmodels.units.softmax import aligned as aligned_key
 
 Codes = NDArray[np.int16]
@@ -93,22 +101,22 @@ def softmax_rows(
             for j in range(edges[c], edges[c + 1]):
                 any_taken = any_taken | taken[j]
             row_exponent = select(any_taken, largest(row_exponent, shared[rows[i], c]), row_exponent)
-        top = LOWEST
+        top = lowest(guard_bits)
         for c in range(edges.shape[0] - 1):
-            e, first, last = smallest(shared[rows[i], c], row_exponent), edges[c], edges[c + 1]
+            e, first, last = shared[rows[i], c], edges[c], edges[c + 1]
             row, words, taking = x[i, first:last], word[first:last], taken[first:last]
             for j in range(row.shape[0]):
                 words[j] = aligned_key(row[j], e, row_exponent, guard_bits)
                 top = select(taking[j], largest(top, words[j]), top)
         total = 0
         for j in range(n):
-            distance = largest(top - word[j], 0)
+            distance = distance_of(top, word[j])
             power = exponential(distance, row_exponent, guard_bits, exp2, exp2_low)
             word[j] = select(taken[j], power, 0)
             total += word[j]
-        inverse = reciprocal_of(total, reciprocal, reciprocal_low)
+        inverse, places = reciprocal_of(total, reciprocal, reciprocal_low), places_of(total)
         for j in range(n):
-            sums[i, j] = quotient(word[j], total, inverse)
+            sums[i, j] = quotient(word[j], inverse, places)
             exponents[i, j] = -FRACTION
 
 
