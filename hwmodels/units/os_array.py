@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from hwmodels.units import mac_array, os_element
+from hwmodels.units import array_cycles, mac_array, os_element
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands, MatmulResult
 from hwmodels.units.ops import ZERO_BLOCK, select
 from hwmodels.units.os_element import AlignerInputs, AlignerState, ElementInputs, ElementState, group, groups
@@ -186,8 +186,8 @@ def schedule(
     codes: list[int] = []
     turns = [0]
     k = len(o.a[0])
-    for start, end in zip(o.segments, mac_array.segment_ends(k, o.segments), strict=True):
-        length = mac_array.segment_cycles(
+    for start, end in zip(o.segments, array_cycles.segment_ends(k, o.segments), strict=True):
+        length = array_cycles.segment_cycles(
             config.rows, config.columns, end - start, [0], (a_bits, o.w_bits), config.aligners,
             config.port_bytes,
         )  # fmt: skip
@@ -310,7 +310,7 @@ def cycles(
     By hand, 32 x 32, k = 768 in one segment: 768 + 62 until the last product is summed, and 1 for it to be
     aligned and written: 831. In 48 segments of 16 with one aligner: 48 x 32 + 62 + 1 = 1,599.
     """
-    segments = mac_array.segment_cycles(
+    segments = array_cycles.segment_cycles(
         config.rows, config.columns, k, starts, (a_bits, w_bits), config.aligners, config.port_bytes
     )
     return segments + config.rows + config.columns - 2 + DRAIN

@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from products import operands_of, run_static
+
 from hwmodels.rtl.proofs import mac_array as proofs
 from hwmodels.units import array_cycles, array_run
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig
 from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands, MatmulResult
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
-from products import operands_of, run_static
 from rtl.cosim import Scenario, Stepper
 
 BASE = BuiltArray(

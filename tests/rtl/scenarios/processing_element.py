@@ -37,7 +37,7 @@ def scenarios() -> list[Scenario]:
                         "processing_element", mode, name, edge, flow, proofs.element(config, name),
                         partial(operate, config, drawn), products(config, drawn),
                         processing_element.cycles(config, drawn),
-                    )  # fmt: skip
+                    )
                 )
     return made
 

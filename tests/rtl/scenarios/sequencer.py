@@ -38,7 +38,7 @@ def scenarios() -> list[Scenario]:
                         partial(operate, config, moving, intervals),
                         sequencer.result(config, moving, intervals),
                         sequencer.cycles(config, moving, intervals),
-                    )  # fmt: skip
+                    )
                 )
     return made
 
