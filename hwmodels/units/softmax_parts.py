@@ -39,7 +39,7 @@ ALIGN, EXPONENTIATE, DIVIDE = 0, 1, 2
 """The three passes."""
 
 COUNT_BITS = 16
-"""Bits of a row's number, of a chunk's, and of an address in the vector buffer."""
+"""Bits of a row's number, of a chunk's, and of an address in the vector buffer: no tile has more."""
 
 WHOLE_BITS, PLACES_BITS, SHIFT_BITS = 5, 6, 9
 """Bits of the octaves of a distance, of the places of a sum, and of the shift of a distance (signed)."""

@@ -18,8 +18,9 @@ cycle  pass 1                         pass 2                         pass 3
 8      maximum of the row; writes     sum of the row; writes         writes
 ====== ============================== ============================== ==============================
 
-A table lies in two memories, of even and of odd entries. The memory of rows gives what was read until it is
-read again: a row is read once, with its first chunk, and so is its reciprocal.
+With a longer latency a word is written as much later. A table lies in two memories, of even and of odd
+entries. The memory of rows, and the table of reciprocals, give what was read until they are read again: each
+is read once for a row, with its first chunk.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ from hwmodels.units.softmax_parts import (
 )
 
 LATE = 3
-"""The stage whose chunk is read, in the passes that read late; and the first that has a reciprocal."""
+"""The stage whose chunk is read, in the passes that read later than the second."""
 
 RECIPROCAL, EXPONENTIAL, WORD = 2, 3, 5
 """The stages whose chunks read a reciprocal, read exponentials, and become a word."""
