@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from products import array_arguments, run_static
 
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
 from hwmodels.units import array_cycles, mac_array
@@ -17,7 +17,6 @@ from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE, ZERO_BLOCK
-from products import array_arguments, run_static
 
 BCT64 = MacArrayConfig(
     64, 64, "ws", True, 1, False, BOUND, "none", 128,

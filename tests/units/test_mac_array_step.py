@@ -8,13 +8,13 @@ from math import ceil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from products import operands_of
 
 from hwmodels.units import array_cycles, array_run, mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig
 from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
-from products import operands_of
 
 
 def check(built: BuiltArray, o: MatmulOperands) -> None:
