@@ -201,6 +201,13 @@ void cycle(void *m, const char *given, char *taken) {{
 """
 
 
+_CHUNKS = """
+template<size_t bits> const cxxrtl::chunk_t *chunks(const cxxrtl::value<bits> &port) { return port.data; }
+template<size_t bits> const cxxrtl::chunk_t *chunks(const cxxrtl::wire<bits> &port) { return port.curr.data; }
+"""
+"""The words of an output, be it made from others or a register itself."""
+
+
 def _cxxrtl(twin: Twin, ins: Sequence[Port], outs: Sequence[Port], own: Path) -> tuple[list[Path], list[str]]:
     yosys.run([*yosys.read(twin.module, twin.parameters), f"write_cxxrtl {own / 'module.cc'}"])
     give: list[str] = []
@@ -213,9 +220,9 @@ def _cxxrtl(twin: Twin, ins: Sequence[Port], outs: Sequence[Port], own: Path) ->
             k += 1
     for name, bits in outs:
         for i in range(_words(bits)):
-            take.append(f"out[{len(take)}] = top.p_{_mangled(name)}.data[{i}];")
+            take.append(f"out[{len(take)}] = chunks(top.p_{_mangled(name)})[{i}];")
     text = _FACE.format(
-        include='#include "module.cc"',
+        include=f'#include "module.cc"\n{_CHUNKS}',
         model=f"cxxrtl_design::p_{_mangled(twin.module)}",
         give=" ".join(give),
         take=" ".join(take),
