@@ -319,23 +319,23 @@ class Outputs(NamedTuple):
 
 def ports(config: BuiltArray) -> Ports:
     """The widths of the array's ports and registers."""
-    own = config.array
+    own, edge = config.array, column.ports(config.column)
     control, row = sequencer.ports(config.sequencer), array_row.ports(config.row)
-    edge = column.ports(config.column)
-    i, o = edge.inputs, edge.outputs
+    c, r, e, told, made = control.inputs, row.inputs, edge.inputs, control.outputs, edge.outputs
     return Ports(
         Inputs(
-            *control.inputs, row.inputs.tag, (row.inputs.code,) * own.rows, row.inputs.passed,
-            i.exponent, i.top,
-            (EdgeInputs(i.held, i.held_top, i.floor, i.bias, i.bias_exponent, i.word),) * own.columns,
+            c.start, c.last_row, c.last_fold, c.last_slot,
+            r.tag, (r.code,) * own.rows, r.passed, e.exponent, e.top,
+            (EdgeInputs(e.held, e.held_top, e.floor, e.bias, e.bias_exponent, e.word),) * own.columns,
         ),
         State(
             control.state, (row.state,) * own.rows, unsigned(config.moving_bits), unsigned(FOLD_BITS),
             (edge.state,) * own.columns,
         ),
         Outputs(
-            *control.outputs[2:],
-            (EdgeOutputs(o.place_out, FLAG, o.place_out.row, o.data, FLAG, o.flushed),) * own.columns,
+            told.done, told.ahead, told.load_next, told.load_row_next,
+            told.fold_next, told.stream_next, told.row_next,
+            (EdgeOutputs(made.place_out, FLAG, c.last_row, made.data, FLAG, made.flushed),) * own.columns,
         ),
     )  # fmt: skip
 

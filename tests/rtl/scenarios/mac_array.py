@@ -37,11 +37,17 @@ CONFIGS = {
     "4 x 4 serial two aligners": ("weights stay", built(overlap=False, aligners=2)),
     "4 x 4 floor saturates": (
         "weights stay",
-        built((8, 4, 8), aligner=AlignerConfig(-2, 9, FLOOR), accumulator=AccumulatorConfig(18, True, 16, 2, 1)),
+        built(
+            (8, 4, 8), aligner=AlignerConfig(-2, 9, FLOOR), accumulator=AccumulatorConfig(18, True, 16, 2, 1)
+        ),
     ),
     "4 x 4 half up wraps slowly": (
         "weights stay",
-        built((8, 8, 32), aligner=AlignerConfig(3, 31, HALF_UP), accumulator=AccumulatorConfig(20, False, 16, 2, 6)),
+        built(
+            (8, 8, 32),
+            aligner=AlignerConfig(3, 31, HALF_UP),
+            accumulator=AccumulatorConfig(20, False, 16, 2, 6),
+        ),
     ),
     "4 x 4 exact narrow port": ("weights stay", built(normalise=EXACT, port_bytes=3)),
     "4 x 4 inputs": ("inputs stay", built((8, 4, 8), dataflow="is")),
@@ -52,8 +58,8 @@ CONFIGS = {
 EDGES = {"one element": (1, 1), "ragged folds": (5, 2), "whole folds": (4, 3)}
 """Moving rows, and how many folds."""
 
-SEGMENTS = (1, 2, 4)
-"""Most segments in a fold."""
+SEGMENTS = {"one element": (1,), "ragged folds": (1, 2, 4), "whole folds": (2,)}
+"""Most segments in a fold, one after the other."""
 
 
 def scenarios() -> list[Scenario]:
@@ -64,7 +70,7 @@ def scenarios() -> list[Scenario]:
 def _scenarios() -> Iterator[Scenario]:
     for name, (mode, config) in CONFIGS.items():
         for edge, (moving, folds) in EDGES.items():
-            for segments in SEGMENTS if edge != "one element" else SEGMENTS[:1]:
+            for segments in SEGMENTS[edge]:
                 o = operands(config, edge, moving, folds, segments)
                 flows = ["plain"]
                 if edge == "ragged folds" and segments == 4:

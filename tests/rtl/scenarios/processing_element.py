@@ -34,8 +34,14 @@ def scenarios() -> list[Scenario]:
             for flow in ("plain", "reset", "back-to-back") if edge == "several folds" else ("plain",):
                 made.append(
                     Scenario(
-                        "processing_element", mode, name, edge, flow, proofs.element(config, name),
-                        partial(operate, config, drawn), products(config, drawn),
+                        "processing_element",
+                        mode,
+                        name,
+                        edge,
+                        flow,
+                        proofs.element(config, name),
+                        partial(operate, config, drawn),
+                        products(config, drawn),
                         processing_element.cycles(config, drawn),
                     )
                 )

@@ -34,7 +34,12 @@ def scenarios() -> list[Scenario]:
             for flow in ("plain", "reset", "back-to-back") if edge == "several folds" else ("plain",):
                 made.append(
                     Scenario(
-                        "sequencer", mode, name, edge, flow, proofs.control(config, name),
+                        "sequencer",
+                        mode,
+                        name,
+                        edge,
+                        flow,
+                        proofs.control(config, name),
                         partial(operate, config, moving, intervals),
                         sequencer.result(config, moving, intervals),
                         sequencer.cycles(config, moving, intervals),
