@@ -87,9 +87,9 @@ class ElementState(NamedTuple):
     weighted_2: int
     right: int
     right_2: int
-    beta: int
+    beta_1: int
     left: int
-    exponent: int
+    exponent_1: int
     beta_2: int
     exponent_2: int
     shifted: int
@@ -103,7 +103,7 @@ class ElementOutputs(NamedTuple):
     """What leaves a lane of pass 2: ``y * gamma + beta`` and its exponent."""
 
     sum: int
-    exponent: int
+    sum_exponent: int
 
 
 def element_ports(config: NormConfig) -> Ports:
@@ -146,11 +146,11 @@ def element_step(
         weighted_2=s.weighted,
         right=norm.product_shift(x.gamma_exponent, exponent),
         right_2=s.right,
-        beta=x.beta,
+        beta_1=x.beta,
         left=norm.beta_shift(x.beta_exponent, exponent),
-        exponent=exponent,
-        beta_2=norm.shifted_beta(s.beta, s.left),
-        exponent_2=s.exponent,
+        exponent_1=exponent,
+        beta_2=norm.shifted_beta(s.beta_1, s.left),
+        exponent_2=s.exponent_1,
         shifted=norm.shifted_product(s.weighted_2, s.right_2),
         beta_3=s.beta_2,
         exponent_3=s.exponent_2,

@@ -119,7 +119,7 @@ class NewtonState(NamedTuple):
     """The registers of a Newton step."""
 
     square: int
-    root: int
+    root_1: int
     error: int
     root_2: int
 
@@ -146,7 +146,7 @@ def newton_step(
     """One clock cycle of a Newton step: three multiplies, one a stage."""
     error = norm.root_error(inputs.mantissa, state.square)
     better = norm.root_next(state.root_2, state.error) & ((1 << ROOT_BITS) - 1)
-    after = NewtonState(norm.root_square(inputs.root), inputs.root, error, state.root)
+    after = NewtonState(norm.root_square(inputs.root), inputs.root, error, state.root_1)
     return after, NewtonOutputs(better)
 
 
@@ -172,14 +172,14 @@ class RootInputs(NamedTuple):
 class RootState(NamedTuple):
     """The registers from a row's sums to its root, stage by stage."""
 
-    row_exponent: tuple[int, ...]
+    exponents: tuple[int, ...]
     length_squares: int
     sum_squared: int
-    epsilon: int
-    s1: tuple[int, ...]
+    epsilon_term: int
+    s1s: tuple[int, ...]
     v: int
     mantissa: tuple[int, ...]
-    half: tuple[int, ...]
+    halves: tuple[int, ...]
     odd_first: int
     low: int
     roots: tuple[int, ...]
@@ -191,9 +191,9 @@ class RootOutputs(NamedTuple):
 
     even_address: int
     odd_address: int
-    s1: int
+    held_s1: int
     root: int
-    half: int
+    held_half: int
 
 
 def table_address_bits(config: NormConfig) -> int:
@@ -230,7 +230,7 @@ def root_step(config: NormConfig, state: RootState, inputs: RootInputs) -> tuple
     """One clock cycle: products in stage 5, V in 6, its mantissa in 7, the table, the line in 9, Newton."""
     s, low_bits, steps = state, step_bits(len(config.root)), config.newton_steps
     s1 = select(inputs.centred, inputs.s1, 0)
-    unit = s.row_exponent[-1] - inputs.spare
+    unit = s.exponents[-1] - inputs.spare
     half = norm.half_exponent(s.v)
     position = s.mantissa[0] - (1 << MANTISSA_FRACTION)
     i, addresses = position >> low_bits, (1 << table_address_bits(config)) - 1
@@ -243,18 +243,18 @@ def root_step(config: NormConfig, state: RootState, inputs: RootInputs) -> tuple
         newton.append(after)
         roots.append(out.better)
     after_this = RootState(
-        row_exponent=(inputs.row_exponent, *s.row_exponent[:-1]),
+        exponents=(inputs.row_exponent, *s.exponents[:-1]),
         length_squares=norm.length_times_squares(inputs.length, inputs.s2),
         sum_squared=norm.square_of_sum(s1),
-        epsilon=norm.epsilon_term(inputs.epsilon, inputs.epsilon_exponent, unit),
-        s1=(s1, *s.s1[:-1]),
-        v=(s.length_squares - s.sum_squared + s.epsilon) & ((1 << V_BITS) - 1),
+        epsilon_term=norm.epsilon_term(inputs.epsilon, inputs.epsilon_exponent, unit),
+        s1s=(s1, *s.s1s[:-1]),
+        v=(s.length_squares - s.sum_squared + s.epsilon_term) & ((1 << V_BITS) - 1),
         mantissa=(norm.mantissa_of(s.v, half), *s.mantissa[:-1]),
-        half=(half, *s.half[:-1]),
+        halves=(half, *s.halves[:-1]),
         odd_first=i & 1,
         low=position & ((1 << low_bits) - 1),
         roots=(*roots, *s.roots[steps:-1]),
         newton=tuple(newton),
     )
-    outputs = RootOutputs(((i + 1) >> 1) & addresses, (i >> 1) & addresses, s.s1[-1], s.roots[-1], s.half[-1])
+    outputs = RootOutputs(((i + 1) >> 1) & addresses, (i >> 1) & addresses, s.s1s[-1], s.roots[-1], s.halves[-1])
     return after_this, outputs

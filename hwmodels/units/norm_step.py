@@ -307,9 +307,9 @@ def step(config: NormConfig, state: State, inputs: Inputs) -> tuple[State, Outpu
     )
     outputs = Outputs(
         says.write, says.write_address, words, says.look, found.even_address, found.odd_address,
-        says.store, says.store_row, found.s1, found.root, found.half,
+        says.store, says.store_row, found.held_s1, found.root, found.held_half,
         says.read, says.read_address, says.read_row, says.fetch, says.fetch_address,
-        says.done, tuple(out.sum for _, out in element), tuple(out.exponent for _, out in element),
+        says.done, tuple(out.sum for _, out in element), tuple(out.sum_exponent for _, out in element),
     )  # fmt: skip
     return after, outputs
 

@@ -1,0 +1,134 @@
+"""The norm unit: lanes, sums, root and control each for all states and any table, and the whole of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from hwmodels.machines import load
+from hwmodels.rtl.twin import Cut, Edit, Twin
+from hwmodels.rtl.words import Number
+from hwmodels.units import norm_lanes, norm_root, norm_step, tables
+from hwmodels.units.norm import ROOT_FRACTION, WORD, NormConfig
+from hwmodels.units.norm_lanes import EntryInputs, EntryState
+
+TESTED = "tests/units/test_norm_step.py"
+
+
+def aligned_to_largest(_config: NormConfig, _state: EntryState, inputs: EntryInputs) -> Number:
+    """What the feeder promises of an element: it has the tile's width, and no exponent is above the row's."""
+    top = 1 << (WORD - 1)
+    code = inputs.code << inputs.spare
+    return (inputs.exponent <= inputs.row_exponent) & (code >= -top) & (code < top)
+
+
+def root_multipliers(config: NormConfig, within: str = "") -> tuple[str, ...]:
+    """The multipliers on the way to a root, in the order in which the spec uses them."""
+    newton = (
+        f"{within}newton[{i}].u.{each}"
+        for i in range(config.newton_steps)
+        for each in ("u_error", "u_next", "u_square")
+    )
+    return (f"{within}u_between.u_slope", *newton, f"{within}u_length", f"{within}u_square")
+
+
+def root_parameters(config: NormConfig) -> dict[str, int]:
+    """Those of the module `norm_root`."""
+    return {
+        "NEWTON": config.newton_steps,
+        "SEGMENTS": len(config.root) - 1,
+        "LATENCY": config.latency,
+    }
+
+
+def part(
+    name: str, config: NormConfig, label: str, parameters: dict[str, int], multipliers: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What all twins of a part have in common; its functions are those of its name."""
+    home: Any = norm_step if name == "control" else norm_root if name in ("sums", "root") else norm_lanes
+    return {
+        "unit": home,
+        "label": label,
+        "config": config,
+        "module": f"norm_{name}",
+        "parameters": parameters,
+        "name": f"norm {name}",
+        "step": getattr(home, f"{name}_step"),
+        "ports": getattr(home, f"{name}_ports"),
+        "reset": getattr(home, f"{name}_reset", lambda _, state: state),
+        "cuts": (Cut("multiplier", multipliers),) if multipliers else (),
+    }
+
+
+def entry(config: NormConfig) -> Twin:
+    """A lane of pass 1."""
+    return Twin(**part("entry", config, "any", {}, ("u_square",)), promised=aligned_to_largest)
+
+
+def element(config: NormConfig, label: str) -> Twin:
+    """A lane of pass 2."""
+    multipliers = ("u_length", "u_root", "u_gamma")
+    return Twin(**part("element", config, label, {"LATENCY": config.latency}, multipliers))
+
+
+def sums(config: NormConfig, label: str) -> Twin:
+    """The sums over the lanes and over a row."""
+    return Twin(**part("sums", config, label, {"LANES": config.lanes}))
+
+
+def root(config: NormConfig, label: str) -> Twin:
+    """From a row's sums to its root."""
+    return Twin(**part("root", config, label, root_parameters(config), root_multipliers(config)))
+
+
+def control(config: NormConfig, label: str) -> Twin:
+    """The control."""
+    return Twin(**part("control", config, label, {"LATENCY": config.latency}))
+
+
+def parts(config: NormConfig) -> tuple[Cut, ...]:
+    """All parts but the control, each as a cut."""
+    lanes = range(config.lanes)
+
+    def cut(module: str, instances: tuple[str, ...], home: Any, name: str) -> Cut:
+        ports: Callable[..., Any] = getattr(home, f"{name}_ports")
+        return Cut(module, instances, getattr(home, f"{name}_step"), ports)
+
+    return (
+        cut("norm_entry", tuple(f"entry[{i}].u" for i in lanes), norm_lanes, "entry"),
+        cut("norm_sums", ("sums",), norm_root, "sums"),
+        cut("norm_root", ("reciprocal",), norm_root, "root"),
+        cut("norm_element", tuple(f"element[{i}].u" for i in lanes), norm_lanes, "element"),
+    )
+
+
+def whole(config: NormConfig, label: str) -> Twin:
+    """The unit with its control, the other parts cut."""
+    return Twin(
+        unit=norm_step, label=label, config=config, module="norm", name="norm",
+        parameters={"LANES": config.lanes, **root_parameters(config)}, cuts=parts(config), tested=TESTED,
+    )  # fmt: skip
+
+
+def twins() -> list[Twin]:
+    """The shipped unit, and others with fewer lanes, other tables, and more and fewer Newton steps."""
+    shipped = load("bct64").norm_config
+    bare = replace(
+        shipped, lanes=1, newton_steps=0, latency=11, root=tables.reciprocal_root(3, ROOT_FRACTION)
+    )
+    long = replace(
+        shipped, lanes=3, newton_steps=2, latency=17, root=tables.reciprocal_root(6, ROOT_FRACTION)
+    )
+    own, short, longer = "bct64", "no Newton step", "two Newton steps"
+    return [
+        entry(shipped),
+        *(element(c, label) for c, label in ((shipped, own), (bare, short), (long, longer))),
+        *(sums(replace(shipped, lanes=n), f"{n} lanes") for n in (1, 2, 3, 16)),
+        *(root(c, label) for c, label in ((shipped, own), (bare, short), (long, longer))),
+        *(control(c, label) for c, label in ((shipped, own), (long, longer))),
+        *(whole(c, label) for c, label in ((shipped, own), (bare, short), (long, longer))),
+    ]
+
+
+BY_HAND: tuple[Edit, ...] = ()
