@@ -45,6 +45,9 @@ S1_BITS, S2_BITS = WORD + LENGTH_BITS, 2 * (WORD - 1) + LENGTH_BITS
 V_BITS = 62
 """Width of ``V + eps'``, which has no sign: ``V <= N**2 2**30 < 2**58`` and ``eps' < 2**60``."""
 
+HALF_BITS = 5
+"""Width of the half exponent of ``V + eps'``."""
+
 ROOT_FRACTION = 18
 """Fraction bits of the reciprocal root."""
 
@@ -189,7 +192,7 @@ def epsilon_term(mantissa: int, exponent: int, unit: int) -> int:
 
 def half_exponent(v: int) -> int:
     """H with ``v / 4**h`` in [1, 4): an even shift."""
-    return largest(bit_length(v) - 1, 0) >> 1
+    return fits_unsigned(largest(bit_length(v) - 1, 0) >> 1, HALF_BITS)
 
 
 def mantissa_of(v: int, h: int) -> int:
@@ -222,7 +225,8 @@ def newton(r: int, mantissa: int) -> int:
 def reciprocal_root(v: int, table: Table, low: int, newton_steps: int) -> int:
     """``2**18 / sqrt(v / 4**h)`` with h the half exponent of v."""
     mantissa = mantissa_of(v, half_exponent(v))
-    r = interpolate(table, mantissa - (1 << MANTISSA_FRACTION), low, ROOT_BITS + 1)
+    first = interpolate(table, mantissa - (1 << MANTISSA_FRACTION), low, ROOT_BITS + 1)
+    r = fits_unsigned(first, ROOT_BITS)
     for _ in range(newton_steps):
         r = fits_unsigned(newton(r, mantissa), ROOT_BITS)
     return r

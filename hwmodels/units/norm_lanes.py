@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from hwmodels.units import norm
 from hwmodels.units.norm import (
+    HALF_BITS,
     LENGTH_BITS,
     PASS_2,
     ROOT_BITS,
@@ -27,9 +28,6 @@ EXPONENT_BITS, SUM_EXPONENT_BITS = 8, 9
 
 SPARE_BITS = 4
 """Width of the bits that a code leaves of a word."""
-
-HALF_BITS = 5
-"""Width of the half exponent of ``V + eps'``."""
 
 
 class EntryInputs(NamedTuple):

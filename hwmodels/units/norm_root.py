@@ -14,6 +14,7 @@ from hwmodels.units.lut import between
 from hwmodels.units.norm import (
     EPSILON_LONGEST,
     ERROR_BITS,
+    HALF_BITS,
     LENGTH_BITS,
     MANTISSA_BITS,
     MANTISSA_FRACTION,
@@ -28,8 +29,8 @@ from hwmodels.units.norm import (
     NormConfig,
     step_bits,
 )
-from hwmodels.units.norm_lanes import EXPONENT_BITS, HALF_BITS, SPARE_BITS
-from hwmodels.units.ops import select, wrap
+from hwmodels.units.norm_lanes import EXPONENT_BITS, SPARE_BITS
+from hwmodels.units.ops import fits_unsigned, select, wrap
 from hwmodels.units.ports import FLAG, Ports, signed, unsigned
 
 EPSILON_BITS, EPSILON_EXPONENT_BITS = 16, 11
@@ -235,7 +236,7 @@ def root_step(config: NormConfig, state: RootState, inputs: RootInputs) -> tuple
     position = s.mantissa[0] - (1 << MANTISSA_FRACTION)
     i, addresses = position >> low_bits, (1 << table_address_bits(config)) - 1
     left, right = select(s.odd_first, inputs.odd, inputs.even), select(s.odd_first, inputs.even, inputs.odd)
-    roots = [between(left, right, s.low, low_bits, ROOT_BITS + 1)]
+    roots = [fits_unsigned(between(left, right, s.low, low_bits, ROOT_BITS + 1), ROOT_BITS)]
     newton = []
     for k in range(steps):
         own = NewtonInputs(s.roots[k], s.mantissa[NEWTON * (k + 1)])
@@ -256,5 +257,11 @@ def root_step(config: NormConfig, state: RootState, inputs: RootInputs) -> tuple
         roots=(*roots, *s.roots[steps:-1]),
         newton=tuple(newton),
     )
-    outputs = RootOutputs(((i + 1) >> 1) & addresses, (i >> 1) & addresses, s.s1s[-1], s.roots[-1], s.halves[-1])
+    outputs = RootOutputs(
+        even_address=((i + 1) >> 1) & addresses,
+        odd_address=(i >> 1) & addresses,
+        held_s1=s.s1s[-1],
+        root=s.roots[-1],
+        held_half=s.halves[-1],
+    )
     return after_this, outputs

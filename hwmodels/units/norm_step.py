@@ -17,10 +17,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hwmodels.units import norm
-from hwmodels.units.norm import LENGTH_BITS, ROOT_BITS, S1_BITS, SUM_BITS, WORD, NormConfig, NormOperands
+from hwmodels.units.norm import (
+    HALF_BITS,
+    LENGTH_BITS,
+    ROOT_BITS,
+    S1_BITS,
+    SUM_BITS,
+    WORD,
+    NormConfig,
+    NormOperands,
+)
 from hwmodels.units.norm_lanes import (
     EXPONENT_BITS,
-    HALF_BITS,
     SPARE_BITS,
     SUM_EXPONENT_BITS,
     ElementInputs,

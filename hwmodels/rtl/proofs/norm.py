@@ -16,11 +16,20 @@ from hwmodels.units.norm_lanes import EntryInputs, EntryState
 TESTED = "tests/units/test_norm_step.py"
 
 
-def aligned_to_largest(_config: NormConfig, _state: EntryState, inputs: EntryInputs) -> Number:
+def aligned_to_largest(_config: NormConfig, _state: EntryState | None, inputs: EntryInputs) -> Number:
     """What the feeder promises of an element: it has the tile's width, and no exponent is above the row's."""
     top = 1 << (WORD - 1)
     code = inputs.code << inputs.spare
     return (inputs.exponent <= inputs.row_exponent) & (code >= -top) & (code < top)
+
+
+def all_aligned(config: NormConfig, _state: norm_step.State, inputs: norm_step.Inputs) -> Number:
+    """The same of every lane."""
+    promised: Number = 1
+    for code, exponent in zip(inputs.code, inputs.exponent, strict=True):
+        own = EntryInputs(code, exponent, inputs.row_exponent, inputs.spare)
+        promised = promised & aligned_to_largest(config, None, own)
+    return promised
 
 
 def root_multipliers(config: NormConfig, within: str = "") -> tuple[str, ...]:
@@ -109,6 +118,19 @@ def whole(config: NormConfig, label: str) -> Twin:
         unit=norm_step, label=label, config=config, module="norm", name="norm",
         parameters={"LANES": config.lanes, **root_parameters(config)}, cuts=parts(config), tested=TESTED,
     )  # fmt: skip
+
+
+def uncut(config: NormConfig, label: str) -> Twin:
+    """The unit with all its parts; only multipliers are cut."""
+    lanes = range(config.lanes)
+    multipliers = (
+        *(f"entry[{i}].u.u_square" for i in lanes),
+        *root_multipliers(config, "reciprocal."),
+        *(f"element[{i}].u.{each}" for i in lanes for each in ("u_length", "u_root", "u_gamma")),
+    )
+    return replace(
+        whole(config, label), cuts=(Cut("multiplier", multipliers),), promised=all_aligned, name="norm, uncut"
+    )
 
 
 def twins() -> list[Twin]:
