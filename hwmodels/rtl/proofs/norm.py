@@ -153,4 +153,14 @@ def twins() -> list[Twin]:
     ]
 
 
-BY_HAND: tuple[Edit, ...] = ()
+BY_HAND = (
+    Edit("norm_newton.sv", "(product + 40'sd32768)", "product", "rounding"),
+    Edit("norm_element.sv", ".S(6), .ROUNDING(1)", ".S(6), .ROUNDING(2)", "rounding"),
+    Edit("round_shift.sv", "half & (sticky | quotient[1])", "half & sticky", "sticky"),
+    Edit("norm_tree.sv", "Bits'(left) + Bits'(right)", "Bits'($unsigned(left)) + Bits'(right)", "sign"),
+    Edit("norm_root.sv", "- 62'(sum_squared)", "+ 62'(sum_squared)", "sign"),
+    Edit("norm.sv", "assign own_root = root[2]", "assign own_root = root[1]", "latency"),
+    Edit("norm_control.sv", "fetch         = issued[5]", "fetch         = issued[4]", "latency"),
+    Edit("norm_root.sv", ".LIMIT(44)", ".LIMIT(44), .LONGEST_LEFT(43)", "width"),
+    Edit("norm_control.sv", "address + 16'd1", "16'(15'(address + 16'd1))", "width"),
+)
