@@ -63,6 +63,7 @@ def part(
         "module": f"norm_{name}",
         "parameters": parameters,
         "name": f"norm {name}",
+        "part_of": "norm",
         "step": getattr(home, f"{name}_step"),
         "ports": getattr(home, f"{name}_ports"),
         "reset": getattr(home, f"{name}_reset", lambda _, state: state),
@@ -133,23 +134,34 @@ def uncut(config: NormConfig, label: str) -> Twin:
     )
 
 
+def other(lanes: int, newton_steps: int, latency: int, segments: int) -> NormConfig:
+    """A unit with other parameters."""
+    table = tables.reciprocal_root(segments, ROOT_FRACTION)
+    return NormConfig(lanes, table, newton_steps, latency)
+
+
 def twins() -> list[Twin]:
     """The shipped unit, and others with fewer lanes, other tables, and more and fewer Newton steps."""
     shipped = load("bct64").norm_config
-    bare = replace(
-        shipped, lanes=1, newton_steps=0, latency=11, root=tables.reciprocal_root(3, ROOT_FRACTION)
+    bare = other(lanes=1, newton_steps=0, latency=11, segments=3)
+    long = other(lanes=3, newton_steps=2, latency=17, segments=6)
+    most = other(lanes=2, newton_steps=3, latency=18, segments=3 << 15)
+    own, short, longer, longest = "bct64", "no Newton step", "two Newton steps", "three Newton steps"
+    slow = (
+        element(bare, short),
+        root(most, longest),
+        whole(replace(shipped, lanes=128), "128 lanes"),
+        *(uncut(c, label) for c, label in ((most, longest), (long, longer))),
     )
-    long = replace(
-        shipped, lanes=3, newton_steps=2, latency=17, root=tables.reciprocal_root(6, ROOT_FRACTION)
-    )
-    own, short, longer = "bct64", "no Newton step", "two Newton steps"
     return [
         entry(shipped),
-        *(element(c, label) for c, label in ((shipped, own), (bare, short), (long, longer))),
-        *(sums(replace(shipped, lanes=n), f"{n} lanes") for n in (1, 2, 3, 16)),
+        *(element(c, label) for c, label in ((shipped, own), (long, longer))),
+        *(sums(replace(shipped, lanes=n), f"{n} lanes") for n in (1, 2, 3, 5, 16, 64, 128)),
         *(root(c, label) for c, label in ((shipped, own), (bare, short), (long, longer))),
         *(control(c, label) for c, label in ((shipped, own), (long, longer))),
         *(whole(c, label) for c, label in ((shipped, own), (bare, short), (long, longer))),
+        uncut(bare, short),
+        *(replace(twin, default=False) for twin in slow),
     ]
 
 
