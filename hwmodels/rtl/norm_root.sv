@@ -110,11 +110,11 @@ module norm_root #(
 
   // 10: Newton steps of three stages each, and as many cycles later as the pipeline is longer
   for (genvar i = 0; i < NEWTON; i++) begin : newton
-    logic [18:0] before, better;
-    logic [17:0] of;
-    assign before = roots[i];
-    assign of     = mantissa[3*i+3];
-    norm_newton u (.clk(clk), .root(before), .mantissa(of), .better(better));
+    logic [18:0] rough, better;
+    logic [17:0] held;
+    assign rough = roots[i];
+    assign held  = mantissa[3*i+3];
+    norm_newton u (.clk(clk), .root(rough), .mantissa(held), .better(better));
     always_ff @(posedge clk) roots[i+1] <= better;
   end
   for (genvar i = NEWTON + 1; i <= Last; i++) begin : later
