@@ -314,7 +314,7 @@ def result(
     n, spare = len(codes), WORD - operands.bits
     row_exponent = row_exponent_of(exponents, operands.epsilon[1], operands.bits)
     words = [fits(aligned(c, e, row_exponent, spare), WORD) for c, e in zip(codes, exponents, strict=True)]
-    s1 = fits(select(operands.centred, sum(words), 0), S1_BITS)
+    s1 = select(operands.centred, fits(sum(words), S1_BITS), 0)
     s2 = fits_unsigned(sum(mul(x, x, WORD, WORD) for x in words), S2_BITS)
     v = fits_unsigned(variance(n, s1, s2) + epsilon_term(*operands.epsilon, row_exponent - spare), V_BITS)
     h = half_exponent(v)
