@@ -14,6 +14,7 @@ from hwmodels.units.elementwise import add_aligned, add_exponent, add_flushed, p
 from hwmodels.units.lut import evaluate, is_clipped, to_fixed
 from hwmodels.units.norm import (
     WORD,
+    difference,
     epsilon_term,
     half_exponent,
     lowest_exponent,
@@ -141,7 +142,7 @@ def norm_rows(
     exponents: Exponents,
 ) -> None:
     """LayerNorm or RMSNorm of every row."""
-    n = x.shape[1]
+    n, spare = x.shape[1], WORD - bits
     word = np.empty(n, np.int64)
     for i in range(x.shape[0]):
         row_exponent = largest(ZERO_BLOCK, lowest_exponent(epsilon_exponent, bits))
@@ -152,16 +153,15 @@ def norm_rows(
             e, first, last = shared[rows[i], c], edges[c], edges[c + 1]
             row, words = x[i, first:last], word[first:last]
             for j in range(row.shape[0]):
-                words[j] = aligned_element(row[j], e, row_exponent, bits)
+                words[j] = aligned_element(row[j], e, row_exponent, spare)
                 s1 += words[j]
                 s2 += words[j] * words[j]
         s1 = select(centred, s1, 0)
-        unit = row_exponent - (WORD - bits)
-        v = variance(n, s1, s2) + epsilon_term(epsilon, epsilon_exponent, unit)
+        v = variance(n, s1, s2) + epsilon_term(epsilon, epsilon_exponent, row_exponent - spare)
         h = half_exponent(v)
         r = reciprocal_root(v, root, root_low, newton_steps)
         for j in range(n):
-            y = normalised(n * word[j] - s1, r, h)
+            y = normalised(difference(n, word[j], s1), r, h)
             e = sum_exponent(gamma_exponents[j], beta_exponents[j])
             sums[i, j] = scaled(y, gamma[j], gamma_exponents[j], beta[j], beta_exponents[j], e)
             exponents[i, j] = e
