@@ -213,6 +213,14 @@ class Finder(ast.NodeVisitor):
         self._negate(node.test)
         self.generic_visit(node)
 
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        """The index; not the first for the last, which in a shape of one dimension are the same."""
+        if isinstance(node.slice, ast.Constant) and node.slice.value == 0:
+            self.places.append((*self._span(node.slice), "1"))
+            self.visit(node.value)
+        else:
+            self.generic_visit(node)
+
     def visit_Call(self, node: ast.Call) -> None:
         """The arms of a `select`."""
         if isinstance(node.func, ast.Name) and node.func.id == "select" and len(node.args) == 3:

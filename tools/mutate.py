@@ -37,9 +37,9 @@ LEAST = 0.95
 """Share of the mutants that have to be rejected."""
 
 TESTS = {
-    "units/accumulator": ("vector_units", "mac_array"),
+    "units/accumulator": ("exact_ops", "array_cycles", "vector_units", "mac_array"),
     "units/actions": ("array_cycles", "vector_units"),
-    "units/aligner": ("ops", "vector_units", "mac_array"),
+    "units/aligner": ("exact_ops", "ops", "vector_units", "mac_array"),
     "units/dma": ("vector_units",),
     "units/elementwise": ("vector_units",),
     "units/lut": ("vector_units",),
@@ -57,8 +57,9 @@ TESTS = {
     "kernels/requantizer": ("requantizer",),
     "kernels/vector": ("vector_units",),
 }
-"""Tests that concern a module, ``tests/units/test_<name>.py``, quickest first. Before them come its own
-doctests and those named after it, see `tests_of`; a module that is not here has all of ``tests/units``."""
+"""Tests that concern a module, ``tests/units/test_<name>.py``, besides its own doctests, those called
+``exact_<module>`` and ``<module>_step``, and for a unit ``exact_units``. A module that is not here, such as
+``norm_root``, has those of the longest name that its own begins with, or else those called like it."""
 
 RUN = '''
 import json, resource, sys
@@ -111,14 +112,17 @@ def modules() -> list[str]:
 def tests_of(module: str) -> tuple[str, ...]:
     """The tests that concern a module, as arguments of pytest."""
     kind, stem = module.split("/")
+    known = [name for name in TESTS if f"{module}_".startswith(f"{name}_")]
+    family = max(known, key=len).split("/")[1] if known else stem
+    globs = [f"exact_{kind}*", f"exact_{stem}*", f"exact_{family}*", f"{stem}_step", f"{family}_step"]
+    if kind == "kernels":
+        globs = [f"exact_{kind}_{stem}*"]
+    globs += TESTS[f"{kind}/{family}"] if known else [f"{stem}*", f"{family}*"]
+    found = [p for glob in globs for p in sorted((ROOT / "tests" / "units").glob(f"test_{glob}.py"))]
+    files = dict.fromkeys(p.relative_to(ROOT).as_posix() for p in found)
     own = f"hwmodels/{module}.py"
-    named = [f"exact_{stem}", f"{stem}_step"] if kind == "units" else [f"exact_{kind}_{stem}"]
-    if module in TESTS:
-        files = [f"tests/units/test_{name}.py" for name in (*named, *TESTS[module])]
-    else:
-        files = ["tests/units"]
     doctests = [own] if ">>> " in (ROOT / own).read_text() else []
-    return (*doctests, *(f for f in files if (ROOT / f).exists()))
+    return (*doctests, *files) if files else (*doctests, "tests/units")
 
 
 @dataclass(frozen=True)
