@@ -53,7 +53,7 @@ TESTS = {
     "units/tables": ("vector_units",),
     "kernels/jit": ("ops",),
     "kernels/matmul": ("mac_array",),
-    "kernels/panel": ("mac_array",),
+    "kernels/panel": ("exact_kernels_matmul", "mac_array"),
     "kernels/requantizer": ("requantizer",),
     "kernels/vector": ("vector_units",),
 }
