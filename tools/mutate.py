@@ -138,6 +138,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
         for name in COPIED:
             source = ROOT / name
@@ -150,7 +151,7 @@ class Bench:
         """Run tests: their exit code, or None if they took too long."""
         cache = self.folder / "cache"
         environment = {**os.environ, "PYTHONPATH": str(self.folder), "BLOCKSIM_CACHE": str(cache)}
-        process = subprocess.Popen(
+        self.process = process = subprocess.Popen(
             [sys.executable, "-c", RUN, *tests], cwd=self.folder, env=environment, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -159,10 +160,14 @@ class Bench:
         except subprocess.TimeoutExpired:
             return None
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            self.stop()
             shutil.rmtree(cache, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End what is running, if anything is."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def judge(self, mutant: Mutant, seconds: float) -> Verdict:
         """Run the tests on a mutant."""
@@ -196,14 +201,20 @@ def chosen(arguments: argparse.Namespace) -> list[Mutant]:
     return picked
 
 
+def told(m: Mutant) -> str:
+    """A mutant in one line."""
+    return f"{m.place}: {m.before}  ->  {m.after}"
+
+
 def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdict]:
     """Run every mutant; first, once for each module, the original, which has to pass."""
     verdicts: list[Verdict] = []
     columns = [TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
     with tempfile.TemporaryDirectory(prefix="mutants-") as name, Progress(*columns, console=console) as bar:
+        every = [Bench(Path(name) / str(i)) for i in range(jobs)]
         benches: SimpleQueue[Bench] = SimpleQueue()
-        for i in range(jobs):
-            benches.put(Bench(Path(name) / str(i)))
+        for bench in every:
+            benches.put(bench)
         limits: dict[str, float] = {}
         seconds: dict[tuple[str, ...], float] = {}
         first = benches.get()
@@ -228,14 +239,19 @@ def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdi
                 benches.put(bench)
 
         task = bar.add_task("mutants", total=len(picked))
-        with ThreadPoolExecutor(jobs) as pool:
+        pool = ThreadPoolExecutor(jobs)
+        try:
             for done in as_completed([pool.submit(judge, m) for m in picked]):
                 verdict = done.result()
                 verdicts.append(verdict)
                 if verdict.outcome == "survived":
-                    m = verdict.mutant
-                    bar.console.print(f"{m.place}: {m.before}  ->  {m.after}", markup=False, highlight=False)
+                    bar.console.print(told(verdict.mutant), markup=False, highlight=False, soft_wrap=True)
                 bar.advance(task)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for bench in every:
+                bench.stop()
+            pool.shutdown()
     order = {id(m): i for i, m in enumerate(picked)}
     return sorted(verdicts, key=lambda v: order[id(v.mutant)])
 
@@ -297,10 +313,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     arguments = parser.parse_args()
     console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     picked = chosen(arguments)
     if arguments.list:
         for m in sorted(picked, key=lambda m: (m.module, m.number)):
-            print(f"{m.place}: {m.before}  ->  {m.after}")
+            print(told(m))
         return
     verdicts, known = run_all(picked, arguments.jobs, console), reasons()
     table = Table(*HEADINGS[:1])
@@ -319,7 +336,7 @@ def main() -> None:
     alive = [v.mutant for v in verdicts if v.outcome == "survived"]
     unexplained = [m for m in alive if m.key not in known]
     for m in unexplained:
-        print(f"survived, not explained: {m.place}: {m.before}  ->  {m.after}")
+        print(f"survived, not explained: {told(m)}")
     if unexplained or len(alive) > (1 - LEAST) * len(picked):
         sys.exit(1)
 
