@@ -115,6 +115,17 @@ def test_softmax(seed: int) -> None:
     assert below == [-16] * n
 
 
+def test_tables_of_softmax_have_their_width() -> None:
+    """Entries two bits wider than the largest; a table of one or two segments leaves 16 or 15 bits."""
+    fine, wide = (1 << 16,) * 5, (0, 1 << 18, 0, 1 << 18, 0)
+    assert softmax.result(SoftmaxConfig(4, 0, fine, fine, 8), [0], [0], [True]) == ([65535], [-16])
+    for exp2, reciprocal in ((wide, fine), (fine, wide)):
+        with pytest.raises(AssertionError):
+            softmax.result(SoftmaxConfig(4, 0, exp2, reciprocal, 8), [0, -1], [-1, -1], [True, True])
+    assert [softmax.step_bits(n) for n in (2, 3, 5, 65)] == [16, 15, 14, 10]
+    assert [norm.step_bits(n) for n in (4, 7, 13, 97)] == [16, 15, 14, 11]
+
+
 # -- norm ----------------------------------------------------------------------------------------
 
 
