@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: help demo test models minilm lint format prove verify bench schema clean
+.PHONY: help demo test models minilm lint format prove verify bench mutate schema clean
 
 help:
 	@echo "make demo    run the embedded model at several block sizes; writes blocksim-demo/report.html"
@@ -12,6 +12,7 @@ help:
 	@echo "make minilm  MiniLM at several block sizes; writes minilm/scores.csv"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   execution against onnxruntime fp32, side by side; writes bench/bench.json"
+	@echo "make mutate  small changes of the units and kernels, which the tests have to reject; docs/mutants.md"
 	@echo "make prove   every unit's SystemVerilog against its specification, for all states and inputs"
 	@echo "make verify  everything: lint, all tests and proofs, co-simulation, mutants, a wheel installed elsewhere"
 	@echo "make schema  write docs/report.schema.json anew"
@@ -65,6 +66,9 @@ prove: .venv/developed
 
 bench: .venv/developed
 	$(BIN)/python bench/bench.py
+
+mutate: .venv/developed
+	$(BIN)/python tools/mutate.py --write
 
 schema: .venv/developed
 	$(BIN)/python -m blocksim.measure.schema docs/report.schema.json
