@@ -124,9 +124,7 @@ def step(config: MacArrayConfig, state: State, inputs: Inputs) -> tuple[State, O
     out = []
     for g in range(groups(config)):
         both = [
-            os_element.aligner_step(
-                config, state.aligner[g][j], _aligner_inputs(config, state, inputs, g, j)
-            )
+            os_element.aligner_step(config, state.aligner[g][j], _aligner_inputs(config, state, inputs, g, j))
             for j in range(c)
         ]
         aligners.append(tuple(after for after, _ in both))
@@ -221,14 +219,15 @@ def tile_of(config: MacArrayConfig, o: MatmulOperands) -> Tile:
         for e in bias_exponent
     ]
     bound = [
-        [mac_array.start_bound(config.normalise, ea, ew, f) for ew, f in zip(o.w_exponents, floor, strict=True)]
+        [
+            mac_array.start_bound(config.normalise, ea, ew, f)
+            for ew, f in zip(o.w_exponents, floor, strict=True)
+        ]
         for ea in o.a_exponents
     ]
     row_top = [mac_array.largest_exponent(e) for e in o.a_exponents]
     column_top = [mac_array.largest_exponent(e) for e in o.w_exponents]
-    return Tile(
-        len(o.a), len(o.w), o, bound, row_top, column_top, floor, list(bias), list(bias_exponent)
-    )
+    return Tile(len(o.a), len(o.w), o, bound, row_top, column_top, floor, list(bias), list(bias_exponent))
 
 
 def feed(config: MacArrayConfig, plan: Schedule, tile: Tile) -> Iterator[Inputs]:
@@ -302,9 +301,7 @@ def run(
     return MatmulResult(sums, exponents, flushed, overflows), count
 
 
-def cycles(
-    config: MacArrayConfig, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8
-) -> int:
+def cycles(config: MacArrayConfig, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8) -> int:
     """Cycles of a tile with its whole reduction: `mac_array.cycles` without the prescan, and `DRAIN`.
 
     By hand, 32 x 32, k = 768 in one segment: 768 + 62 until the last product is summed, and 1 for it to be
