@@ -70,7 +70,7 @@ def operation(config: MacArrayConfig, starts: tuple[int, ...]) -> Callable[[Term
 
         a, w = operand("a", config.rows), operand("w", config.columns)
         bias = [[terms.unknown(f"bias {x} {j}", signed(8)) for j in range(config.columns)] for x in range(2)]
-        o = MatmulOperands(*a, *w, *bias, starts, (True,) * k)
+        o = MatmulOperands(a[0], a[1], w[0], w[1], bias[0], bias[1], starts, (True,) * k)
         got, count = reading.of(os_array.run)(config, o)
         want = reading.of(mac_array.result)(config, o)
         yield Claim("cycles", count == os_array.cycles(config, k, starts))
@@ -105,6 +105,7 @@ def twins() -> list[Twin]:
     """The shipped array; aligners of every kind; arrays small enough to be proved whole."""
     shipped = load("scalesim").array_config
     small = replace(shipped, rows=3, columns=3, aligners=2)
+    large = replace(shipped, rows=16, columns=16, aligners=2)
     narrow = replace(
         small, aligner=AlignerConfig(2, 7, RNE), accumulator=AccumulatorConfig(16, True, 8, 2, 1)
     )
@@ -115,7 +116,8 @@ def twins() -> list[Twin]:
         element(shipped, "scalesim"),
         element(replace(shipped, accumulator=wide), "48 bits"),
         aligner(shipped, "scalesim"),
-        aligner(replace(small, normalise=EXACT, aligner=AlignerConfig(-3, 40, FLOOR)), "exact"),
+        aligner(replace(large, normalise=EXACT), "8 rows, exact"),
+        aligner(replace(small, aligner=AlignerConfig(-3, 40, FLOOR)), "negative guard bits"),
         aligner(
             replace(small, normalise=RUNNING, aligner=AlignerConfig(2, 20, HALF_UP), accumulator=wrapping),
             "running",
@@ -126,7 +128,7 @@ def twins() -> list[Twin]:
         ),
         aligner(narrow, "16 bits", default=False),
         array(small, "3 x 3, 2 aligners", "aligner", "product"),
-        array(replace(shipped, rows=16, columns=16), "16 x 16", "aligner", "element"),
+        array(large, "16 x 16, 2 aligners", "aligner", "element"),
         array(shipped, "scalesim", "aligner", "element", default=False),
         array(replace(narrow, rows=2, columns=2, aligners=1), "2 x 2, whole", "product", default=False),
         array(narrow, "3 x 3, whole", "product", default=False),
@@ -147,7 +149,7 @@ BY_HAND = (
     Edit("os_aligner.sv", "row != ZeroBlock && of_column", "of_column", "sign"),
     Edit("os_aligner.sv", "= Wanted > 1 ? Wanted : 1", "= Wanted - 1", "width"),
     Edit("os_aligner.sv", "int Shift = WORD + 2", "int Shift = WORD", "width"),
-    Edit("os_aligner.sv", "Guard - (Shift'(top) - Shift'(exponent))", "Guard - (Shift'(top) + Shift'(exponent))", "sign"),
+    Edit("os_aligner.sv", "(Shift'(top) - Shift'(exponent))", "(Shift'(top) + Shift'(exponent))", "sign"),
     Edit("round_shift.sv", "half & (sticky | quotient[1])", "half & quotient[1]", "sticky"),
     Edit("round_shift.sv", "assign up = half;", "assign up = sticky;", "rounding"),
     Edit("os_array.sv", "assign w_in = element[i-1].at[j].w_on", "assign w_in = w[j*8+:8]", "latency"),

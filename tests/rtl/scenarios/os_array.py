@@ -38,7 +38,7 @@ EDGES = {
 
 
 def operands(config: MacArrayConfig, edge: str, seed: str) -> MatmulOperands:
-    """A tile with codes near their ends, exponents that differ by as much as an aligner reaches, and zeros."""
+    """A tile with codes near their ends, exponents as far apart as an aligner reaches, and zeros."""
     m, n, k, block, bits = EDGES[edge]
     m, n, draw = min(m, config.rows), min(n, config.columns), random.Random(f"{edge} {seed}")
     starts = segment_starts(config, config.rows, k, range(0, k, block))
