@@ -61,7 +61,7 @@ class State(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What leaves in a cycle: for each column a row's sum with its exponent; of each aligner what was lost."""
+    """What leaves in a cycle: of each column a row's sum with its exponent; of each aligner what is lost."""
 
     done: tuple[int, ...]
     sum: tuple[int, ...]
@@ -80,8 +80,8 @@ def ports(config: MacArrayConfig) -> Ports:
     return Ports(
         Inputs(
             (FLAG,) * r, (element.inputs.a,) * r, (element.inputs.w,) * c,
-            *((width,) * n for width in (of.serve, of.opening, of.closing, of.turn, of.row)),
-            *((width,) * c for width in (of.column, of.floor, of.bias, of.bias_exponent)),
+            (of.serve,) * n, (of.opening,) * n, (of.closing,) * n, (of.turn,) * n, (of.row,) * n,
+            (of.column,) * c, (of.floor,) * c, (of.bias,) * c, (of.bias_exponent,) * c,
             ((of.exact,) * c,) * n,
         ),
         State(((element.state,) * c,) * r, ((lane.state,) * c,) * n),
@@ -99,21 +99,23 @@ def reset(config: MacArrayConfig, state: State) -> State:
 
 def _aligner_inputs(config: MacArrayConfig, state: State, inputs: Inputs, g: int, j: int) -> AlignerInputs:
     """What enters the aligner of group g and column j: from its neighbours, or from the array's edges."""
-    if j == 0:
-        from_left = tuple(side[g] for side in inputs[3:8])
-    else:
-        from_left = tuple(state.aligner[g][j - 1])[:5]
-    from_above = tuple(side[j] for side in inputs[8:12]) if g == 0 else tuple(state.aligner[g - 1][j])[5:]
-    n = group(config)
+    left, above, n = state.aligner[g][j - 1], state.aligner[g - 1][j], group(config)
     own = [row[j] for row in state.element[g * n : (g + 1) * n]]
     pad = (0,) * (n - len(own))
     return AlignerInputs(
-        *from_left,
-        *from_above,
-        inputs.exact[g][j],
-        (*(e.raw for e in own), *pad),
-        (*(e.aligned for e in own), *pad),
-        (*(e.bound for e in own), *pad),
+        serve=inputs.serve[g] if j == 0 else left.serve_on,
+        opening=inputs.opening[g] if j == 0 else left.opening_on,
+        closing=inputs.closing[g] if j == 0 else left.closing_on,
+        turn=inputs.turn[g] if j == 0 else left.turn_on,
+        row=inputs.row[g] if j == 0 else left.row_on,
+        column=inputs.column[j] if g == 0 else above.column_on,
+        floor=inputs.floor[j] if g == 0 else above.floor_on,
+        bias=inputs.bias[j] if g == 0 else above.bias_on,
+        bias_exponent=inputs.bias_exponent[j] if g == 0 else above.bias_exponent_on,
+        exact=inputs.exact[g][j],
+        raw=(*(e.raw for e in own), *pad),
+        aligned=(*(e.aligned for e in own), *pad),
+        bound=(*(e.bound for e in own), *pad),
     )
 
 
@@ -124,9 +126,7 @@ def step(config: MacArrayConfig, state: State, inputs: Inputs) -> tuple[State, O
     out = []
     for g in range(groups(config)):
         both = [
-            os_element.aligner_step(
-                config, state.aligner[g][j], _aligner_inputs(config, state, inputs, g, j)
-            )
+            os_element.aligner_step(config, state.aligner[g][j], _aligner_inputs(config, state, inputs, g, j))
             for j in range(c)
         ]
         aligners.append(tuple(after for after, _ in both))
@@ -221,14 +221,15 @@ def tile_of(config: MacArrayConfig, o: MatmulOperands) -> Tile:
         for e in bias_exponent
     ]
     bound = [
-        [mac_array.start_bound(config.normalise, ea, ew, f) for ew, f in zip(o.w_exponents, floor, strict=True)]
+        [
+            mac_array.start_bound(config.normalise, ea, ew, f)
+            for ew, f in zip(o.w_exponents, floor, strict=True)
+        ]
         for ea in o.a_exponents
     ]
     row_top = [mac_array.largest_exponent(e) for e in o.a_exponents]
     column_top = [mac_array.largest_exponent(e) for e in o.w_exponents]
-    return Tile(
-        len(o.a), len(o.w), o, bound, row_top, column_top, floor, list(bias), list(bias_exponent)
-    )
+    return Tile(len(o.a), len(o.w), o, bound, row_top, column_top, floor, list(bias), list(bias_exponent))
 
 
 def feed(config: MacArrayConfig, plan: Schedule, tile: Tile) -> Iterator[Inputs]:
@@ -302,9 +303,7 @@ def run(
     return MatmulResult(sums, exponents, flushed, overflows), count
 
 
-def cycles(
-    config: MacArrayConfig, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8
-) -> int:
+def cycles(config: MacArrayConfig, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8) -> int:
     """Cycles of a tile with its whole reduction: `mac_array.cycles` without the prescan, and `DRAIN`.
 
     By hand, 32 x 32, k = 768 in one segment: 768 + 62 until the last product is summed, and 1 for it to be

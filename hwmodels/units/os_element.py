@@ -109,7 +109,7 @@ class AlignerInputs(NamedTuple):
 
 
 class AlignerState(NamedTuple):
-    """The registers of an aligner: what moves on to the right, and what moves on down once all rows are done."""
+    """The registers of an aligner: what moves on to the right, and down once all rows are done."""
 
     serve_on: int
     opening_on: int
