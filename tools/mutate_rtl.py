@@ -28,8 +28,8 @@ HEADING = """\
 # Mutants of the modules
 
 yosys changes one bit of one cell (inverted, stuck, or tied to another bit), {count} times per module with
-seed 2026 (`python tools/mutate_rtl.py`). The proof of one cycle has to refuse each; one that it accepts
-has to be shown to be the same function, netlist against netlist. Before that, every module is accepted as it is.
+seed 2026 (`python tools/mutate_rtl.py`). The proof of one cycle has to refuse each; one that it accepts has
+to be shown to be the same function, netlist against netlist. Before that, every module is accepted as it is.
 
 | unit | module | parameters | mutants | refused | the same function | survived |
 |---|---|---|---|---|---|---|

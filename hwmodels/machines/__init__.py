@@ -143,6 +143,13 @@ class Norm(Part):
             raise ValueError("root_segments must be 3 times a power of two")
         return self
 
+    @model_validator(mode="after")
+    def _has_stages(self) -> Norm:
+        needed = norm.stages(self.newton_steps)
+        if self.latency < needed:
+            raise ValueError(f"latency: {self.latency}: {self.newton_steps} newton_steps need {needed} stages")
+        return self
+
 
 class Memory(Part):
     """An SRAM of equal banks, each with `ports` ports of `port_bytes` per cycle.
