@@ -147,7 +147,7 @@ class Norm(Part):
     def _has_stages(self) -> Norm:
         needed = norm.stages(self.newton_steps)
         if self.latency < needed:
-            raise ValueError(f"latency: {self.latency}: {self.newton_steps} newton_steps need {needed} stages")
+            raise ValueError(f"latency: {self.latency}: {self.newton_steps} newton_steps need {needed}")
         return self
 
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from hwmodels.units import accumulator, aligner, prescan
 from hwmodels.units.aligner import EXACT, RUNNING
-from hwmodels.units.mac_array import RAW_BITS, MacArrayConfig
+from hwmodels.units.array_cycles import RAW_BITS
+from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.ops import ZERO_BLOCK, mul, select, smallest, wrap
 from hwmodels.units.ports import FLAG, Ports, signed, unsigned
 from hwmodels.units.prescan import EXPONENT_BITS, WORD
