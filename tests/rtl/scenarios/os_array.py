@@ -12,7 +12,8 @@ from hwmodels.rtl.proofs import os_array as proofs
 from hwmodels.units import mac_array, os_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import NORMALISES, AlignerConfig
-from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands, MatmulResult, segment_starts
+from hwmodels.units.array_cycles import segment_starts
+from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands, MatmulResult
 from hwmodels.units.ops import HALF_UP, RNE, ZERO_BLOCK
 from rtl.cosim import FLOWS, Scenario, Stepper
 
