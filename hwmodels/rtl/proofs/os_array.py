@@ -152,6 +152,6 @@ BY_HAND = (
     Edit("os_aligner.sv", "(Shift'(top) - Shift'(exponent))", "(Shift'(top) + Shift'(exponent))", "sign"),
     Edit("round_shift.sv", "half & (sticky | quotient[1])", "half & quotient[1]", "sticky"),
     Edit("round_shift.sv", "assign up = half;", "assign up = sticky;", "rounding"),
-    Edit("os_array.sv", "assign w_in = element[i-1].at[j].w_on", "assign w_in = w[j*8+:8]", "latency"),
-    Edit("os_array.sv", "element[g*GROUP+i].at[j].raw", "element[g*GROUP].at[j].raw", "latency"),
+    Edit("os_array.sv", "done_in | ready", "ready", "latency"),
+    Edit("os_array.sv", "(WORD + 1)'($signed(top)) - Guard", "(WORD + 1)'(top) - Guard", "sign"),
 )  # fmt: skip
