@@ -121,7 +121,8 @@ def twins() -> list[Twin]:
     return [
         array(small(2, 1), "2 x 1", whole=True, product=(1, 2, (1,))),
         array(small(2, 1), "2 x 1, two folds", default=False, product=(2, 3, ())),
-        array(small(2, 2, aligners=2, overlap=False), "2 x 2 serial and two aligners", whole=True),
+        array(small(2, 2, overlap=False), "2 x 2 serial", whole=True),
+        array(small(2, 2, aligners=2, overlap=False), "2 x 2 two aligners", whole=True, default=False),
         array(small(3, 3, dataflow="is"), "3 x 3 inputs stay", whole=True),
         array(small(3, 2, aligners=2), "3 x 2, parts cut"),
         array(BuiltArray(load("edge16").array_config), "edge16"),
