@@ -47,7 +47,7 @@ class Setting:
         parts = [cut.part for cut in twin.cuts]
         self.net: Netlist = elaborate(self.terms, twin.module, twin.parameters, parts, folder, changes)
         self.ports = twin.function("ports")(twin.config)
-        self._cut_instances = tuple(i for cut in twin.cuts if cut.ports for i in cut.instances)
+        self._cut_away = tuple(f"{i}." for cut in twin.cuts if cut.ports for i in cut.instances)
         self.registers = {name: r for r in self.net.registers for name in r.names}
         self.state = unflat(self.ports.state, [self._held(n, w) for n, w in leaves(self.ports.state)])
         self.inputs = type(self.ports.inputs)(
@@ -111,7 +111,7 @@ class Setting:
         return self.terms.read(now, kind)
 
     def _is_cut(self, name: str) -> bool:
-        return name.startswith(tuple(f"{i}." for i in self._cut_instances)) if self._cut_instances else False
+        return name.startswith(self._cut_away)
 
     def _wire(self, name: str) -> Term:
         if name not in self.net.wires:

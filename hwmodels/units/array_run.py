@@ -28,10 +28,26 @@ from hwmodels.units.ports import zeros
 
 @dataclass(frozen=True)
 class Memories:
-    """What the memories around the array hold of a product, and how it is cut into folds and slots."""
+    """What the memories around the array hold of a product, and how it is cut into folds and slots.
+
+    Attributes
+    ----------
+    config : BuiltArray
+    operands : MatmulOperands
+    moving_tops, held_tops : list of int
+        The largest exponent of each line that moves or is held.
+    floors : list of int
+        The lowest bound of each column of outputs.
+    bounds : list of rows
+        E of every output.
+    """
 
     config: BuiltArray
     operands: MatmulOperands
+    moving_tops: list[int]
+    held_tops: list[int]
+    floors: list[int]
+    bounds: list[list[int]]
 
     @property
     def inputs_stay(self) -> bool:
@@ -94,40 +110,41 @@ class Memories:
         """Row and column of the output at a place of the array's column `j`."""
         return (j, place.row) if self.inputs_stay else (place.row, j)
 
-    def bias(self, n: int) -> tuple[int, int]:
-        """The bias of a column of outputs, and its exponent."""
-        o = self.operands
-        if o.bias is None or o.bias_exponents is None:
-            return 0, ZERO_BLOCK
-        return o.bias[n], o.bias_exponents[n]
-
-    def floor(self, n: int) -> int:
-        """The lowest bound of a column of outputs."""
-        lane, bits = self.config.array.aligner, self.config.array.accumulator.bits
-        return bias_floor(self.bias(n)[1], self.operands.bias_bits, bits, lane.guard_bits, lane.max_shift)
-
-    def bound(self, m: int, n: int) -> int:
-        """E of one output."""
-        o = self.operands
-        return start_bound(self.config.array.normalise, o.a_exponents[m], o.w_exponents[n], self.floor(n))
-
     def column(self, j: int, place: Place, word: int) -> EdgeInputs:
         """What is read for column `j` at a place. Under `EXACT` the floor is what a prescan has found."""
         lines = self.held[1]
         if not place.valid or j >= len(lines):
             return EdgeInputs((0,) * self.config.array.aligners, 0, 0, 0, 0, 0)
         m, n = self.output(place, j)
-        floor = self.bound(m, n) if self.config.array.normalise == EXACT else self.floor(n)
-        own = self.exponents(lines, j, place)
-        return EdgeInputs(own, largest_exponent(lines[j]), floor, *self.bias(n), word)
+        floor = self.bounds[m][n] if self.config.array.normalise == EXACT else self.floors[n]
+        bias = bias_of(self.operands, n)
+        return EdgeInputs(self.exponents(lines, j, place), self.held_tops[j], floor, *bias, word)
 
     def top(self, place: Place) -> int:
         """The largest exponent of a moving row; under `EXACT` the floor is the bound."""
-        return (
-            ZERO_BLOCK
-            if self.config.array.normalise == EXACT
-            else largest_exponent(self.moving[1][place.row])
-        )
+        return ZERO_BLOCK if self.config.array.normalise == EXACT else self.moving_tops[place.row]
+
+
+def bias_of(o: MatmulOperands, n: int) -> tuple[int, int]:
+    """The bias of a column of outputs, and its exponent."""
+    if o.bias is None or o.bias_exponents is None:
+        return 0, ZERO_BLOCK
+    return o.bias[n], o.bias_exponents[n]
+
+
+def memories_of(config: BuiltArray, o: MatmulOperands) -> Memories:
+    """What the memories hold of a product."""
+    lane, bits = config.array.aligner, config.array.accumulator.bits
+    rows = [largest_exponent(e) for e in o.a_exponents]
+    columns = [largest_exponent(e) for e in o.w_exponents]
+    rest = o.bias_bits, bits, lane.guard_bits, lane.max_shift
+    floors = [bias_floor(bias_of(o, n)[1], *rest) for n in range(len(o.w))]
+    bounds = [
+        [start_bound(config.array.normalise, row, e, floors[n]) for n, e in enumerate(o.w_exponents)]
+        for row in o.a_exponents
+    ]
+    tops = (columns, rows) if config.array.dataflow == "is" else (rows, columns)
+    return Memories(config, o, *tops, floors, bounds)
 
 
 def run(
@@ -143,7 +160,7 @@ def run(
     stepper : callable
         `mac_array.step` or what behaves like it, such as a simulated module.
     """
-    own, memories = config.array, Memories(config, operands)
+    own, memories = config.array, memories_of(config, operands)
     assert own.dataflow != "os" and not own.raw_bank and own.normalise != RUNNING
     assert effective(own, config.a_bits, config.w_bits) == (own.rows, own.columns)
     m, n = len(operands.a), len(operands.w)
@@ -170,7 +187,7 @@ def run(
     for i, line in enumerate(places):
         for j, (y, x) in enumerate(line):
             sums[y][x] = words[j][i]
-            exponents[y][x] = memories.bound(y, x) - own.aligner.guard_bits
+            exponents[y][x] = memories.bounds[y][x] - own.aligner.guard_bits
     return MatmulResult(sums, exponents, flushed, overflows), len(said) - 1
 
 
