@@ -87,6 +87,13 @@ def test_a_port_of_outputs_that_stay() -> None:
     assert mac_array.segment_cycles(1, 1, 3, [0], (3, 4), 1, 1) == 3 + 2  # 21 bits are 3 bytes
 
 
+@pytest.mark.parametrize("dataflow", ["ws", "is", "os"])
+def test_operands_have_8_bits_unless_told(dataflow: str) -> None:
+    config = replace(SMALL, dataflow=dataflow, port_bytes=1)
+    for function in (mac_array.cycles, mac_array.actions):
+        assert function(config, 5, 7, 20, [0, 8, 16]) == function(config, 5, 7, 20, [0, 8, 16], 8, 8)
+
+
 def test_running_sums() -> None:
     widths = {1: 12, 2: 13, 64: 18, 65: 19}
     assert {rows: mac_array.running_bits(SMALL, rows, 8, 4) for rows in widths} == widths

@@ -177,6 +177,14 @@ def test_epsilon_by_hand() -> None:
     assert norm.epsilon_of(1.0, 1) == (16384, -14)
 
 
+def test_the_ends_of_epsilon_and_of_the_root() -> None:
+    """2.5 and 3.5 are rounded to even; the root of nothing is the table's first entry."""
+    assert [norm.epsilon_term(x, -1, 0) for x in (5, 7)] == [2, 4]
+    assert norm.epsilon_term(5, -3, -2) == 10
+    table = (9, 5, 4, 3)
+    assert [norm.reciprocal_root(v, table, 16, 0) for v in (0, 1, 2, 3, 4)] == [9, 9, 5, 4, 9]
+
+
 # -- element-wise --------------------------------------------------------------------------------
 
 
