@@ -304,7 +304,7 @@ def run(
 
 
 def cycles(config: MacArrayConfig, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8) -> int:
-    """Cycles of a tile with its whole reduction: `mac_array.cycles` without the prescan, and `DRAIN`.
+    """Cycles of a tile with its whole reduction: `array_cycles.cycles` without the prescan, and `DRAIN`.
 
     By hand, 32 x 32, k = 768 in one segment: 768 + 62 until the last product is summed, and 1 for it to be
     aligned and written: 831. In 48 segments of 16 with one aligner: 48 x 32 + 62 + 1 = 1,599.

@@ -7,10 +7,11 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwmodels.units import mac_array, os_array, os_element
+from hwmodels.units import array_cycles, mac_array, os_array, os_element
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
-from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands, segment_starts, updates
+from hwmodels.units.array_cycles import segment_starts, updates
+from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE, ZERO_BLOCK
 from hwmodels.units.os_array import DRAIN
 from hwmodels.units.ports import flat, zeros
@@ -36,7 +37,7 @@ def tiles(draw: st.DrawFn, config: MacArrayConfig) -> MatmulOperands:
     m, n = draw(st.integers(1, config.rows)), draw(st.integers(1, config.columns))
     k = draw(st.integers(1, 12))
     starts = segment_starts(config, config.rows, k, draw(st.lists(st.integers(0, k - 1), max_size=5)))
-    ends = mac_array.segment_ends(k, starts)
+    ends = array_cycles.segment_ends(k, starts)
     code = st.one_of(st.integers(-127, 127), st.sampled_from([-127, 127]))
     exponent = draw(
         st.sampled_from([st.integers(-9, 9), st.integers(-128, 127), st.sampled_from([ZERO_BLOCK, 0, 3])])
@@ -76,7 +77,7 @@ def test_a_tile(config: MacArrayConfig, data: st.DataObject) -> None:
     got, count = os_array.run(config, o, gaps=gaps)
     assert got == mac_array.result(config, o)
     assert count == os_array.cycles(config, k, o.segments) + len(gaps)
-    whole = mac_array.cycles(config, len(o.a), len(o.w), k, o.segments)
+    whole = array_cycles.cycles(config, len(o.a), len(o.w), k, o.segments)
     assert count == whole.total - whole.prescan + DRAIN + len(gaps)
 
 

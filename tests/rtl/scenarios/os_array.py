@@ -9,7 +9,7 @@ import numpy as np
 
 from hwmodels.kernels.matmul import PANEL, matmul_static
 from hwmodels.rtl.proofs import os_array as proofs
-from hwmodels.units import mac_array, os_array
+from hwmodels.units import array_cycles, mac_array, os_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import NORMALISES, AlignerConfig
 from hwmodels.units.array_cycles import segment_starts
@@ -43,7 +43,7 @@ def operands(config: MacArrayConfig, edge: str, seed: str) -> MatmulOperands:
     m, n, k, block, bits = EDGES[edge]
     m, n, draw = min(m, config.rows), min(n, config.columns), random.Random(f"{edge} {seed}")
     starts = segment_starts(config, config.rows, k, range(0, k, block))
-    ends = mac_array.segment_ends(k, starts)
+    ends = array_cycles.segment_ends(k, starts)
 
     def operand(count: int) -> tuple[list[list[int]], list[list[int]]]:
         codes, exponents = [], []
@@ -62,7 +62,7 @@ def operands(config: MacArrayConfig, edge: str, seed: str) -> MatmulOperands:
     bias = [draw.choice([0, top, draw.randint(-top, top)]) for _ in range(n)]
     return MatmulOperands(
         *operand(m), *operand(n), bias, [draw.randint(-8, 8) for _ in range(n)], starts,
-        mac_array.updates(config, config.rows, k, starts), 8, bits,
+        array_cycles.updates(config, config.rows, k, starts), 8, bits,
     )  # fmt: skip
 
 
