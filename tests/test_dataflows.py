@@ -107,7 +107,7 @@ def with_aligners(dataflow: str, block: int, aligners: int) -> int:
         return ceil(M, R) * ceil(N, C) * per_tile
     interval = max(1, ceil(R // block, aligners))
     streamed, tiles = (M, ceil(N, C)) if dataflow == "ws" else (N, ceil(M, C))
-    return ceil(K, R) * tiles * (2 * R + C - 2 + 1 + (streamed - 1) * interval)
+    return ceil(K, R) * tiles * (2 * R + C - 2 + streamed * interval)
 
 
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])
