@@ -17,7 +17,7 @@ from typing import NamedTuple
 from hwmodels.units import accumulator, aligner
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import AlignerConfig
-from hwmodels.units.ops import ZERO_BLOCK, bit_length, select, smallest, wrap
+from hwmodels.units.ops import ZERO_BLOCK, bit_length, flag, select, smallest, wrap
 from hwmodels.units.ports import FLAG, Ports, signed, unsigned
 
 EXPONENT_BITS, BOUND_BITS = 8, 10
@@ -192,8 +192,3 @@ def step(config: ColumnConfig, state: State, inputs: Inputs) -> tuple[State, Out
         Place(s.valid, s.last, s.slot, s.row, s.fold), s.exponents, s.top_out,
         write, data, overflow, tuple(flushed),
     )  # fmt: skip
-
-
-def flag(holds: int) -> int:
-    """A condition as one bit."""
-    return select(holds, 1, 0)

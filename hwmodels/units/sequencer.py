@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hwmodels.units.array_row import Wave
-from hwmodels.units.ops import bit_length, select
+from hwmodels.units.ops import bit_length, flag, select
 from hwmodels.units.ports import FLAG, Ports, unsigned, zeros
 
 IDLE, LOAD, STREAM, DRAIN = range(4)
@@ -223,11 +223,6 @@ def step(config: SequencerConfig, state: State, inputs: Inputs) -> tuple[State, 
         s.loading & flag(s.load_row == 0), Wave(s.streaming, first, flag(s.fold == 0), turn, s.slot), done,
         ahead, after.loading, after.load_row, fold, after.streaming, after.row,
     )  # fmt: skip
-
-
-def flag(holds: int) -> int:
-    """A condition as one bit."""
-    return select(holds, 1, 0)
 
 
 def run(
