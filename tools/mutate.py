@@ -43,7 +43,7 @@ TESTS = {
     "units/dma": ("vector_units",),
     "units/elementwise": ("vector_units",),
     "units/lut": ("vector_units",),
-    "units/mac_array": ("array_cycles", "mac_array"),
+    "units/mac_array": ("exact_array_cycles", "array_cycles", "mac_array"),
     "units/norm": ("vector_units",),
     "units/ops": ("ops", "requantizer", "vector_units", "mac_array"),
     "units/ports": ("vector_units",),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hwmodels.rtl.reading import Reading
 from hwmodels.rtl.solver import PROVED, REFUTED, ask
 from hwmodels.rtl.words import AnyTable, Terms, Word, bits_for
-from hwmodels.units import ops, requantizer, softmax
+from hwmodels.units import ops, requantizer, requantizer_lane, softmax
 from hwmodels.units.ports import signed, unsigned
 
 TERMS = Terms()
@@ -72,7 +72,7 @@ FUNCTIONS = [
     (ops.bit_length, lambda x, s: (abs(x),)),
     (ops.largest, lambda x, s: (x, s)),
     (ops.smallest, lambda x, s: (x, s)),
-    (requantizer.rounds_up, lambda x, s: (x, 4 + s % 12)),
+    (requantizer_lane.rounds_up, lambda x, s: (x, 4 + s % 12)),
     (requantizer.block_exponent, lambda x, s: (s * 9 - 200, 8)),
     (softmax.aligned, lambda x, s: (x % 65536 - 32768, -s, 0, 4)),
 ]

@@ -9,7 +9,8 @@ import pytest
 from test_mac_array import BCT64, array_arguments, run_static
 
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic
-from hwmodels.units import array_cycles, mac_array
+from hwmodels.units import mac_array
+from hwmodels.units import mac_array as array
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import RNE, ZERO_BLOCK
@@ -44,7 +45,7 @@ def test_groups_anywhere(way: str, transposed: bool, n: int) -> None:
     o_places = np.array([[1, 2], [2, 3 + n]])
     sums = np.full((samples * 6, 4 + groups * n), 77, np.int64)
     exponents, counts = np.full(sums.shape, 99, np.int16), np.zeros(4, np.int64)
-    update = array_cycles.updates(config, 3, K, SEGMENTS)
+    update = array.updates(config, 3, K, SEGMENTS)
     lane = config.aligner
     floor = mac_array.bias_floor(ZERO_BLOCK, 8, 15, lane.guard_bits, lane.max_shift)
     want, below, lost = sums.copy(), exponents.copy(), np.zeros(4, np.int64)
@@ -86,7 +87,7 @@ def test_rows_that_share_their_exponents_and_rows_that_do_not(way: str, pattern:
     rng = np.random.default_rng(len(pattern))
     config = config_of(way)
     m, n = len(pattern), 5
-    update = array_cycles.updates(config, 3, K, SEGMENTS)
+    update = array.updates(config, 3, K, SEGMENTS)
     for other in ([2, -3], [6, 1]):
         ea = [[2, 1] if row == "a" else other for row in pattern]
         o = MatmulOperands(
@@ -106,7 +107,7 @@ def test_rows_that_share_their_exponents_and_rows_that_do_not(way: str, pattern:
 def test_shifts_at_their_limits(way: str, gap: int) -> None:
     """Left to right of what the aligner reaches: five guard bits and nine positions."""
     config = config_of(way)
-    update = array_cycles.updates(config, 3, K, SEGMENTS)
+    update = array.updates(config, 3, K, SEGMENTS)
     for ew in ([0, -gap], [-gap, 0]):
         for guard in (4, 9, 10):
             own = replace(config, aligner=AlignerConfig(guard, 9, RNE))
