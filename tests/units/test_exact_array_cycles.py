@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hwmodels.units import mac_array as array
+from hwmodels.units import array_cycles as array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.actions import Actions
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
@@ -53,13 +53,11 @@ def test_what_moves_is_streamed() -> None:
     port = replace(SMALL, overlap=False, port_bytes=3)
     for dataflow, moving, ii in (("ws", 5, 3), ("is", 7, 2)):  # 9 and 5 bytes
         got = array.cycles(replace(port, dataflow=dataflow), 5, 7, 8, [0], a_bits=8, w_bits=4)
-        assert got == array.ArrayCycles(
-            8 + 10 + 1 + (moving - 1) * ii, 8, 0, 10, port=(moving - 1) * (ii - 1)
-        )
-    assert array.streams_of(SMALL, 5, 8, [1, 3], 8, 2, 100) == [5, 9]
+        assert got == array.ArrayCycles(8 + 10 + moving * ii, 8, 0, 10, port=moving * (ii - 1))
+    assert array.streams_of(SMALL, 5, 8, [1, 3], 8, 2, 100) == [5, 10]
     slow = replace(SMALL, accumulator=replace(SMALL.accumulator, latency=7))
-    assert array.streams_of(slow, 5, 8, [1, 3], 8, 2, 100) == [7, 9]
-    assert array.streams_of(SMALL, 5, 3, [1], 3, 1, 1) == [1 + 4 * 3]  # 9 bits are 2 bytes, and one
+    assert array.streams_of(slow, 5, 8, [1, 3], 8, 2, 100) == [7, 10]
+    assert array.streams_of(SMALL, 5, 3, [1], 3, 1, 1) == [5 * 3]  # 9 bits are 2 bytes, and one
 
 
 def test_a_port_of_outputs_that_stay() -> None:
