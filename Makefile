@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: help demo test models minilm lint format verify bench area schema clean
+.PHONY: help demo test models minilm lint format prove verify bench area mutate schema clean
 
 help:
 	@echo "make demo    run the embedded model at several block sizes; writes blocksim-demo/report.html"
@@ -13,7 +13,9 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   execution against onnxruntime fp32, side by side; writes bench/bench.json"
 	@echo "make area    every unit and MAC flavour synthesised; writes hwmodels/costs/synthesis.yaml, docs/area.md"
-	@echo "make verify  lint, tests, notebooks and a wheel installed elsewhere"
+	@echo "make mutate  small changes of the units and kernels, which the tests have to reject; docs/mutants.md"
+	@echo "make prove   every unit's SystemVerilog against its specification, for all states and inputs"
+	@echo "make verify  everything: lint, all tests and proofs, co-simulation, mutants, a wheel installed elsewhere"
 	@echo "make schema  write docs/report.schema.json anew"
 
 .venv/installed: pyproject.toml
@@ -48,14 +50,29 @@ format: .venv/developed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-verify: lint models test
+verify: lint models .venv/compiler
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m ''
+	$(BIN)/blocksim prove --all
+	$(BIN)/python tools/mutate_rtl.py
 	$(BIN)/python tools/wheel_check.py
+
+# Co-simulation compiles C++: with the system's compiler, or with one from PyPI where there is none.
+.venv/compiler: .venv/developed
+	@$${CXX:-c++} --version >/dev/null 2>&1 || g++ --version >/dev/null 2>&1 || clang++ --version >/dev/null 2>&1 || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang
+	@touch $@
+
+prove: .venv/developed
+	$(BIN)/blocksim prove
 
 bench: .venv/developed
 	$(BIN)/python bench/bench.py
 
 area: .venv/developed
 	$(BIN)/python bench/area.py $(AREA)
+
+mutate: .venv/developed
+	$(BIN)/python tools/mutate.py --write
 
 schema: .venv/developed
 	$(BIN)/python -m blocksim.measure.schema docs/report.schema.json

@@ -1,4 +1,4 @@
-"""The command line: ``blocksim demo | run | compile | trace show | explain``.
+"""The command line: ``blocksim demo | run | compile | trace show | explain | prove``.
 
 Errors are one line; exit 2 for bad input, 130 for Ctrl-C.
 """
@@ -9,17 +9,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from blocksim._version import __version__
+from blocksim.arguments import arrays, bindings, classes
 from blocksim.errors import BlocksimError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from blocksim.report.report import Report
 
 app = typer.Typer(
@@ -142,11 +140,11 @@ def run(
     if block is not None and precision in PRESETS and "{" not in "".join(PRESETS[precision].values()):
         typer.echo(f"{precision} keeps its own block; --block {block} has no effect", err=True)
     with output_folder(out, force) as folder:
-        given = _arrays(inputs)
-        right = None if labels is None else _labels(labels)
-        samples = None if calibration is None else _arrays(calibration)
+        given = arrays(inputs)
+        right = None if labels is None else classes(labels)
+        samples = None if calibration is None else arrays(calibration)
         experiment = Experiment(
-            model, given, right, _bindings(bind), threads, True, inputs, labels or "labels", weights, samples
+            model, given, right, bindings(bind), threads, True, inputs, labels or "labels", weights, samples
         )
         _note_compilation()
         report = experiment.run(precision, block, machine, weight_block, act_block, costs, strict)
@@ -185,9 +183,9 @@ def compile_command(
         raise BlocksimError(out, "--out", "exists", "give another file, or --force to replace it")
     if out.exists() and not is_trace(out):
         raise BlocksimError(out, "--out", "not a trace", "blocksim did not write it; give another file")
-    samples = None if calibration is None else _arrays(calibration)
+    samples = None if calibration is None else arrays(calibration)
     trace = compile_model(
-        model, machine, precision, block, weight_block, act_block, _bindings(bind), strict, weights, samples
+        model, machine, precision, block, weight_block, act_block, bindings(bind), strict, weights, samples
     )
     trace.save(out)
     size = measure_footprint(trace)
@@ -298,6 +296,27 @@ def explain(
     typer.echo(Report.open(folder).explanation(layer, figure))
 
 
+@app.command()
+def prove(
+    units: Annotated[
+        list[str] | None, typer.Argument(help="Units; all if none is named.", metavar="[UNIT]...")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also what takes long, and each answer put to a second solver.")
+    ] = False,
+) -> None:
+    """Prove that every unit's SystemVerilog is its specification, for all states and inputs.
+
+    Needs the extra rtl: pip install 'blocksim[rtl]'. Exit 1 if anything is not proved.
+
+    Example: blocksim prove lut softmax
+    """
+    from blocksim.report.proofs import prove_units
+
+    if not prove_units(units or [], every):
+        raise typer.Exit(1)
+
+
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     if version:
@@ -327,55 +346,6 @@ def _show(reports: Sequence[Report], title: str) -> None:
         typer.echo(f"{title}\n{plain(reports)}")
     for line in losses(reports):
         typer.echo(line)
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]] | NDArray[Any]:
-    """The arrays of an .npz, or the one array of an .npy."""
-    import numpy as np
-
-    loaded = _load(path)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        try:
-            return {name: loaded[name] for name in loaded.files}
-        except (ValueError, OSError, KeyError) as error:
-            raise BlocksimError(path, "file", "unreadable", str(error)) from None
-
-
-def _labels(path: Path) -> NDArray[np.integer]:
-    import numpy as np
-
-    loaded = _load(path)
-    if not isinstance(loaded, np.ndarray) or loaded.ndim != 1 or loaded.dtype.kind not in "iu":
-        raise BlocksimError(path, "--labels", "not a vector of integers", "give an .npy of shape (N,)")
-    return loaded
-
-
-def _load(path: Path) -> Any:
-    import zipfile
-
-    import numpy as np
-
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "missing"
-        raise BlocksimError(path, "file", what, "give the path of an .npz or .npy file")
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
-        raise BlocksimError(
-            path, "file", "not a whole .npz or .npy of numbers", "write it with numpy.savez"
-        ) from None
-
-
-def _bindings(bind: list[str] | None) -> dict[str, int]:
-    sizes = {}
-    for text in bind or []:
-        name, equals, size = text.partition("=")
-        if not (name and equals and size.isdigit() and 0 < int(size) < 1 << 31):
-            raise BlocksimError("command line", "--bind", text, "give NAME=SIZE, such as seq=128")
-        sizes[name] = int(size)
-    return sizes
 
 
 def main() -> None:

@@ -101,13 +101,13 @@ M, K, N, R, C = 64, 192, 48, 64, 16
 
 
 def with_aligners(dataflow: str, block: int, aligners: int) -> int:
-    """What aligners and blocks make of the cycles, from the design."""
+    """What aligners and blocks make of the cycles: each row stays for as many as its segments need."""
     if dataflow == "os":
         per_tile = K // block * max(block, ceil(R, aligners)) + R + C - 2
         return ceil(M, R) * ceil(N, C) * per_tile
     interval = max(1, ceil(R // block, aligners))
     streamed, tiles = (M, ceil(N, C)) if dataflow == "ws" else (N, ceil(M, C))
-    return ceil(K, R) * tiles * (2 * R + C - 2 + 1 + (streamed - 1) * interval)
+    return ceil(K, R) * tiles * (2 * R + C - 2 + streamed * interval)
 
 
 @pytest.mark.parametrize("dataflow", ["os", "ws", "is"])

@@ -74,7 +74,7 @@ MACHINES = {
     "coarse tables": machine(
         lut={"segments": 16},
         softmax={"exp2_segments": 4, "reciprocal_segments": 2, "guard_bits": 0},
-        norm={"root_segments": 6, "newton_steps": 2},
+        norm={"root_segments": 6, "newton_steps": 2, "latency": 15},
     ),
     "tiny vector buffer": machine(vector={"buffer_kib": 1}),
     "SRAM that evicts": machine(sram={"activations": {"kib": 5, "banks": 1}}),

@@ -69,7 +69,7 @@ def test_the_formula_of_a_tile_by_hand(tiny_graph: Graph) -> None:
     op = next(i for i, o in enumerate(trace.manifest.operators) if o.name == "encoder.0.query")
     tile = next(r for r in trace.program if r["op_id"] == op and r["opcode"] == 2)
     formula = formula_of(CostModel(trace.manifest), tile)
-    stream = "(1 + 9 x max(1, ceil(1 / 1), ceil(17 / 128)))"
+    stream = "(10 x max(1, ceil(1 / 1), ceil(17 / 128)))"
     assert formula.text == f"16 + 2 x max({stream}, 16) + {stream} + 16 + 16 - 2"
     assert formula.value == 16 + 32 + 10 + 30
 

@@ -215,7 +215,7 @@ def test_array_cycles_are_the_units_formula(vit_graph: Graph) -> None:
     for i, r in enumerate(trace.program):
         op = trace.manifest.operators[r["op_id"]]
         if r["opcode"] == Opcode.MATMUL:
-            streams = [1 + (int(r["rows"]) - 1) * -(-min(op.k - k, 64) // 16) for k in range(0, op.k, 64)]
+            streams = [int(r["rows"]) * -(-min(op.k - k, 64) // 16) for k in range(0, op.k, 64)]
             want = 64 + sum(max(s, 64) for s in streams[:-1]) + streams[-1] + 126
             assert t.end[i] - t.start[i] == want
 

@@ -162,4 +162,4 @@ def _tiling(
         return tile_rows(forms[0], at_most)
     kind = op.kind if isinstance(op, Elementwise) else type(op).__name__.lower()
     tile = tile_elements if isinstance(op, Elementwise | Lut) else tile_vector
-    return tile(machine, forms, -(-machine.wide_bits(kind) // 8), at_most)
+    return tile(machine, forms, machine.buffer_bytes(kind), at_most)

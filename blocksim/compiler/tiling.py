@@ -14,7 +14,7 @@ import numpy as np
 
 from blocksim.trace.manifest import Index, TensorSpec
 from hwmodels.machines import Machine
-from hwmodels.units import mac_array
+from hwmodels.units import array_cycles
 
 PIPELINE_ROWS = 16
 """Vector units work on bands of at least so many rows: short enough that units overlap."""
@@ -67,7 +67,7 @@ def _common(starts: Sequence[Index], length: int) -> Index:
 
 def limits(machine: Machine, a_bits: int, w_bits: int) -> tuple[int, int]:
     """The largest output tile, rows and columns, of the machine's dataflow."""
-    rows, columns = mac_array.effective(machine.array_config, a_bits, w_bits)
+    rows, columns = array_cycles.effective(machine.array_config, a_bits, w_bits)
     held = machine.accumulator.rows
     return {"ws": (held, columns), "os": (rows, columns), "is": (columns, held)}[machine.array.dataflow]
 

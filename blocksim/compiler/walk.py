@@ -128,7 +128,7 @@ class WideSums:
         return (op.m, op.n) if op.kind == "matmul" else (out.rows, out.columns)
 
     def _word(self, op: OpSpec) -> int:
-        return -(-self.machine.wide_bits(op.kind) // 8)
+        return self.machine.buffer_bytes(op.kind)
 
 
 @dataclass(frozen=True)

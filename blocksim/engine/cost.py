@@ -11,9 +11,9 @@ from blocksim.engine.segments import Segments, segments_of
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, Manifest, OpSpec, TensorSpec, spanned
 from hwmodels.formats.packing import packed_bytes
-from hwmodels.units import dma, elementwise, lut, mac_array, norm, requantizer, softmax
+from hwmodels.units import array_cycles, dma, elementwise, lut, norm, requantizer, softmax
 from hwmodels.units.actions import Actions
-from hwmodels.units.mac_array import ArrayCycles
+from hwmodels.units.array_cycles import ArrayCycles
 
 PRICE_PARTS = ("prescan", "align", "requantize", "exponents")
 """The price of the block: what would not be there if no tensor had blocks."""
@@ -102,7 +102,7 @@ class CostModel:
         key = (rows, columns, op.k, tuple(starts), a.bits, b.bits)
         if key not in self._array:
             config = self.machine.array_config
-            self._array[key] = mac_array.cycles(config, rows, columns, op.k, starts, a.bits, b.bits)
+            self._array[key] = array_cycles.cycles(config, rows, columns, op.k, starts, a.bits, b.bits)
         return self._array[key]
 
     def segments(self, op_id: int, group: int) -> Segments:
@@ -224,7 +224,7 @@ class CostModel:
         array = self.machine.array_config
         segments = self.segments(int(record["op_id"]), group)
         starts = segments.starts.tolist()
-        counts.update(mac_array.actions(array, rows, columns, op.k, starts, a.bits, b.bits))
+        counts.update(array_cycles.actions(array, rows, columns, op.k, starts, a.bits, b.bits))
         first = group * op.a.row_step + int(record["row"])
         _add(counts, "operands", "sram.activations.bytes", packed_bytes(rows * op.k, a.bits))
         blocks = spanned(a.row_index, first, rows) * len(set(segments.a_blocks.tolist()))

@@ -66,7 +66,7 @@ class Footprints:
         row, rows, group = int(r["row"]), int(r["rows"]), int(r["group"])
         tensors, flags = self.manifest.tensors, Flag(int(r["flags"]))
         if flags & Flag.SPILL:  # a tile's sums, written or read
-            word = -(-self.manifest.machine.wide_bits(op.kind) // 8)
+            word = self.manifest.machine.buffer_bytes(op.kind)
             at = int(r["a"] if opcode is Opcode.REQUANT else r["dst"])
             self._cover(touched, ACTIVATIONS, at, rows * int(r["columns"]) * word)
         if opcode in (Opcode.REQUANT, Opcode.GATHER):

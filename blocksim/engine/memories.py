@@ -87,7 +87,7 @@ class Machine:
 
     def _mark(self, r: Any, op: OpSpec) -> bytes:
         """As many bytes as a tile's sums take, like no other tile's."""
-        size = int(r["rows"]) * int(r["columns"]) * -(-self.trace.manifest.machine.wide_bits(op.kind) // 8)
+        size = int(r["rows"]) * int(r["columns"]) * self.trace.manifest.machine.buffer_bytes(op.kind)
         seed = hashlib.sha256(repr([int(r[n]) for n in TILE]).encode()).digest()
         return (seed * (size // len(seed) + 1))[:size]
 

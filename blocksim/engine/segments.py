@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from blocksim.trace.manifest import Blocks, Index, OperandSpec, OpSpec
 from hwmodels.formats.block import index_of
-from hwmodels.units.mac_array import MacArrayConfig, effective, segment_starts, updates
+from hwmodels.units.array_cycles import effective, segment_starts, updates
+from hwmodels.units.mac_array import MacArrayConfig
 
 
 @dataclass(frozen=True)

@@ -316,7 +316,11 @@ class _Deriver:
 
     def _array_parts(self, key: str) -> Found:
         cycles = self.timeline.parts[:, PARTS.index(key)]
-        return "sum(layers)", {"layers": busy_by_layer(self.trace, cycles)}, "hwmodels.units.mac_array.cycles"
+        return (
+            "sum(layers)",
+            {"layers": busy_by_layer(self.trace, cycles)},
+            "hwmodels.units.array_cycles.cycles",
+        )
 
     def _stall(self, key: str) -> Found:
         layers = {layer.name: getattr(layer.stalls, key) for layer in self.data.layers}

@@ -16,7 +16,7 @@ from typing import Any
 
 from blocksim.engine.cost import CostModel
 from blocksim.trace.isa import Flag, Opcode
-from hwmodels.units import mac_array
+from hwmodels.units import array_cycles
 from hwmodels.units.aligner import EXACT
 from hwmodels.units.mac_array import MacArrayConfig
 
@@ -74,7 +74,7 @@ def _matmul(model: CostModel, record: Any) -> tuple[str, str]:
     m, n = int(record["rows"]), int(record["columns"])
     a, b = model.operands(op)
     starts = model.segments(op_id, group).starts.tolist()
-    rows, columns = mac_array.effective(array, a.bits, b.bits)
+    rows, columns = array_cycles.effective(array, a.bits, b.bits)
     if array.dataflow == "os":
         rule = "sum over segments of max(B, ceil(R / aligners), ceil(bytes fed / port)) + R + C - 2"
         text = _segments(array, rows, columns, op.k, starts, (a.bits, b.bits))
@@ -82,7 +82,7 @@ def _matmul(model: CostModel, record: Any) -> tuple[str, str]:
     else:
         moving, bits = (m, a.bits) if array.dataflow == "ws" else (n, b.bits)
         fed = -(-rows * bits // 8)
-        terms = mac_array.terms_per_fold(rows, op.k, starts)
+        terms = array_cycles.terms_per_fold(rows, op.k, starts)
         streams = [_stream(array, moving, fed, t) for t in terms]
         if array.overlap:
             rule = "R + sum of max(S, R) over all folds but the last + S of the last + R + C - 2"
@@ -92,17 +92,17 @@ def _matmul(model: CostModel, record: Any) -> tuple[str, str]:
             rule = "(2 R + C - 2 + S) of every fold"
             each = [(f"(2 x {rows} + {columns} - 2 + {s})", count) for s, count in _runs(streams)]
             text = " + ".join(_times(count, one) for one, count in each)
-        rule += "; S = 1 + (M - 1) x II, II = max(1, ceil(terms / aligners), ceil(bytes fed / port))"
+        rule += "; S = M x II, II = max(1, ceil(terms / aligners), ceil(bytes fed / port))"
     if array.normalise == EXACT:
-        rule += "; + ceil(M N segments / prescan lanes)"
-        text += f" + ceil({m} x {n} x {len(starts)} / {array.prescan_lanes})"
+        rule += "; + ceil(M N / prescan lanes) x segments"
+        text += f" + ceil({m} x {n} / {array.prescan_lanes}) x {len(starts)}"
     return rule, text
 
 
 def _stream(array: MacArrayConfig, moving: int, fed: int, terms: int) -> str:
     """Cycles that a fold streams."""
     interval = f"max(1, ceil({terms} / {array.aligners}), ceil({fed + terms} / {array.port_bytes}))"
-    text = f"(1 + {moving - 1} x {interval})"
+    text = f"({moving} x {interval})"
     latency = array.accumulator.latency
     return f"max({text}, {latency})" if latency > 1 else text
 
@@ -112,7 +112,7 @@ def _segments(
 ) -> str:
     """Cycles of an output-stationary array's segments."""
     parts = []
-    lengths = [e - s for s, e in zip(starts, mac_array.segment_ends(k, starts), strict=True)]
+    lengths = [e - s for s, e in zip(starts, array_cycles.segment_ends(k, starts), strict=True)]
     for length, count in _runs(lengths):
         codes = f"ceil({length} x {rows * bits[0] + columns * bits[1]} / 8)"
         entry = f"ceil(({codes} + {rows + columns}) / {array.port_bytes})"

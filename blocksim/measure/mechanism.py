@@ -24,7 +24,7 @@ from blocksim.measure.emulate import Emulator
 from blocksim.measure.error import ErrorMeter
 from blocksim.trace.file import Trace
 from hwmodels.machines import Machine
-from hwmodels.units import tables
+from hwmodels.units import norm, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ LONGEST_SHIFT = 62
 FINEST = {
     "lut": {"segments": 1 << 16, "fraction": 20, "word_bits": 32},
     "softmax": {"exp2_segments": 1 << 15, "reciprocal_segments": 1 << 15},
-    "norm": {"root_segments": 3 << 15, "newton_steps": 3},
+    "norm": {"root_segments": 3 << 15, "newton_steps": 3, "latency": norm.stages(3)},
 }
 """The finest tables that a machine's file may ask for."""
 

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from hwmodels.costs import Sourced, Status, synthesis
-from hwmodels.units import elementwise, lut, mac_array, norm, prescan, requantizer, softmax
+from hwmodels.units import array_cycles, elementwise, lut, norm, prescan, requantizer, softmax
 from hwmodels.units.actions import Actions
 from hwmodels.units.ops import bit_length
 
@@ -254,7 +254,7 @@ def array_parts(machine: Machine) -> dict[str, Part]:
     array, aligner, word = machine.array, machine.aligner, machine.accumulator
     config = machine.array_config
     elements, still = array.rows * array.columns, array.dataflow == "os"
-    summed = mac_array.running_bits(config, array.rows, 8, 8)
+    summed = array_cycles.running_bits(config, array.rows, 8, 8)
     sums = 2 if array.pack_axis == "N" else 1  # two columns in one element keep two sums
     held = 0 if still else 8 * (2 if config.overlap else 1)
     moved = 16 if still else 8
@@ -277,7 +277,7 @@ def array_parts(machine: Machine) -> dict[str, Part]:
     outputs = array.columns * sums * word.rows * word.banks
     own = elements * sums if still else 0
     adders = lanes if still or running else sums
-    bank = array.columns * sums * word.rows * mac_array.RAW_BITS if config.raw_bank else 0
+    bank = array.columns * sums * word.rows * array_cycles.RAW_BITS if config.raw_bank else 0
     return {
         "processing elements": Part(
             f"{elements:,} with a multiplier of 8 x 8, {sums} x {summed} summed, {moved} moving and {held} "
@@ -294,7 +294,7 @@ def array_parts(machine: Machine) -> dict[str, Part]:
         ),
         "raw bank": Part(
             f"{bank:,} bits of unfinished segments",
-            (Piece(array.columns * sums if bank else 0, adder(mac_array.RAW_BITS)),),
+            (Piece(array.columns * sums if bank else 0, adder(array_cycles.RAW_BITS)),),
             memory(bank),
         ),
         "accumulators": Part(

@@ -26,7 +26,7 @@ from hwmodels.units import (
     norm,
     ops,
     prescan,
-    requantizer,
+    requantizer_lane,
     softmax,
 )
 
@@ -80,5 +80,5 @@ UNCHECKED = ("fits", "fits_unsigned")
 for _name in UNCHECKED:
     _identity_of_fits(_name)
 _register(ops, skip=UNCHECKED)
-for _module in (aligner, accumulator, prescan, requantizer, lut, softmax, norm, elementwise, mac_array):
+for _module in (aligner, accumulator, prescan, requantizer_lane, lut, softmax, norm, elementwise, mac_array):
     _register(_module)

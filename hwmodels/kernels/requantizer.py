@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from hwmodels.kernels.jit import kernel
 from hwmodels.units.ops import largest, magnitude
-from hwmodels.units.requantizer import (
+from hwmodels.units.requantizer import NO_STATIC
+from hwmodels.units.requantizer_lane import (
     NO_KEY,
-    NO_STATIC,
     block_exponent,
     code,
     is_clamped,

@@ -14,6 +14,7 @@ from hwmodels.units.elementwise import add_aligned, add_exponent, add_flushed, p
 from hwmodels.units.lut import evaluate, is_clipped, to_fixed
 from hwmodels.units.norm import (
     WORD,
+    difference,
     epsilon_term,
     half_exponent,
     lowest_exponent,
@@ -24,8 +25,16 @@ from hwmodels.units.norm import (
     variance,
 )
 from hwmodels.units.norm import aligned as aligned_element
-from hwmodels.units.ops import ZERO_BLOCK, Table, largest, select, smallest
-from hwmodels.units.softmax import FRACTION, LOWEST, exponential, quotient, reciprocal_of
+from hwmodels.units.ops import ZERO_BLOCK, Table, largest, select
+from hwmodels.units.softmax import (
+    FRACTION,
+    distance_of,
+    exponential,
+    lowest,
+    places_of,
+    quotient,
+    reciprocal_of,
+)
 from hwmodels.units.softmax import aligned as aligned_key
 
 Codes = NDArray[np.int16]
@@ -93,22 +102,22 @@ def softmax_rows(
             for j in range(edges[c], edges[c + 1]):
                 any_taken = any_taken | taken[j]
             row_exponent = select(any_taken, largest(row_exponent, shared[rows[i], c]), row_exponent)
-        top = LOWEST
+        top = lowest(guard_bits)
         for c in range(edges.shape[0] - 1):
-            e, first, last = smallest(shared[rows[i], c], row_exponent), edges[c], edges[c + 1]
+            e, first, last = shared[rows[i], c], edges[c], edges[c + 1]
             row, words, taking = x[i, first:last], word[first:last], taken[first:last]
             for j in range(row.shape[0]):
                 words[j] = aligned_key(row[j], e, row_exponent, guard_bits)
                 top = select(taking[j], largest(top, words[j]), top)
         total = 0
         for j in range(n):
-            distance = largest(top - word[j], 0)
+            distance = distance_of(top, word[j])
             power = exponential(distance, row_exponent, guard_bits, exp2, exp2_low)
             word[j] = select(taken[j], power, 0)
             total += word[j]
-        inverse = reciprocal_of(total, reciprocal, reciprocal_low)
+        inverse, places = reciprocal_of(total, reciprocal, reciprocal_low), places_of(total)
         for j in range(n):
-            sums[i, j] = quotient(word[j], total, inverse)
+            sums[i, j] = quotient(word[j], inverse, places)
             exponents[i, j] = -FRACTION
 
 
@@ -133,7 +142,7 @@ def norm_rows(
     exponents: Exponents,
 ) -> None:
     """LayerNorm or RMSNorm of every row."""
-    n = x.shape[1]
+    n, spare = x.shape[1], WORD - bits
     word = np.empty(n, np.int64)
     for i in range(x.shape[0]):
         row_exponent = largest(ZERO_BLOCK, lowest_exponent(epsilon_exponent, bits))
@@ -144,16 +153,15 @@ def norm_rows(
             e, first, last = shared[rows[i], c], edges[c], edges[c + 1]
             row, words = x[i, first:last], word[first:last]
             for j in range(row.shape[0]):
-                words[j] = aligned_element(row[j], e, row_exponent, bits)
+                words[j] = aligned_element(row[j], e, row_exponent, spare)
                 s1 += words[j]
                 s2 += words[j] * words[j]
         s1 = select(centred, s1, 0)
-        unit = row_exponent - (WORD - bits)
-        v = variance(n, s1, s2) + epsilon_term(epsilon, epsilon_exponent, unit)
+        v = variance(n, s1, s2) + epsilon_term(epsilon, epsilon_exponent, row_exponent - spare)
         h = half_exponent(v)
         r = reciprocal_root(v, root, root_low, newton_steps)
         for j in range(n):
-            y = normalised(n * word[j] - s1, r, h)
+            y = normalised(difference(n, word[j], s1), r, h)
             e = sum_exponent(gamma_exponents[j], beta_exponents[j])
             sums[i, j] = scaled(y, gamma[j], gamma_exponents[j], beta[j], beta_exponents[j], e)
             exponents[i, j] = e

@@ -9,7 +9,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hwmodels.units import elementwise, norm, tables
+from hwmodels.units import elementwise, lut, norm, requantizer, softmax, softmax_parts, tables
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import NORMALISES, AlignerConfig
 from hwmodels.units.dma import DmaConfig
@@ -80,7 +80,7 @@ class Requantizer(Part):
     lanes: int = Field(ge=1, le=4096)
     passes: Literal["merged", "separate"]
     exponents: Literal["dynamic", "static"]
-    latency: int = Field(ge=0, le=64)
+    latency: int = Field(ge=requantizer.STAGES, le=64)
 
 
 class Vector(Part):
@@ -88,7 +88,7 @@ class Vector(Part):
 
     lanes: int = Field(ge=1, le=4096)
     buffer_kib: int = Field(ge=1, le=65536)
-    latency: int = Field(ge=0, le=64)
+    latency: int = Field(ge=elementwise.STAGES, le=64)
 
 
 def _power_of_two(n: int) -> bool:
@@ -102,7 +102,7 @@ class Lut(Part):
     span: int = Field(ge=1, le=64)
     fraction: int = Field(ge=4, le=20)
     word_bits: int = Field(ge=16, le=32)
-    latency: int = Field(ge=0, le=64)
+    latency: int = Field(ge=lut.STAGES, le=64)
 
     @model_validator(mode="after")
     def _covers(self) -> Lut:
@@ -121,7 +121,7 @@ class Softmax(Part):
     guard_bits: int = Field(ge=0, le=8)
     exp2_segments: int = Field(ge=2, le=32768)
     reciprocal_segments: int = Field(ge=2, le=32768)
-    latency: int = Field(ge=0, le=64)
+    latency: int = Field(ge=softmax_parts.STAGES, le=64)
 
     @model_validator(mode="after")
     def _powers(self) -> Softmax:
@@ -141,6 +141,13 @@ class Norm(Part):
     def _three_octave_parts(self) -> Norm:
         if self.root_segments % 3 or not _power_of_two(self.root_segments // 3):
             raise ValueError("root_segments must be 3 times a power of two")
+        return self
+
+    @model_validator(mode="after")
+    def _has_stages(self) -> Norm:
+        needed = norm.stages(self.newton_steps)
+        if self.latency < needed:
+            raise ValueError(f"latency: {self.latency}: {self.newton_steps} newton_steps need {needed}")
         return self
 
 
@@ -292,6 +299,11 @@ class Machine(Part):
             "add": elementwise.SUM_BITS,
             "mul": elementwise.SUM_BITS,
         }[kind]
+
+    def buffer_bytes(self, kind: str) -> int:
+        """Bytes of a word in the vector buffer: of a wide sum, or of what softmax keeps there in between."""
+        kept = softmax.word_bits(self.softmax.guard_bits) if kind == "softmax" else 0
+        return -(-max(self.wide_bits(kind), kept) // 8)
 
     def lut_config(self, function: str) -> LutConfig:
         """The LUT unit with the table of `function` loaded."""

@@ -1,4 +1,4 @@
-// The adder of an accumulator memory: one word read, added to, and written back LATENCY - 1 cycles later.
+// The adder of an accumulator: accumulator.add and accumulator.overflows.
 module accumulator #(
     parameter int BITS       = 32,
     parameter int SUM_BITS   = 33,

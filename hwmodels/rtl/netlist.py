@@ -1,7 +1,8 @@
 """A module's netlist as terms: what every register and output becomes, as functions of state and inputs.
 
 yosys reads the SystemVerilog and writes SMT-LIB functions of one state; bitwuzla reads those. Nothing is
-optimised away that would hide a register: constants are folded and what nothing reads is removed.
+optimised away that would hide a register: constants are folded, what nothing reads is removed, and what is
+undefined may be anything.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import bitwuzla as bw
 from hwmodels.rtl import yosys
 from hwmodels.rtl.words import Term, Terms
 
-FLATTENED = ("flatten", "opt_expr -mux_undef", "opt_clean")
-"""After the cut parts are emptied: one module. Registers are neither merged nor taken for constants."""
+FLATTENED = ("memory_collect", "memory_map", "flatten", "opt_expr", "opt_clean")
+"""After the cut parts are emptied: one module, memories a register per word. Registers are neither merged nor
+taken for constants."""
 
 WRITTEN = ("setundef -undriven -anyseq", "async2sync", "dffunmap")
 
@@ -71,8 +73,9 @@ def elaborate(
     cut: Iterable[str] = (),
     folder: Path = yosys.SOURCES,
     changes: Iterable[str] = (),
+    name: str = "state",
 ) -> Netlist:
-    """The netlist of a module with these parameters.
+    """The netlist of a module with these parameters; `name` is that of its state's term.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def elaborate(
         yosys.run(
             [*script(top, parameters, cut, folder, changes), *WRITTEN, f"write_smt2 -stbv -wires {path}"]
         )
-        return parsed(terms, path.read_text())
+        return parsed(terms, path.read_text(), name)
 
 
 _WIRE = re.compile(r"^; yosys-smt2-wire (\S+) \d+$", re.M)
@@ -95,12 +98,12 @@ _NAMED = re.compile(r"^\(define-fun \|[^|]+_n ([^|]+)\| .* (?:Bool|\(_ BitVec \d
 _OWN = re.compile(r"\|[^|]+#\d+\|")
 
 
-def parsed(terms: Terms, text: str) -> Netlist:
+def parsed(terms: Terms, text: str, state: str) -> Netlist:
     """Read what yosys wrote."""
     top = re.search(r"^; yosys-smt2-module (\S+)$", text, re.M)
     assert top
     parser = bw.Parser(terms.manager, bw.Options())
-    parser.parse(f"(set-logic QF_BV)\n{text}\n(declare-const state |{top[1]}_s|)", True, False)
+    parser.parse(f"(set-logic QF_BV)\n{text}\n(declare-const {state} |{top[1]}_s|)", True, False)
 
     def term(expression: str) -> Term:
         found = parser.parse_term(expression)
@@ -110,7 +113,7 @@ def parsed(terms: Terms, text: str) -> Netlist:
         return found
 
     def named(name: str) -> Term:
-        return term(f"(|{top[1]}_n {name}| state)")
+        return term(f"(|{top[1]}_n {name}| {state})")
 
     wires = {name: named(name) for name in {*_WIRE.findall(text), *_INPUT.findall(text)}}
     flagged = set(_REGISTER.findall(text))
@@ -120,7 +123,11 @@ def parsed(terms: Terms, text: str) -> Netlist:
         if name in flagged and cell:
             names.setdefault(cell[0], set()).add(name)
     registers = tuple(
-        Register(frozenset(names.get(cell, {cell})), term(f"({cell} state)"), term(expression))
+        Register(
+            frozenset(names.get(cell, {cell})),
+            term(f"({cell} {state})"),
+            term(expression.replace(" state)", f" {state})")),
+        )
         for expression, cell in _STEP.findall(text)
     )
     return Netlist(registers, wires)

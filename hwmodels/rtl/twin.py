@@ -74,6 +74,8 @@ class Twin:
         ``(terms, reading) -> claims``: that a whole operation gives `result` in `cycles`, by unrolling.
     tested : str
         Where that is tested, if it is not unrolled.
+    part_of : str
+        The unit whose whole operations this is a part of, if it is none of its own.
     default : bool
         Whether it belongs to the set that every test run proves.
     name : str
@@ -92,6 +94,7 @@ class Twin:
     promised: Callable[..., Number] = always
     operation: Callable[[Terms, Reading], Iterable[Claim]] | None = None
     tested: str = ""
+    part_of: str = ""
     default: bool = True
     name: str = ""
     step: Callable[..., Any] | None = None

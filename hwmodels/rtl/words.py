@@ -7,7 +7,7 @@ What the units assert, such as a range by `fits`, becomes an obligation that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,12 @@ class Terms:
             return Word(self, term, -(1 << kind.bits - 1), (1 << kind.bits - 1) - 1)
         wider = self.manager.mk_term(Kind.BV_ZERO_EXTEND, [term], [1])
         return Word(self, wider, 0, (1 << kind.bits) - 1)
+
+    def condition(self, holds: Number) -> Term:
+        """A number as a condition: that it is not zero."""
+        if isinstance(holds, Word):
+            return holds.holds()
+        return self.manager.mk_true() if holds else self.manager.mk_false()
 
     def require(self, condition: Number, text: str) -> None:
         """Note an obligation."""
@@ -330,10 +336,3 @@ PRIMITIVES: dict[str, Callable[..., Number]] = {
     "lookup": lookup,
 }
 """What stands for the functions of `ops` of these names; all others are read as they are written."""
-
-
-def conjunction(terms: Terms, conditions: Sequence[Term]) -> Term:
-    """All of these."""
-    if not conditions:
-        return terms.manager.mk_true()
-    return terms.manager.mk_term(Kind.AND, list(conditions)) if len(conditions) > 1 else conditions[0]

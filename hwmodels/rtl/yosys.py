@@ -44,8 +44,13 @@ def run(commands: Iterable[str]) -> str:
     return done.stdout
 
 
+def _literal(value: int) -> str:
+    """A parameter's value; yosys reads no sign in front of a number."""
+    return str(value) if value >= 0 else f"32'sb{value & 0xFFFFFFFF:032b}"
+
+
 def read(top: str, parameters: Mapping[str, int], folder: Path = SOURCES) -> list[str]:
     """The commands that read a folder of modules and make `top` with these parameters."""
     sources = " ".join(f'"{p}"' for p in sorted(folder.glob("*.sv")))
-    values = " ".join(f"-chparam {name} {value}" for name, value in parameters.items())
+    values = " ".join(f"-chparam {name} {_literal(value)}" for name, value in parameters.items())
     return [f"read_verilog -sv -defer {sources}", f"hierarchy -check -top {top} {values}", "proc"]

@@ -281,24 +281,30 @@ def step(config: LutConfig, state: State, inputs: Inputs) -> tuple[State, Output
 
 
 def run(
-    config: LutConfig, codes: Sequence[int], exponents: Sequence[int], stepper: Callable[..., Any] = step
+    config: LutConfig,
+    codes: Sequence[int],
+    exponents: Sequence[int],
+    stepper: Callable[..., Any] = step,
+    gaps: Sequence[int] = (),
 ) -> tuple[tuple[list[int], list[int], int], int]:
     """A whole operation, clock cycle by clock cycle: what `result` gives, and the cycles it took.
 
-    `stepper` is `step` or what behaves like it, such as a simulated module.
+    `stepper` is `step` or what behaves like it, such as a simulated module. Before the chunks of elements
+    that `gaps` names, one cycle brings none.
     """
     n, total = config.lanes, len(codes)
     state, inputs = reset(config, zeros(ports(config).state)), zeros(ports(config).inputs)
+    waiting = [chunk for first in range(0, total, n) for chunk in (*(None,) * gaps.count(first // n), first)]
     sums: list[int] = []
-    clipped = taken = count = 0
+    clipped = count = 0
     while len(sums) < total:
-        chunk = slice(taken, taken + n)
-        pad = (0,) * (n - len(codes[chunk]))
-        inputs = inputs._replace(
-            valid=int(taken < total), code=(*codes[chunk], *pad), exponent=(*exponents[chunk], *pad)
-        )
+        first = waiting.pop(0) if waiting else None
+        inputs = inputs._replace(valid=0)
+        if first is not None:
+            chunk, pad = slice(first, first + n), (0,) * (first + n - total)
+            inputs = inputs._replace(valid=1, code=(*codes[chunk], *pad), exponent=(*exponents[chunk], *pad))
         state, out = stepper(config, state, inputs)
-        count, taken = count + 1, taken + n
+        count += 1
         if out.done:
             fresh = min(n, total - len(sums))
             sums += out.sum[:fresh]

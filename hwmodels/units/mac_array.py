@@ -7,26 +7,27 @@ exact sum of an unfinished segment from one fold to the next. The aligned sums o
 in a fold are added exactly, then once into the accumulator. An output-stationary array has a raw and an
 aligned register in each element, and adds segment by segment. A bias is one more term, in the
 accumulator before the first.
+
+The hardware here is the array in which weights or inputs stay, under `BOUND` or `EXACT`: a sequencer, rows
+of elements, and the edges of the columns. What moves enters row r a cycle later than the row above, and
+what is held enters column j a cycle later than column 0 (or the tags that come with it).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import NamedTuple
 
-from hwmodels.units import accumulator, aligner, prescan
+from hwmodels.units import accumulator, aligner, array_row, column, prescan, sequencer
 from hwmodels.units.accumulator import AccumulatorConfig
-from hwmodels.units.actions import Actions, merged, of
 from hwmodels.units.aligner import EXACT, RUNNING, AlignerConfig
-from hwmodels.units.ops import ZERO_BLOCK, bit_length, largest, mul, smallest
-from hwmodels.units.prescan import PrescanConfig
-
-RAW_BITS = 32
-"""Width of a raw sum that outlives a fold: exact for int8 operands up to a depth of 2**17."""
-
-UNLIMITED = 1 << 30
-"""As many aligners, or as wide a port, as an array could use."""
+from hwmodels.units.array_row import RowConfig
+from hwmodels.units.column import ColumnConfig, Place
+from hwmodels.units.ops import ZERO_BLOCK, bit_length, largest, mul, select, smallest
+from hwmodels.units.ports import FLAG, Ports, unsigned
+from hwmodels.units.processing_element import ElementConfig
+from hwmodels.units.sequencer import FOLD_BITS, SequencerConfig, up
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ class MatmulOperands:
     bias, bias_exponents : sequence of int or None
         N codes and their exponents.
     segments : sequence of int
-        Where each segment starts along K, see `segment_starts`.
+        Where each segment starts along K, see `array_cycles.segment_starts`.
     update : sequence of bool
-        After which segments the accumulator is updated, see `updates`.
+        After which segments the accumulator is updated, see `array_cycles.updates`.
     w_bits, bias_bits : int
         Widths of the multiplier's second operand (4 or 8) and of the bias.
     """
@@ -188,199 +189,194 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
     return MatmulResult(sums, exponents, flushed, overflows)
 
 
-def effective(config: MacArrayConfig, a_bits: int, w_bits: int) -> tuple[int, int]:
-    """Rows and columns for operands of these widths.
-
-    Where both have 4 bits or fewer, an element takes two of them: along the rows (and the input port
-    feeds twice the codes in the same bytes), or along the columns.
-
-    By hand: 64 x 64 packed along K is 128 x 64 for int4 x int4, and 64 x 64 for int8 x int4.
-    """
-    packed = a_bits <= 4 and w_bits <= 4
-    rows = config.rows * 2 if packed and config.pack_axis == "K" else config.rows
-    columns = config.columns * 2 if packed and config.pack_axis == "N" else config.columns
-    return rows, columns
-
-
-def segment_starts(config: MacArrayConfig, rows: int, k: int, *boundaries: Sequence[int]) -> list[int]:
-    """Where each segment starts: at every block boundary of either operand, and where a fold ends one.
-
-    `rows` are the effective rows. By hand, k = 72 in blocks of 48 on 64 rows: 0, 48, 64 where the
-    accumulator holds only aligned sums; 0, 48 with a raw bank or where outputs stay.
-    """
-    starts = {0}
-    if config.dataflow != "os" and not config.raw_bank:
-        starts.update(range(0, k, rows))
-    for cuts in boundaries:
-        starts.update(c for c in cuts if 0 <= c < k)
-    return sorted(starts)
-
-
-def segment_ends(k: int, starts: Sequence[int]) -> list[int]:
-    """Where each segment ends."""
-    return [*starts[1:], k]
-
-
-def updates(config: MacArrayConfig, rows: int, k: int, starts: Sequence[int]) -> list[bool]:
-    """After which segments the accumulator is updated.
-
-    A segment belongs to the fold in which it ends, and the last one of each fold brings the update.
-    Where outputs stay, or the bound rises with the terms, every segment brings its own.
-    """
-    if config.dataflow == "os" or config.normalise == RUNNING:
-        return [True] * len(starts)
-    folds = [(end - 1) // rows for end in segment_ends(k, starts)]
-    return [*(here != after for here, after in pairwise(folds)), True]
-
-
-def terms_per_fold(rows: int, k: int, starts: Sequence[int]) -> list[int]:
-    """The number of segments that end in each fold: what one row asks of its column's aligners."""
-    terms = [0] * -(-k // rows)
-    for end in segment_ends(k, starts):
-        terms[(end - 1) // rows] += 1
-    return terms
-
-
 @dataclass(frozen=True)
-class ArrayCycles:
-    """Cycles of one tile, and how many of them are due to what.
+class BuiltArray:
+    """An array as it is built: the machine's, and the widths of its operands.
 
     Attributes
     ----------
-    total : int
-    weight_load : int
-        Waiting for the stationary operand.
-    aligner, port : int
-        What unlimited aligners would save, and what a wide port would save beyond that.
-    fill : int
-        Filling and draining the systolic wave.
-    prescan : int
-        The exact bounds, found before anything streams.
+    array : MacArrayConfig
+    a_bits, w_bits, bias_bits : int
     """
 
-    total: int
-    weight_load: int
-    aligner: int
-    fill: int
-    port: int = 0
-    prescan: int = 0
+    array: MacArrayConfig
+    a_bits: int = 8
+    w_bits: int = 8
+    bias_bits: int = 8
+
+    @property
+    def slot_bits(self) -> int:
+        """Width of a slot: R terms and as many bytes through a port of one byte take no more than 2 R."""
+        return bit_length(2 * self.array.rows - 1)
+
+    @property
+    def moving_bits(self) -> int:
+        """Width of a moving row's number, an address of the accumulator memory."""
+        return bit_length(max(1, self.array.accumulator.rows - 1))
+
+    @property
+    def row(self) -> RowConfig:
+        """Each row."""
+        own, operands = self.array, (self.a_bits, self.w_bits)
+        moving, held = operands if own.dataflow == "ws" else operands[::-1]
+        sum_bits = moving + held + bit_length(own.rows - 1)
+        element = ElementConfig(moving, held, sum_bits, own.aligners, own.overlap)
+        return RowConfig(element, own.columns, self.slot_bits)
+
+    @property
+    def column(self) -> ColumnConfig:
+        """Each column's edge."""
+        own = self.array
+        return ColumnConfig(
+            self.row.element.sum_bits, own.aligners, own.rows, self.bias_bits, self.slot_bits,
+            self.moving_bits, FOLD_BITS, own.aligner, own.accumulator,
+        )  # fmt: skip
+
+    @property
+    def sequencer(self) -> SequencerConfig:
+        """The sequencer."""
+        own = self.array
+        return SequencerConfig(
+            own.rows, own.columns, own.overlap, own.accumulator.latency, self.slot_bits, self.moving_bits
+        )
 
 
-def streams_of(
-    config: MacArrayConfig, moving: int, rows: int, terms: Sequence[int], bits: int, aligners: int, port: int
-) -> list[int]:
-    """Cycles that each fold streams `moving` rows of `bits`-bit codes: ``S = 1 + (moving - 1) II``.
+class EdgeInputs(NamedTuple):
+    """What a column's memories hold at the place of the cycle before, see `column.Inputs`."""
 
-    II is the longest of 1, what the aligners need for a row's terms, and what the port needs for the
-    row's codes and one exponent byte per term. S is not below the accumulator's latency.
+    held: tuple[int, ...]
+    held_top: int
+    floor: int
+    bias: int
+    bias_exponent: int
+    word: int
+
+
+class Inputs(NamedTuple):
+    """What enters in a cycle.
+
+    Attributes
+    ----------
+    start, last_row, last_fold, last_slot : int
+        A product that begins, and the interval of a fold, see `sequencer.Inputs`.
+    tag : int
+        The tag of the row that is loaded, see `array_row`.
+    code : tuple of int
+        What moves into each row.
+    passed : tuple of int
+        What is held, into each column.
+    exponent, top : int
+        See `column.Inputs`: of the moving row whose sums arrive at the first column.
+    column_in : tuple of EdgeInputs
+        What the memories of each column hold.
     """
-    codes = -(-rows * bits // 8)
-    intervals = [max(1, aligner.cycles(t, aligners), -(-(codes + t) // port)) for t in terms]
-    return [max(1 + (moving - 1) * ii, config.accumulator.latency) for ii in intervals]
+
+    start: int
+    last_row: int
+    last_fold: int
+    last_slot: int
+    tag: int
+    code: tuple[int, ...]
+    passed: tuple[int, ...]
+    exponent: tuple[int, ...]
+    top: int
+    column_in: tuple[EdgeInputs, ...]
 
 
-def segment_cycles(
-    rows: int, columns: int, k: int, starts: Sequence[int], bits: tuple[int, int], aligners: int, port: int
-) -> int:
-    """Cycles that an output-stationary array takes for its segments, one after the other.
+class State(NamedTuple):
+    """The registers: of the parts, and at which row and fold the lower left corner is."""
 
-    A segment of length B takes the longest of B, the aligning of its column's `rows` sums, and the
-    entry of `rows` codes of A plus `columns` codes of W per step, with their exponents once.
-    """
-    total = 0
-    for start, end in zip(starts, segment_ends(k, starts), strict=True):
-        fed = -(-(end - start) * (rows * bits[0] + columns * bits[1]) // 8) + rows + columns
-        total += max(end - start, aligner.cycles(rows, aligners), -(-fed // port))
-    return total
+    control: sequencer.State
+    row: tuple[array_row.State, ...]
+    corner_row: int
+    corner_fold: int
+    column: tuple[column.State, ...]
 
 
-def cycles(
-    config: MacArrayConfig, m: int, n: int, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8
-) -> ArrayCycles:
-    """Cycles of a tile of ``m x n`` outputs with its whole reduction of k, cut at `starts`.
+class EdgeOutputs(NamedTuple):
+    """What a column's memories are asked for, see `column.Place`, and what is written in which row."""
 
-    With R x C effective elements, and S cycles that a fold streams (see `streams_of`; m rows where the
-    weights stay, n columns where the inputs stay): serial folds take ``2 R + C - 2 + S`` each; with
-    overlap they take ``R + sum of max(S, R) over all folds but the last + S of the last + R + C - 2``.
-    Where the outputs stay, a tile takes its segments (see `segment_cycles`) and ``R + C - 2`` for the
-    wave, whatever `overlap` says: nothing stationary is loaded.
-
-    By hand, 64 x 64 ``ws``, m = 49, two folds of one segment, overlap: S = 49, 64 + 64 + 49 + 126 = 303.
-    With four segments in each and one aligner: II = 4, S = 193, 64 + 193 + 193 + 126 = 576; the aligner
-    costs 273. With four in the first and one in the second: 64 + 193 + 49 + 126 = 432. 32 x 32 ``os``,
-    k = 768 in one segment: 768 + 62 = 830; in 48 of 16 with one aligner, 48 x 32 + 62 = 1,598.
-    """
-    rows, columns = effective(config, a_bits, w_bits)
-    wave = rows + columns - 2
-    terms = terms_per_fold(rows, k, starts)
-    moving, bits = (m, a_bits) if config.dataflow == "ws" else (n, w_bits)
-
-    def streams(aligners: int, port: int) -> list[int]:
-        return streams_of(config, moving, rows, terms, bits, aligners, port)
-
-    def total(aligners: int, port: int) -> int:
-        if config.dataflow == "os":
-            return segment_cycles(rows, columns, k, starts, (a_bits, w_bits), aligners, port) + wave
-        s = streams(aligners, port)
-        if config.overlap:
-            return rows + sum(max(x, rows) for x in s[:-1]) + s[-1] + wave
-        return sum(rows + x + wave for x in s)
-
-    load, fill = len(terms) * rows, len(terms) * wave
-    if config.dataflow == "os":
-        load, fill = 0, wave
-    elif config.overlap:
-        load = rows + sum(max(0, rows - x) for x in streams(config.aligners, config.port_bytes)[:-1])
-        fill = wave
-    full, fed = total(UNLIMITED, UNLIMITED), total(UNLIMITED, config.port_bytes)
-    actual = total(config.aligners, config.port_bytes)
-    before = 0
-    if config.normalise == EXACT:
-        before = prescan.cycles(PrescanConfig(config.prescan_lanes), m, n, len(starts))
-    return ArrayCycles(actual + before, load, actual - fed, fill, fed - full, before)
+    place: Place
+    write: int
+    row: int
+    data: int
+    overflow: int
+    flushed: tuple[int, ...]
 
 
-def running_bits(config: MacArrayConfig, rows: int, a_bits: int, w_bits: int) -> int:
-    """Width of an element's running sum: a product and the bits of a fold's depth, or a raw register."""
-    return RAW_BITS if config.dataflow == "os" else a_bits + w_bits + bit_length(rows - 1)
+class Outputs(NamedTuple):
+    """What leaves in a cycle: what the sequencer says of the next, and the edge of each column."""
+
+    done: int
+    ahead: int
+    load_next: int
+    load_row_next: int
+    fold_next: int
+    stream_next: int
+    row_next: int
+    column_out: tuple[EdgeOutputs, ...]
 
 
-def actions(
-    config: MacArrayConfig, m: int, n: int, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8
-) -> Actions:
-    """Actions of a tile of ``m x n`` outputs with its whole reduction of k.
+def ports(config: BuiltArray) -> Ports:
+    """The widths of the array's ports and registers."""
+    own, edge = config.array, column.ports(config.column)
+    control, row = sequencer.ports(config.sequencer), array_row.ports(config.row)
+    c, r, e, told, made = control.inputs, row.inputs, edge.inputs, control.outputs, edge.outputs
+    return Ports(
+        Inputs(
+            c.start, c.last_row, c.last_fold, c.last_slot,
+            r.tag, (r.code,) * own.rows, r.passed, e.exponent, e.top,
+            (EdgeInputs(e.held, e.held_top, e.floor, e.bias, e.bias_exponent, e.word),) * own.columns,
+        ),
+        State(
+            control.state, (row.state,) * own.rows, unsigned(config.moving_bits), unsigned(FOLD_BITS),
+            (edge.state,) * own.columns,
+        ),
+        Outputs(
+            told.done, told.ahead, told.load_next, told.load_row_next,
+            told.fold_next, told.stream_next, told.row_next,
+            (EdgeOutputs(made.place_out, FLAG, c.last_row, made.data, FLAG, made.flushed),) * own.columns,
+        ),
+    )  # fmt: skip
 
-    Multiply: every product with an add of the running sum; the registers that move operands and sum,
-    and those of the stationary operand. Align: a shift and a rounding add per term, the adds that join
-    terms before an update, the raw bank's words and adds; under `RUNNING` the accumulator's own shift
-    and a compare and store of E per term. Accumulate: every update, in the accumulator memory, or in the
-    element's aligned register, which goes to the memory once. Prescan: see its unit.
-    """
-    rows, _ = effective(config, a_bits, w_bits)
-    bits, outputs, macs = config.accumulator.bits, m * n, m * n * k
-    summed = running_bits(config, rows, a_bits, w_bits)
-    moved, held = {
-        "ws": (a_bits, k * n * w_bits),
-        "is": (w_bits, m * k * a_bits),
-        "os": (a_bits + w_bits, 0),
-    }[config.dataflow]
-    multiply = {
-        f"mul:{a_bits}x{w_bits}": macs,
-        f"add:{summed}": macs,
-        "register.bits": macs * (moved + summed) + held,
-    }
-    updated = sum(updates(config, rows, k, starts))
-    terms = outputs * len(starts)
-    align = [aligner.actions(bits, terms), of("align", {f"add:{bits}": terms - outputs * updated})]
-    if config.raw_bank and config.dataflow != "os":
-        carried = outputs * len(set(range(rows, k, rows)) - set(starts))
-        align.append(of("align", {f"add:{RAW_BITS}": carried, "accumulator.bits": 2 * RAW_BITS * carried}))
-    if config.normalise == RUNNING:
-        kept = {f"compare:{prescan.WORD}": terms, "register.bits": prescan.WORD * terms}
-        align += [aligner.actions(bits, terms), of("align", kept)]
-    accumulate = accumulator.actions(config.accumulator, outputs * updated)
-    if config.dataflow == "os":
-        own = {f"add:{bits}": terms, "register.bits": bits * terms, "accumulator.bits": bits * outputs}
-        accumulate = of("accumulate", own)
-    scan = prescan.actions(m, n, len(starts)) if config.normalise == EXACT else {}
-    return merged(of("multiply", multiply), *align, accumulate, scan)
+
+def reset(config: BuiltArray, state: State) -> State:
+    """The state after a reset: nothing is on its way."""
+    return state._replace(
+        control=sequencer.reset(config.sequencer, state.control),
+        row=tuple(array_row.reset(config.row, r) for r in state.row),
+        column=tuple(column.reset(config.column, c) for c in state.column),
+    )
+
+
+def step(config: BuiltArray, state: State, inputs: Inputs) -> tuple[State, Outputs]:
+    """One clock cycle."""
+    s, x, own = state, inputs, config.array
+    control, told = sequencer.step(config.sequencer, s.control, sequencer.Inputs(*x[:4]))
+    wave, load, tag, passed = told.wave, told.load, x.tag, x.passed
+    sums = total = ((0,) * own.aligners,) * own.columns
+    rows, waves = [], []
+    for r in range(own.rows):
+        waves.append(wave)
+        arriving = array_row.Inputs(wave, load, tag, x.code[r], passed, sums)
+        after, below = array_row.step(config.row, s.row[r], arriving)
+        rows.append(after)
+        wave, load, tag = below.wave_out, below.load_out, below.tag_out
+        passed, sums, total = below.passed_out, below.sum_out, below.total
+
+    corner = waves[own.rows - 2]  # a cycle before the sums of the last row
+    row = select(corner.swap, 0, s.corner_row)
+    fold = select(corner.swap, select(corner.fresh, 0, up(s.corner_fold, 1, FOLD_BITS)), s.corner_fold)
+    place = Place(corner.valid, corner.last, corner.slot, row, fold)
+    exponent, top = x.exponent, x.top
+    columns, edges = [], []
+    for j in range(own.columns):
+        here = x.column_in[j]
+        reading = column.Inputs(place, exponent, top, total[j], *here)
+        edge, leaving = column.step(config.column, s.column[j], reading)
+        columns.append(edge)
+        edges.append(EdgeOutputs(place, leaving.write, leaving.place_out.row, *leaving[4:7]))
+        place, exponent, top = leaving.place_out, leaving.exponent_out, leaving.top_out
+    next_row = up(row, corner.valid & corner.last, config.moving_bits)
+    after_all = State(control, tuple(rows), next_row, fold, tuple(columns))
+    return after_all, Outputs(*told[2:], tuple(edges))

@@ -4,6 +4,8 @@ The row is aligned to its largest exponent in 16 bits, x. With N elements, ``s1 
 ``s2 = sum x**2`` and ``V = N s2 - s1**2`` are exact. Then ``y = (N x - s1) / sqrt(V + eps')``, where
 ``eps' = eps N**2 2**(-2E)`` brings epsilon to the row's exponent E. The reciprocal root is found by
 leading-zero count, even shift, table and Newton steps. RMSNorm has ``s1 = 0``.
+
+A tile of rows goes through the unit twice: `norm_step` is its pipeline.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from hwmodels.units.ops import (
     Table,
     bit_length,
     fits,
+    fits_unsigned,
     largest,
+    mul,
     scale,
     select,
     shift_right,
@@ -32,11 +36,32 @@ from hwmodels.units.ops import (
 WORD = 16
 """Bits of an aligned element."""
 
+LENGTH_BITS = 14
+"""Bits of N: a row has fewer than ``2**14`` elements."""
+
+S1_BITS, S2_BITS = WORD + LENGTH_BITS, 2 * (WORD - 1) + LENGTH_BITS
+"""Widths of a row's sums: ``|s1| <= N 2**15`` with a sign, and ``s2 <= N 2**30`` without."""
+
+V_BITS = 62
+"""Width of ``V + eps'``, which has no sign: ``V <= N**2 2**30 < 2**58`` and ``eps' < 2**60``."""
+
+HALF_BITS = 5
+"""Width of the half exponent of ``V + eps'``."""
+
 ROOT_FRACTION = 18
 """Fraction bits of the reciprocal root."""
 
+ROOT_BITS = ROOT_FRACTION + 1
+"""Width of the reciprocal root, which has no sign and is one at most."""
+
 MANTISSA_FRACTION = 16
 """Fraction bits of the mantissa in [1, 4) that the reciprocal root is taken of."""
+
+MANTISSA_BITS = MANTISSA_FRACTION + 2
+"""Width of the mantissa, which has no sign."""
+
+SQUARE_BITS, ERROR_BITS = 20, 23
+"""Widths inside a Newton step: ``r**2``, without a sign, and ``3 - m r**2``, for any ``r < 2``."""
 
 Y_FRACTION, Y_BITS = 14, 24
 """Fraction bits and width of the normalised element, before gamma: |y| < sqrt(N)."""
@@ -53,6 +78,12 @@ EPSILON_LONGEST = 44
 NO_EPSILON = -1024
 """Exponent of an epsilon that is zero."""
 
+SHIFT_BITS = 8
+"""Width of the right shift of ``y * gamma``."""
+
+PASS_1, PASS_2, NEWTON = 9, 11, 3
+"""Stages of either pass without Newton steps, and of a Newton step, which belongs to the first."""
+
 
 @dataclass(frozen=True)
 class NormConfig:
@@ -67,7 +98,7 @@ class NormConfig:
     newton_steps : int
         Newton steps after the table.
     latency : int
-        Cycles from the last element of a pass to the first of the next.
+        Depth of the pipeline in either pass, no less than `stages` of the Newton steps.
     """
 
     lanes: int
@@ -123,14 +154,35 @@ def lowest_exponent(epsilon_exponent: int, bits: int) -> int:
     return ((epsilon_exponent - EPSILON_LONGEST + 1) >> 1) + WORD - bits
 
 
-def aligned(code: int, exponent: int, row_exponent: int, bits: int) -> int:
-    """The element in 16 bits under the row's largest exponent."""
-    return scale(code, exponent - row_exponent + WORD - bits, 32, RNE)
+def row_exponent_of(exponents: Sequence[int], epsilon_exponent: int, bits: int) -> int:
+    """The exponent that a row is aligned to: its largest, but see `lowest_exponent`.
+
+    Whoever reads the row for the unit finds it, one row ahead: the exponents of a row's blocks are few.
+    """
+    largest_yet = largest(ZERO_BLOCK, lowest_exponent(epsilon_exponent, bits))
+    for e in exponents:
+        largest_yet = largest(largest_yet, e)
+    return largest_yet
+
+
+def aligned(code: int, exponent: int, row_exponent: int, spare: int) -> int:
+    """The element in 16 bits under the row's largest exponent; `spare` are the bits that its code leaves."""
+    return scale(code, exponent - row_exponent + spare, 32, RNE)
+
+
+def length_times_squares(n: int, s2: int) -> int:
+    """``N s2``."""
+    return mul(n, s2, LENGTH_BITS + 1, S2_BITS + 1)
+
+
+def square_of_sum(s1: int) -> int:
+    """``s1**2``."""
+    return mul(s1, s1, S1_BITS, S1_BITS)
 
 
 def variance(n: int, s1: int, s2: int) -> int:
     """``N s2 - s1**2``, exact: N squared times the variance."""
-    return n * s2 - s1 * s1
+    return length_times_squares(n, s2) - square_of_sum(s1)
 
 
 def epsilon_term(mantissa: int, exponent: int, unit: int) -> int:
@@ -140,29 +192,69 @@ def epsilon_term(mantissa: int, exponent: int, unit: int) -> int:
 
 def half_exponent(v: int) -> int:
     """H with ``v / 4**h`` in [1, 4): an even shift."""
-    return largest(bit_length(v) - 1, 0) >> 1
+    return fits_unsigned(largest(bit_length(v) - 1, 0) >> 1, HALF_BITS)
+
+
+def mantissa_of(v: int, h: int) -> int:
+    """``v / 4**h`` in [1, 4), or one where v is zero."""
+    shifted = scale(v, MANTISSA_FRACTION - 2 * h, V_BITS, FLOOR)
+    return fits_unsigned(largest(shifted, 1 << MANTISSA_FRACTION), MANTISSA_BITS)
+
+
+def root_square(r: int) -> int:
+    """``r**2``: the first of a Newton step's three multiplies."""
+    return shift_right(mul(r, r, ROOT_BITS + 1, ROOT_BITS + 1), ROOT_FRACTION, HALF_UP)
+
+
+def root_error(mantissa: int, square: int) -> int:
+    """``3 - m r**2``: the second."""
+    product = mul(mantissa, square, MANTISSA_BITS + 1, SQUARE_BITS + 1)
+    return (3 << ROOT_FRACTION) - shift_right(product, MANTISSA_FRACTION, HALF_UP)
+
+
+def root_next(r: int, error: int) -> int:
+    """``r (3 - m r**2) / 2``: the third."""
+    return shift_right(mul(r, error, ROOT_BITS + 1, ERROR_BITS), ROOT_FRACTION + 1, HALF_UP)
 
 
 def newton(r: int, mantissa: int) -> int:
     """One Newton step of ``1 / sqrt(mantissa)``: ``r (3 - m r**2) / 2``."""
-    square = shift_right(r * r, ROOT_FRACTION, HALF_UP)
-    error = (3 << ROOT_FRACTION) - shift_right(mantissa * square, MANTISSA_FRACTION, HALF_UP)
-    return shift_right(r * error, ROOT_FRACTION + 1, HALF_UP)
+    return root_next(r, root_error(mantissa, root_square(r)))
 
 
 def reciprocal_root(v: int, table: Table, low: int, newton_steps: int) -> int:
     """``2**18 / sqrt(v / 4**h)`` with h the half exponent of v."""
-    mantissa = scale(v, MANTISSA_FRACTION - 2 * half_exponent(v), 62, FLOOR)
-    mantissa = largest(mantissa, 1 << MANTISSA_FRACTION)
-    r = interpolate(table, mantissa - (1 << MANTISSA_FRACTION), low, ROOT_FRACTION + 1)
+    mantissa = mantissa_of(v, half_exponent(v))
+    first = interpolate(table, mantissa - (1 << MANTISSA_FRACTION), low, ROOT_BITS + 1)
+    r = fits_unsigned(first, ROOT_BITS)
     for _ in range(newton_steps):
-        r = newton(r, mantissa)
+        r = fits_unsigned(newton(r, mantissa), ROOT_BITS)
     return r
+
+
+def length_times(n: int, x: int) -> int:
+    """``N x``."""
+    return mul(n, x, LENGTH_BITS + 1, WORD)
+
+
+def difference(n: int, x: int, s1: int) -> int:
+    """``N x - s1``: N times the element without the mean."""
+    return length_times(n, x) - s1
+
+
+def times_root(d: int, r: int) -> int:
+    """``d r``."""
+    return mul(d, r, S1_BITS + 1, ROOT_BITS + 1)
+
+
+def halved(product: int, h: int) -> int:
+    """``product / 2**h``, with 14 fraction bits."""
+    return shift_right(product, ROOT_FRACTION - Y_FRACTION + h, HALF_UP)
 
 
 def normalised(d: int, r: int, h: int) -> int:
     """``d r / 2**h``: the normalised element with 14 fraction bits."""
-    return shift_right(d * r, ROOT_FRACTION - Y_FRACTION + h, HALF_UP)
+    return halved(times_root(d, r), h)
 
 
 def sum_exponent(gamma_exponent: int, beta_exponent: int) -> int:
@@ -171,10 +263,35 @@ def sum_exponent(gamma_exponent: int, beta_exponent: int) -> int:
     return largest(product, beta_exponent - BETA_HEADROOM)
 
 
+def times_gamma(y: int, gamma: int) -> int:
+    """``y * gamma``."""
+    return mul(y, gamma, Y_BITS, WORD)
+
+
+def product_shift(gamma_exponent: int, exponent: int) -> int:
+    """How far right ``y * gamma`` goes to `exponent`, which is never below its own."""
+    return fits_unsigned(exponent + Y_FRACTION - gamma_exponent, SHIFT_BITS)
+
+
+def shifted_product(product: int, right: int) -> int:
+    """``y * gamma`` brought to the sum's exponent."""
+    return scale(product, -right, 62, RNE)
+
+
+def beta_shift(beta_exponent: int, exponent: int) -> int:
+    """How far left beta goes to `exponent`, `BETA_HEADROOM` at most; right where it is negative."""
+    return beta_exponent - exponent
+
+
+def shifted_beta(beta: int, left: int) -> int:
+    """Beta brought to the sum's exponent."""
+    return scale(beta, smallest(left, BETA_HEADROOM), 62, RNE)
+
+
 def scaled(y: int, gamma: int, gamma_exponent: int, beta: int, beta_exponent: int, exponent: int) -> int:
     """``y * gamma + beta``, both brought to `exponent`."""
-    product = scale(y * gamma, gamma_exponent - Y_FRACTION - exponent, 62, RNE)
-    return product + scale(beta, smallest(beta_exponent - exponent, BETA_HEADROOM), 62, RNE)
+    product = shifted_product(times_gamma(y, gamma), product_shift(gamma_exponent, exponent))
+    return product + shifted_beta(beta, beta_shift(beta_exponent, exponent))
 
 
 def result(
@@ -194,22 +311,17 @@ def result(
     sums, exponents : list of int
         ``y * gamma + beta`` and the exponent of each.
     """
-    n = len(codes)
-    row_exponent = largest(ZERO_BLOCK, lowest_exponent(operands.epsilon[1], operands.bits))
-    for e in exponents:
-        row_exponent = largest(row_exponent, e)
-    words = [
-        fits(aligned(c, e, row_exponent, operands.bits), WORD) for c, e in zip(codes, exponents, strict=True)
-    ]
-    s1 = select(operands.centred, sum(words), 0)
-    s2 = sum(x * x for x in words)
-    unit = row_exponent - (WORD - operands.bits)
-    v = fits(variance(n, s1, s2) + epsilon_term(*operands.epsilon, unit), 63)
+    n, spare = len(codes), WORD - operands.bits
+    row_exponent = row_exponent_of(exponents, operands.epsilon[1], operands.bits)
+    words = [fits(aligned(c, e, row_exponent, spare), WORD) for c, e in zip(codes, exponents, strict=True)]
+    s1 = select(operands.centred, fits(sum(words), S1_BITS), 0)
+    s2 = fits_unsigned(sum(mul(x, x, WORD, WORD) for x in words), S2_BITS)
+    v = fits_unsigned(variance(n, s1, s2) + epsilon_term(*operands.epsilon, row_exponent - spare), V_BITS)
     h = half_exponent(v)
     r = reciprocal_root(v, config.root, step_bits(len(config.root)), config.newton_steps)
     sums, sum_exponents = [], []
     for i, x in enumerate(words):
-        y = fits(normalised(n * x - s1, r, h), Y_BITS)
+        y = fits(normalised(difference(n, x, s1), r, h), Y_BITS)
         e = sum_exponent(operands.gamma_exponents[i], operands.beta_exponents[i])
         gamma, beta = operands.gamma[i], operands.beta[i]
         total = scaled(y, gamma, operands.gamma_exponents[i], beta, operands.beta_exponents[i], e)
@@ -218,11 +330,17 @@ def result(
     return sums, sum_exponents
 
 
+def stages(newton_steps: int) -> int:
+    """The longer pipeline: to a row's root in pass 1, which has the Newton steps, or to a sum in pass 2."""
+    return max(PASS_1 + NEWTON * newton_steps, PASS_2)
+
+
 def cycles(config: NormConfig, rows: int, columns: int) -> int:
-    """Cycles for `rows` rows: a pass for the sums and one for the result, the root between them.
+    """Cycles for `rows` rows: a pass over all of them for the sums, and one for the result.
 
     ``rows * 2 * ceil(columns / lanes) + 2 latency``; the root of one row overlaps the sums of the
-    next. By hand: 49 rows of 128 on 64 lanes with latency 12: 49 * 2 * 2 + 24 = 220 cycles.
+    next, and that of the last drains before pass 2 begins. By hand: 49 rows of 128 on 64 lanes with
+    latency 12: 49 * 2 * 2 + 24 = 220 cycles.
     """
     return rows * 2 * -(-columns // config.lanes) + 2 * config.latency
 
@@ -232,7 +350,8 @@ def actions(config: NormConfig, rows: int, columns: int) -> Actions:
 
     1: align, square, two sums. Per row: N s2 and s1 squared with their difference, epsilon, leading-zero
     count, shift, interpolation, Newton steps of three multiplies. 2: times N, minus s1, times the root,
-    shift, times gamma, align product and beta, add. A row stays in registers between the passes.
+    shift, times gamma, align product and beta, add. Between the passes the words of a tile lie in the
+    vector buffer, where the sums will be.
     """
     n = rows * columns
     steps = config.newton_steps * rows

@@ -34,6 +34,11 @@ def select(c: int, a: int, b: int) -> int:
     return a if c else b
 
 
+def flag(holds: int) -> int:
+    """A condition as one bit."""
+    return select(holds, 1, 0)
+
+
 def lookup(table: Table, i: int) -> int:
     """Entry `i` of a table."""
     return table[i]

@@ -4,126 +4,67 @@ A wide sum stands for ``acc * 2**exponent``. The elements of a block may differ 
 Pass 1 finds the block's exponent, pass 2 shifts, rounds and saturates. The outcome equals
 ``encode(decode(sums))`` of the block's format with round-to-nearest-even. A static, calibrated exponent
 takes the place of pass 1. Before both, sums of operands with real scales go through a multiplier.
+
+The hardware is that of `requantizer_step`; here are what a whole operation gives, and its cycles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from hwmodels.units.actions import Actions, of
-from hwmodels.units.ops import (
-    EXPONENT_MAX,
-    EXPONENT_MIN,
-    RNE,
-    ZERO_BLOCK,
-    bit_length,
-    clamp,
-    fits,
-    fits_unsigned,
-    largest,
-    magnitude,
-    saturate_symmetric,
-    scale,
-    select,
-    shift_right,
+from hwmodels.units.ops import largest, select
+from hwmodels.units.ports import zeros
+from hwmodels.units.requantizer_lane import (
+    MULTIPLIER_BITS,
+    NO_KEY,
+    STAGES,
+    WIDTHS,
+    LaneInputs,
+    block_exponent,
+    code,
+    is_clamped,
+    is_saturated,
+    rank,
+    scaled,
+    scaled_exponent,
+)
+from hwmodels.units.requantizer_step import (
+    SEARCH_STAGES,
+    Inputs,
+    Outputs,
+    RequantizerConfig,
+    State,
+    ports,
+    reset,
+    step,
 )
 
-NO_KEY = -1024
-"""Key of a sum that is zero: below every other key."""
+__all__ = [
+    "MULTIPLIER_BITS",
+    "NO_STATIC",
+    "SEARCH_STAGES",
+    "STAGES",
+    "Inputs",
+    "Outputs",
+    "RequantizerConfig",
+    "State",
+    "actions",
+    "cycles",
+    "ports",
+    "reset",
+    "result",
+    "run",
+    "scaled",
+    "scaled_exponent",
+    "search",
+    "step",
+    "top_of",
+]
 
 NO_STATIC = -10000
 """In place of a static exponent: find the block's own."""
-
-SUM_BITS, MULTIPLIER_BITS = 48, 16
-"""Widest sum that is taken in, and the width of an unsigned multiplier."""
-
-LONGEST_SHIFT = 62
-"""Longest shift of pass 2; beyond it a sum leaves the word altogether."""
-
-
-@dataclass(frozen=True)
-class RequantizerConfig:
-    """One requantizer.
-
-    Attributes
-    ----------
-    lanes : int
-        Elements per cycle.
-    merged : bool
-        Whether pass 1 runs while the sums are written; else it is a pass of its own.
-    latency : int
-        Cycles from the first element in to the first element out.
-    """
-
-    lanes: int
-    merged: bool
-    latency: int
-
-
-def key(acc: int, exponent: int) -> int:
-    """The smallest k with ``|acc| * 2**exponent < 2**k``; `NO_KEY` for zero."""
-    return select(acc == 0, NO_KEY, exponent + bit_length(magnitude(acc)))
-
-
-def rounds_up(acc: int, bits: int) -> bool:
-    """Whether the leading ``bits - 1`` bits of the magnitude round up to ``2**(bits-1)``."""
-    length = bit_length(magnitude(acc))
-    dropped = largest(length - (bits - 1), 0)
-    return shift_right(magnitude(acc), dropped, RNE) == (1 << (bits - 1))
-
-
-def rank(acc: int, exponent: int, bits: int) -> int:
-    """``2 key + rounds_up``: the largest of a block holds its kmax and the flag of that kmax."""
-    return 2 * key(acc, exponent) + select(rounds_up(acc, bits), 1, 0)
-
-
-def raw_exponent(top: int, bits: int) -> int:
-    """The block's exponent before it is brought into range: ``kmax - (bits - 1) + flag``."""
-    return (top >> 1) - (bits - 1) + (top & 1)
-
-
-def block_exponent(top: int, bits: int) -> int:
-    """The stored exponent of a block whose largest rank is `top`; `ZERO_BLOCK` for all zeros."""
-    held = clamp(raw_exponent(top, bits), EXPONENT_MIN, EXPONENT_MAX)
-    return select(top == 2 * NO_KEY, ZERO_BLOCK, held)
-
-
-def is_clamped(top: int, bits: int) -> bool:
-    """Whether the block's exponent had to be brought into the range of a stored exponent."""
-    raw = raw_exponent(top, bits)
-    return (top != 2 * NO_KEY) & ((raw < EXPONENT_MIN) | (raw > EXPONENT_MAX))
-
-
-def scaled(acc: int, multiplier: int) -> int:
-    """A sum times its real scale's 16-bit unsigned multiplier; the exponents add (`scaled_exponent`)."""
-    return fits(acc, SUM_BITS) * fits_unsigned(multiplier, MULTIPLIER_BITS)
-
-
-def scaled_exponent(exponent: int, multiplier_exponent: int) -> int:
-    """Exponent of a scaled sum."""
-    return exponent + multiplier_exponent
-
-
-def rounded(acc: int, exponent: int, stored: int, bits: int) -> int:
-    """``acc * 2**(exponent - stored)``, rounded to nearest, ties to even, before saturation.
-
-    A left shift longer than `bits` saturates whatever its length, so it is held there; and so is a sum
-    that saturates under any left shift.
-    """
-    shift = clamp(exponent - stored, -LONGEST_SHIFT, bits)
-    held = clamp(acc, -(1 << bits), 1 << bits)
-    return scale(select(shift > 0, held, acc), shift, LONGEST_SHIFT, RNE)
-
-
-def code(acc: int, exponent: int, stored: int, bits: int) -> int:
-    """The stored code of one sum under the block's exponent `stored`."""
-    return saturate_symmetric(rounded(acc, exponent, stored, bits), bits)
-
-
-def is_saturated(acc: int, exponent: int, stored: int, bits: int) -> bool:
-    """Whether the code of this sum had to be saturated."""
-    return code(acc, exponent, stored, bits) != rounded(acc, exponent, stored, bits)
 
 
 def top_of(sums: Sequence[int], exponents: Sequence[int], bits: int) -> int:
@@ -171,13 +112,136 @@ def result(
     By hand, 8 bits: 255 and -64 at 2**-4 have the largest rank 9, so the exponent is 4 - 7 + 1 = -2 and
     the codes are 64 (63.75 rounded) and -16. Under a static -4 they are 127, saturated, and -64.
     """
-    clamped = False
+    clamped: int = False
     if stored is None:
         found = top_of(sums, exponents, bits) if top is None else top
         stored, clamped = block_exponent(found, bits), is_clamped(found, bits)
     codes = [code(a, e, stored, bits) for a, e in zip(sums, exponents, strict=True)]
     saturated = sum(is_saturated(a, e, stored, bits) for a, e in zip(sums, exponents, strict=True))
-    return codes, stored, int(clamped), int(saturated)
+    return codes, stored, select(clamped, 1, 0), saturated
+
+
+class Elements(NamedTuple):
+    """A block's sums with their exponents, and the multiplier of each and its exponent."""
+
+    sums: Sequence[int]
+    exponents: Sequence[int]
+    multipliers: Sequence[int]
+    shifts: Sequence[int]
+
+    def chunk(self, k: int, lanes: int) -> list[tuple[int, ...]]:
+        """What enters in the chunk `k`; lanes without an element get zeros."""
+        parts = [tuple(field[k * lanes : (k + 1) * lanes]) for field in self]
+        return [part + (0,) * (lanes - len(part)) for part in parts]
+
+
+def _elements(
+    sums: Sequence[int], exponents: Sequence[int], scales: tuple[Sequence[int], Sequence[int]] | None
+) -> Elements:
+    n = len(sums)
+    return Elements(sums, exponents, *(scales or ((1,) * n, (0,) * n)))
+
+
+def _entering(config: RequantizerConfig, elements: Elements, k: int, searched: bool) -> dict[str, Any]:
+    """The ports that take the chunk `k`, on its way into the search or into pass 2."""
+    written = "written_" if searched and config.merged else ""
+    names = [written + name for name in LaneInputs._fields[:4]]
+    return dict(zip(names, elements.chunk(k, config.lanes), strict=True))
+
+
+def _searched(
+    config: RequantizerConfig, elements: Elements, bits: int, stepper: Callable[..., Any], state: State
+) -> tuple[int, int, State]:
+    """Pass 1 on its own: the largest rank, the cycles until it is there, and the state then."""
+    chunks, idle = -(-len(elements.sums) // config.lanes), zeros(ports(config).inputs)
+    found, count, top = 0, 0, 2 * NO_KEY
+    steering = {"search": 1, "level": config.levels, "search_width": WIDTHS.index(bits)}
+    while found < chunks:
+        inputs = idle
+        if count < chunks:
+            entering = _entering(config, elements, count, searched=True)
+            inputs = idle._replace(first=int(count == 0), **steering, **entering)
+        state, out = stepper(config, state, inputs)
+        count += 1
+        if out.found:
+            found, top = found + 1, out.found_top[0]
+    return top, count, state
+
+
+def search(
+    config: RequantizerConfig,
+    sums: Sequence[int],
+    exponents: Sequence[int],
+    bits: int,
+    scales: tuple[Sequence[int], Sequence[int]] | None = None,
+    stepper: Callable[..., Any] = step,
+) -> tuple[int, int]:
+    """Pass 1 of one block on its own, as while sums are written: what `top_of` gives, and the cycles.
+
+    `scales` and `stepper` are as for `run`.
+    """
+    state = reset(config, zeros(ports(config).state))
+    return _searched(config, _elements(sums, exponents, scales), bits, stepper, state)[:2]
+
+
+def run(
+    config: RequantizerConfig,
+    sums: Sequence[int],
+    exponents: Sequence[int],
+    bits: int,
+    stored: int | None = None,
+    top: int | None = None,
+    scales: tuple[Sequence[int], Sequence[int]] | None = None,
+    stepper: Callable[..., Any] = step,
+    gaps: Sequence[int] = (),
+) -> tuple[tuple[list[int], int, int, int], int]:
+    """Requantize one block, clock cycle by clock cycle: what `result` gives, and the cycles it took.
+
+    Parameters
+    ----------
+    config : RequantizerConfig
+    sums, exponents, bits, stored, top
+        As for `result`, before the multiplication; one sum or more. Where passes are merged and neither
+        `stored` nor `top` is given, the search runs first, in cycles that are those of the writing.
+    scales : pair of sequence of int, optional
+        The multiplier of each sum and its exponent.
+    stepper : callable
+        `step` or what behaves like it, such as a simulated module.
+    gaps : sequence of int
+        The chunks, of both passes in order, before which one cycle passes idle.
+    """
+    n, total, elements = config.lanes, len(sums), _elements(sums, exponents, scales)
+    state = reset(config, zeros(ports(config).state))
+    if config.merged and stored is None and top is None:
+        top, _, state = _searched(config, elements, bits, stepper, state)
+    own, chunks, width = stored is None and top is None, -(-total // n), WIDTHS.index(bits)
+    idle = zeros(ports(config).inputs)
+    searching = {"search": 1, "level": config.levels, "search_width": width}
+    converting = {
+        "convert": 1,
+        "width": width,
+        "own": int(own),
+        "fixed": int(stored is not None),
+        "fixed_exponent": 0 if stored is None else stored,
+        "top": (0 if top is None else top,) * n,
+    }
+    feed = []
+    for k in range(2 * chunks if own else chunks):
+        searched = own and k < chunks
+        steering = {**searching, "first": int(k == 0)} if searched else converting
+        entering = _entering(config, elements, k % chunks, searched)
+        feed += [idle] * (k in gaps) + [idle._replace(**steering, **entering)]
+    codes: list[int] = []
+    exponent = clamped = saturated = count = 0
+    while len(codes) < total:
+        state, out = stepper(config, state, feed[count] if count < len(feed) else idle)
+        count += 1
+        if out.done:
+            fresh = min(n, total - len(codes))
+            codes += out.code[:fresh]
+            saturated += sum(out.saturated[:fresh])
+            exponent, clamped = out.stored[0], out.clamped[0]
+    return (codes, exponent, clamped, saturated), count
 
 
 def cycles(config: RequantizerConfig, elements: int, static: bool = False) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from products import array_arguments, run_static
 
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
-from hwmodels.units import mac_array
+from hwmodels.units import array_cycles, mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
@@ -22,39 +22,6 @@ BCT64 = MacArrayConfig(
     64, 64, "ws", True, 1, False, BOUND, "none", 128,
     AlignerConfig(8, 31, RNE), AccumulatorConfig(32, True, 256, 2, 1),
 )  # fmt: skip
-
-
-def array_arguments(config: MacArrayConfig) -> tuple[int, int, int, int, int, bool]:
-    lane, word = config.aligner, config.accumulator
-    return config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
-
-
-def run_static(config: MacArrayConfig, o: MatmulOperands) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """The static kernel on the operands of `mac_array.result`."""
-    m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
-    tiles = ceil(n / PANEL)
-    panels = np.zeros((tiles, k, PANEL), np.int16)
-    w_exponents = np.full((tiles, depth, PANEL), ZERO_BLOCK, np.int16)
-    bias = np.zeros((tiles, PANEL), np.int32 if o.bias_bits == 32 else np.int16)
-    bias_exponents = np.full((tiles, PANEL), ZERO_BLOCK, np.int16)
-    for j in range(n):
-        panels[j // PANEL, :, j % PANEL] = o.w[j]
-        w_exponents[j // PANEL, :, j % PANEL] = o.w_exponents[j]
-        if o.bias is not None and o.bias_exponents is not None:
-            bias[j // PANEL, j % PANEL] = o.bias[j]
-            bias_exponents[j // PANEL, j % PANEL] = o.bias_exponents[j]
-    lane, word = config.aligner, config.accumulator
-    rest = (o.bias_bits, word.bits, lane.guard_bits, lane.max_shift)
-    floor = np.array([[mac_array.bias_floor(int(e), *rest) for e in t] for t in bias_exponents])
-    sums, exponents = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16)
-    counts = np.zeros(4, np.int64)
-    matmul_static(
-        1, np.array(o.a, np.int16), np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth),
-        panels, w_exponents, w_exponents.max(axis=1),
-        floor, bias, bias_exponents, np.array([*o.segments, k]), np.array(o.update),
-        sums, exponents, n, *array_arguments(config), counts,
-    )  # fmt: skip
-    return sums, exponents, counts[:2].tolist()
 
 
 roundings = st.sampled_from([FLOOR, HALF_UP, RNE])
@@ -72,7 +39,7 @@ def products(draw: st.DrawFn) -> tuple[MacArrayConfig, MatmulOperands]:
         AlignerConfig(draw(st.integers(-3, 8)), draw(st.sampled_from([5, 31])), draw(roundings)),
         AccumulatorConfig(draw(st.sampled_from([18, 24, 32])), draw(st.booleans()), 64, 2, 1),
     )  # fmt: skip
-    segments = mac_array.segment_starts(config, rows, k, cuts)
+    segments = array_cycles.segment_starts(config, rows, k, cuts)
     seed = draw(st.integers(0, 2**31))
     rng = np.random.default_rng(seed)
     spread = draw(st.sampled_from([0, 3, 40]))
@@ -94,7 +61,7 @@ def products(draw: st.DrawFn) -> tuple[MacArrayConfig, MatmulOperands]:
         bias_bits = draw(st.sampled_from([8, 32]))
         bias = rng.integers(1 - 2 ** (bias_bits - 1), 2 ** (bias_bits - 1), n).tolist()
         bias_exponents = rng.integers(-130, -20, n).tolist()
-    update = mac_array.updates(config, rows, k, segments)
+    update = array_cycles.updates(config, rows, k, segments)
     return config, MatmulOperands(
         a.tolist(),
         ea.tolist(),
@@ -244,8 +211,8 @@ def test_one_block_equals_matmul_integer() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (want,) = session.run(None, {"a": a.astype(np.int8), "w": w.T.astype(np.int8)})
-    segments = mac_array.segment_starts(BCT64, 64, 200)
-    update = mac_array.updates(BCT64, 64, 200, segments)
+    segments = array_cycles.segment_starts(BCT64, 64, 200)
+    update = array_cycles.updates(BCT64, 64, 200, segments)
     depth = len(segments)
     operands = MatmulOperands(
         a.tolist(), [[0] * depth] * 9, w.tolist(), [[0] * depth] * 100, None, None, segments, update
@@ -295,7 +262,7 @@ def test_samples_may_be_taller_than_their_sums() -> None:
     w, ew = rng.integers(-127, 128, (70, 6)), rng.integers(-9, 9, (70, 2))
     for normalise in (BOUND, EXACT, RUNNING):
         config = replace(BCT64, normalise=normalise)
-        update = mac_array.updates(config, 64, 6, [0, 4])
+        update = array_cycles.updates(config, 64, 6, [0, 4])
         taken = [0, 1, 2, 5, 6, 7]
         want = mac_array.result(
             config,

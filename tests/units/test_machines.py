@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hwmodels import machines
 from hwmodels.machines import Machine, load
-from hwmodels.units import mac_array
+from hwmodels.units import array_cycles
 
 
 def test_shipped_names() -> None:
@@ -38,7 +38,7 @@ def test_numeric_settings_are_those_of_bct64(name: str) -> None:
 @pytest.mark.parametrize(("m", "k", "n", "published"), [(128, 768, 768, 79_680), (128, 768, 3072, 318_720)])
 def test_scalesim_is_published(m: int, k: int, n: int, published: int) -> None:
     config = load("scalesim").array_config
-    tile = mac_array.cycles(config, 32, 32, k, [0])
+    tile = array_cycles.cycles(config, 32, 32, k, [0])
     assert ceil(m / 32) * ceil(n / 32) * tile.total == published
     assert tile.aligner == tile.port == tile.prescan == 0
 
@@ -46,7 +46,7 @@ def test_scalesim_is_published(m: int, k: int, n: int, published: int) -> None:
 @pytest.mark.parametrize("name", ["bct64", "tpu128", "edge16"])
 def test_ports_are_wide_enough_for_any_block(name: str) -> None:
     config = load(name).array_config
-    assert mac_array.cycles(config, 49, config.columns, 256, list(range(256))).port == 0
+    assert array_cycles.cycles(config, 49, config.columns, 256, list(range(256))).port == 0
 
 
 def test_the_array_streams_through_its_operands_ports() -> None:

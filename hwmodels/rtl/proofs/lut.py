@@ -50,7 +50,7 @@ def lane(config: LutConfig, label: str) -> Twin:
     """One lane."""
     return Twin(
         unit=lut, label=label, config=config, module="lut_lane", parameters=parameters(config),
-        name="lut lane",
+        name="lut lane", part_of="lut",
         ports=lut.lane_ports, step=lut.lane_step, reset=lambda _, state: state,
         cuts=(Cut("multiplier", ("u_between.u_slope",)),),
     )  # fmt: skip

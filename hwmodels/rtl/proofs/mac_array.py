@@ -1,0 +1,141 @@
+"""The array: whole where it is small, and the shipped ones with their rows, edges and sequencer cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from hwmodels.machines import load
+from hwmodels.rtl.reading import Reading
+from hwmodels.rtl.twin import Claim, Cut, Edit, Twin
+from hwmodels.rtl.words import Number, Terms, select
+from hwmodels.units import array_row, array_run, column, mac_array, sequencer
+from hwmodels.units.accumulator import AccumulatorConfig
+from hwmodels.units.aligner import BOUND, AlignerConfig
+from hwmodels.units.array_cycles import cycles, segment_starts, updates
+from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands
+from hwmodels.units.ops import HALF_UP, RNE, ZERO_BLOCK
+from hwmodels.units.ports import signed
+from hwmodels.units.sequencer import FOLD_BITS
+
+
+def parameters(config: BuiltArray) -> dict[str, int]:
+    """Those of the module."""
+    element, own = config.row.element, config.array
+    return {
+        "ROWS": own.rows,
+        "COLUMNS": own.columns,
+        "OVERLAP": int(own.overlap),
+        "CHAINS": own.aligners,
+        "CODE_BITS": element.moving_bits,
+        "HELD_BITS": element.held_bits,
+        "BIAS_BITS": config.bias_bits,
+        "MOVING_BITS": config.moving_bits,
+        "FOLD_BITS": FOLD_BITS,
+        "GUARD_BITS": own.aligner.guard_bits,
+        "MAX_SHIFT": own.aligner.max_shift,
+        "ROUNDING": own.aligner.rounding,
+        "BITS": own.accumulator.bits,
+        "SATURATING": int(own.accumulator.saturating),
+        "LATENCY": own.accumulator.latency,
+    }
+
+
+def cuts(config: BuiltArray) -> tuple[Cut, ...]:
+    """The parts, which are proved on their own."""
+    rows = tuple(f"row[{r}].u" for r in range(config.array.rows))
+    columns = tuple(f"column[{j}].u" for j in range(config.array.columns))
+    return (
+        Cut("sequencer", ("control",), sequencer.step, sequencer.ports),
+        Cut("array_row", rows, array_row.step, array_row.ports),
+        Cut("column", columns, column.step, column.ports),
+    )
+
+
+def operation(config: BuiltArray, m: int, k: int, cuts: Sequence[int]) -> Callable[..., Iterator[Claim]]:
+    """Any product of `m` rows and a full array of columns, from the first code in to the last word written.
+
+    The codes of a block of zeros are zeros.
+    """
+
+    def claims(terms: Terms, reading: Reading) -> Iterator[Claim]:
+        n, own = config.array.columns, config.array
+        starts = segment_starts(own, own.rows, k, cuts)
+
+        def lines(name: str, count: int, length: int, bits: int) -> list[list[Number]]:
+            kind = signed(bits)
+            return [[terms.unknown(f"{name} {i} {j}", kind) for j in range(length)] for i in range(count)]
+
+        def codes(name: str, bits: int, exponents: list[list[Number]]) -> list[list[Number]]:
+            segment = [sum(start <= i for start in starts) - 1 for i in range(k)]
+            return [
+                [select(e[segment[i]] == ZERO_BLOCK, 0, x) for i, x in enumerate(line)]
+                for line, e in zip(lines(name, len(exponents), k, bits), exponents, strict=True)
+            ]
+
+        ea, ew = lines("ea", m, len(starts), 8), lines("ew", n, len(starts), 8)
+        a, w = codes("a", config.a_bits, ea), codes("w", config.w_bits, ew)
+        bias, below = lines("bias", 1, n, config.bias_bits)[0], lines("eb", 1, n, 8)[0]
+        update = updates(own, own.rows, k, starts)
+        o = MatmulOperands(a, ea, w, ew, bias, below, starts, update, config.w_bits, config.bias_bits)
+        got, count = reading.of(array_run.run)(config, o)
+        want = reading.of(mac_array.result)(own, o)
+        yield Claim("cycles", count == cycles(own, m, n, k, starts, config.a_bits, config.w_bits).total)
+        yield Claim("flushed", got.flushed == want.flushed)
+        yield Claim("overflows", got.overflows == want.overflows)
+        for i in range(m):
+            for j in range(n):
+                yield Claim(f"sum {i} {j}", got.sums[i][j] == want.sums[i][j])
+                yield Claim(f"exponent {i} {j}", got.exponents[i][j] == want.exponents[i][j])
+
+    return claims
+
+
+def array(
+    config: BuiltArray,
+    label: str,
+    whole: bool = False,
+    default: bool = True,
+    product: tuple[int, int, Sequence[int]] | None = None,
+) -> Twin:
+    """One array, with its parts cut or whole; with a `product`, see `operation`, any such of it too."""
+    return Twin(
+        unit=mac_array, label=label, config=config, module="mac_array", parameters=parameters(config),
+        cuts=() if whole else cuts(config), operation=operation(config, *product) if product else None,
+        tested="tests/units/test_mac_array_step.py", default=default,
+    )  # fmt: skip
+
+
+def small(
+    rows: int, columns: int, aligners: int = 1, overlap: bool = True, dataflow: str = "ws"
+) -> BuiltArray:
+    """An array of few elements with narrow words."""
+    own = MacArrayConfig(
+        rows, columns, dataflow, overlap, aligners, False, BOUND, "none", 16,
+        AlignerConfig(2, 7, HALF_UP if overlap else RNE), AccumulatorConfig(16, overlap, 8, 1, 1),
+    )  # fmt: skip
+    return BuiltArray(own, a_bits=8, w_bits=3, bias_bits=4)
+
+
+def twins() -> list[Twin]:
+    """Arrays up to 3 x 3 down to their multipliers, and the shipped sizes."""
+    return [
+        array(small(2, 1), "2 x 1", whole=True, product=(1, 2, (1,))),
+        array(small(2, 1), "2 x 1, two folds", default=False, product=(2, 3, ())),
+        array(small(2, 2, overlap=False), "2 x 2 serial", whole=True),
+        array(small(2, 2, aligners=2, overlap=False), "2 x 2 two aligners", whole=True, default=False),
+        array(small(3, 3, dataflow="is"), "3 x 3 inputs stay", whole=True),
+        array(small(3, 2, aligners=2), "3 x 2, parts cut"),
+        array(BuiltArray(load("edge16").array_config), "edge16"),
+        array(BuiltArray(load("bct64").array_config), "bct64"),
+        array(BuiltArray(load("tpu128").array_config), "tpu128", default=False),
+    ]
+
+
+BY_HAND = (
+    Edit("mac_array.sv", "waves[ROWS-2]", "waves[ROWS-1]", "latency"),
+    Edit("mac_array.sv", "corner_row_now  = turning[1] ? '0", "corner_row_now  = turning[2] ? '0", "latency"),
+    Edit("mac_array.sv", "corner_fold + 1'b1", "corner_fold + turning[0]", "width"),
+    Edit("mac_array.sv", ".load(load_in)", ".load(load)", "latency"),
+    Edit("mac_array.sv", "bottom       = totals[ROWS-1]", "bottom       = sums[ROWS]", "latency"),
+    Edit("mac_array.sv", "data, place_out[2+SLOT_BITS", "data, place_in[2+SLOT_BITS", "latency"),
+)

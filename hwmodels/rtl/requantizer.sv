@@ -1,0 +1,118 @@
+// The requantizer: LANES lanes, a tree over what their searches have found, and what steers their stages.
+// Blocks of 2**level lanes lie side by side; a wider one takes several cycles.
+module requantizer #(
+    parameter int LANES           = 64,
+    parameter bit MERGED          = 1'b1,
+    parameter int LATENCY         = 4,
+    parameter int SUM_BITS        = 48,
+    parameter int MULTIPLIER_BITS = 16,
+    parameter int EXPONENT_BITS   = 10,
+    parameter int SHIFT_BITS      = 8,
+    parameter int CODE_BITS       = 16,
+    parameter int RANK_BITS       = 12,
+    parameter int LEVELS          = $clog2(LANES),
+    parameter int LEVEL_BITS      = LEVELS == 0 ? 1 : $clog2(LEVELS + 1)
+) (
+    input  logic                             clk,
+    input  logic                             rst,
+    input  logic                             convert,
+    input  logic                       [1:0] width,
+    input  logic        [LANES*SUM_BITS-1:0] sum,
+    input  logic   [LANES*EXPONENT_BITS-1:0] exponent,
+    input  logic [LANES*MULTIPLIER_BITS-1:0] multiplier,
+    input  logic      [LANES*SHIFT_BITS-1:0] shift,
+    input  logic       [LANES*RANK_BITS-1:0] top,
+    input  logic                             own,
+    input  logic                             fixed,
+    input  logic signed                [7:0] fixed_exponent,
+    input  logic                             search,
+    input  logic                             first,
+    input  logic            [LEVEL_BITS-1:0] level,
+    input  logic                       [1:0] search_width,
+    input  logic        [LANES*SUM_BITS-1:0] written_sum,
+    input  logic   [LANES*EXPONENT_BITS-1:0] written_exponent,
+    input  logic [LANES*MULTIPLIER_BITS-1:0] written_multiplier,
+    input  logic      [LANES*SHIFT_BITS-1:0] written_shift,
+    output logic                             found,
+    output logic       [LANES*RANK_BITS-1:0] found_top,
+    output logic                             done,
+    output logic       [LANES*CODE_BITS-1:0] code,
+    output logic                 [LANES-1:0] saturated,
+    output logic               [LANES*8-1:0] stored,
+    output logic                 [LANES-1:0] clamped
+);
+  // stages of the search, each with what it needs to know
+  logic searching[3], ranked, first_1;
+  logic [1:0] search_width_1;
+  logic [LEVEL_BITS-1:0] levels[2], tapped;
+  logic [LANES*RANK_BITS-1:0] peaks, joined;
+  for (genvar i = 0; i < 3; i++) begin : search_stage
+    always_ff @(posedge clk) searching[i] <= ~rst & (i == 0 ? search : searching[i==0?0:i-1]);
+  end
+  always_ff @(posedge clk) begin
+    first_1        <= first;
+    search_width_1 <= search_width;
+    levels[0]      <= level;
+    if (ranked) levels[1] <= levels[0];
+  end
+  assign tapped = levels[1];
+  requantizer_tree #(.LANES(LANES), .W(RANK_BITS)) u_tree (.x(peaks), .level(tapped), .largest(joined));
+  logic signed [RANK_BITS-1:0] tops[LANES];
+  for (genvar i = 0; i < LANES; i++) begin : top_of
+    always_ff @(posedge clk) tops[i] <= joined[i*RANK_BITS+:RANK_BITS];
+    assign found_top[i*RANK_BITS+:RANK_BITS] = tops[i];
+  end
+  assign ranked = searching[0];
+  assign found  = searching[2];
+
+  // stages of pass 2
+  logic busy[LATENCY], own_1, fixed_1, fixed_2;
+  logic signed [7:0] fixed_exponent_1, fixed_exponent_2;
+  logic [1:0] width_1, width_2, width_3;
+  for (genvar i = 0; i < LATENCY; i++) begin : stage
+    always_ff @(posedge clk) busy[i] <= ~rst & (i == 0 ? convert : busy[i==0?0:i-1]);
+  end
+  always_ff @(posedge clk) begin
+    own_1            <= own;
+    fixed_1          <= fixed;
+    fixed_2          <= fixed_1;
+    fixed_exponent_1 <= fixed_exponent;
+    fixed_exponent_2 <= fixed_exponent_1;
+    width_1          <= width;
+    width_2          <= width_1;
+    width_3          <= width_2;
+  end
+  assign done = busy[LATENCY-1];
+
+  for (genvar i = 0; i < LANES; i++) begin : lane
+    requantizer_lane #(
+        .MERGED(MERGED), .LATENCY(LATENCY), .SUM_BITS(SUM_BITS), .MULTIPLIER_BITS(MULTIPLIER_BITS),
+        .EXPONENT_BITS(EXPONENT_BITS), .SHIFT_BITS(SHIFT_BITS), .CODE_BITS(CODE_BITS), .RANK_BITS(RANK_BITS)
+    ) u (
+        .clk(clk),
+        .sum(sum[i*SUM_BITS+:SUM_BITS]),
+        .exponent(exponent[i*EXPONENT_BITS+:EXPONENT_BITS]),
+        .multiplier(multiplier[i*MULTIPLIER_BITS+:MULTIPLIER_BITS]),
+        .shift(shift[i*SHIFT_BITS+:SHIFT_BITS]),
+        .written_sum(written_sum[i*SUM_BITS+:SUM_BITS]),
+        .written_exponent(written_exponent[i*EXPONENT_BITS+:EXPONENT_BITS]),
+        .written_multiplier(written_multiplier[i*MULTIPLIER_BITS+:MULTIPLIER_BITS]),
+        .written_shift(written_shift[i*SHIFT_BITS+:SHIFT_BITS]),
+        .ranked(ranked),
+        .first(first_1),
+        .search_width(search_width_1),
+        .top(top[i*RANK_BITS+:RANK_BITS]),
+        .own(own_1),
+        .joined(joined[i*RANK_BITS+:RANK_BITS]),
+        .fixed(fixed_2),
+        .fixed_exponent(fixed_exponent_2),
+        .width_3(width_2),
+        .width_4(width_3),
+        .peak(peaks[i*RANK_BITS+:RANK_BITS]),
+        .code(code[i*CODE_BITS+:CODE_BITS]),
+        .saturated(saturated[i]),
+        .stored(stored[i*8+:8]),
+        .clamped(clamped[i])
+    );
+  end
+endmodule

@@ -1,0 +1,217 @@
+"""Whole products on the array in which weights or inputs stay, clock cycle by clock cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hwmodels.units import mac_array
+from hwmodels.units.aligner import EXACT, RUNNING
+from hwmodels.units.array_cycles import effective, intervals_of, segment_ends, terms_per_fold
+from hwmodels.units.column import Place
+from hwmodels.units.mac_array import (
+    BuiltArray,
+    EdgeInputs,
+    Inputs,
+    MatmulOperands,
+    MatmulResult,
+    Outputs,
+    bias_floor,
+    largest_exponent,
+    ports,
+    start_bound,
+)
+from hwmodels.units.ops import ZERO_BLOCK
+from hwmodels.units.ports import zeros
+
+
+@dataclass(frozen=True)
+class Memories:
+    """What the memories around the array hold of a product, and how it is cut into folds and slots.
+
+    Attributes
+    ----------
+    config : BuiltArray
+    operands : MatmulOperands
+    moving_tops, held_tops : list of int
+        The largest exponent of each line that moves or is held.
+    floors : list of int
+        The lowest bound of each column of outputs.
+    bounds : list of rows
+        E of every output.
+    """
+
+    config: BuiltArray
+    operands: MatmulOperands
+    moving_tops: list[int]
+    held_tops: list[int]
+    floors: list[int]
+    bounds: list[list[int]]
+
+    @property
+    def inputs_stay(self) -> bool:
+        """Whether the roles of the operands are exchanged."""
+        return self.config.array.dataflow == "is"
+
+    @property
+    def moving(self) -> tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]:
+        """Lines that move, and their exponents."""
+        o = self.operands
+        return (o.w, o.w_exponents) if self.inputs_stay else (o.a, o.a_exponents)
+
+    @property
+    def held(self) -> tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]:
+        """Lines that are held, and their exponents."""
+        o = self.operands
+        return (o.a, o.a_exponents) if self.inputs_stay else (o.w, o.w_exponents)
+
+    @property
+    def depth(self) -> int:
+        """Length of the reduction."""
+        return len(self.operands.a[0])
+
+    @property
+    def terms(self) -> list[int]:
+        """Segments of each fold."""
+        return terms_per_fold(self.config.array.rows, self.depth, self.operands.segments)
+
+    @property
+    def intervals(self) -> list[int]:
+        """Cycles that a moving row stays in each fold."""
+        own = self.config.array
+        bits = self.config.row.element.moving_bits
+        return intervals_of(own.rows, self.terms, bits, own.aligners, own.port_bytes)
+
+    def tag(self, fold: int, row: int) -> int:
+        """The slot and the sum of one row: of its segment among those of the fold."""
+        k, aligners = fold * self.config.array.rows + row, self.config.array.aligners
+        if k >= self.depth:
+            return 0
+        ends = segment_ends(self.depth, self.operands.segments)
+        slot, chain = divmod(sum(end <= k for end in ends) - sum(self.terms[:fold]), aligners)
+        return slot << aligners | 1 << chain
+
+    def code(self, lines: Sequence[Sequence[int]], line: int, fold: int, row: int) -> int:
+        """A code of one of the lines; zero where there is none."""
+        k = fold * self.config.array.rows + row
+        return lines[line][k] if line < len(lines) and k < self.depth else 0
+
+    def exponents(self, lines: Sequence[Sequence[int]], line: int, place: Place) -> tuple[int, ...]:
+        """A line's exponents of the segments of one slot."""
+        aligners = self.config.array.aligners
+        found = []
+        for i in range(place.slot * aligners, (place.slot + 1) * aligners):
+            absent = line >= len(lines) or i >= self.terms[place.fold]
+            found.append(0 if absent else lines[line][sum(self.terms[: place.fold]) + i])
+        return tuple(found)
+
+    def output(self, place: Place, j: int) -> tuple[int, int]:
+        """Row and column of the output at a place of the array's column `j`."""
+        return (j, place.row) if self.inputs_stay else (place.row, j)
+
+    def column(self, j: int, place: Place, word: int) -> EdgeInputs:
+        """What is read for column `j` at a place. Under `EXACT` the floor is what a prescan has found."""
+        lines = self.held[1]
+        if not place.valid or j >= len(lines):
+            return EdgeInputs((0,) * self.config.array.aligners, 0, 0, 0, 0, 0)
+        m, n = self.output(place, j)
+        floor = self.bounds[m][n] if self.config.array.normalise == EXACT else self.floors[n]
+        bias = bias_of(self.operands, n)
+        return EdgeInputs(self.exponents(lines, j, place), self.held_tops[j], floor, *bias, word)
+
+    def top(self, place: Place) -> int:
+        """The largest exponent of a moving row; under `EXACT` the floor is the bound."""
+        return ZERO_BLOCK if self.config.array.normalise == EXACT else self.moving_tops[place.row]
+
+
+def bias_of(o: MatmulOperands, n: int) -> tuple[int, int]:
+    """The bias of a column of outputs, and its exponent."""
+    if o.bias is None or o.bias_exponents is None:
+        return 0, ZERO_BLOCK
+    return o.bias[n], o.bias_exponents[n]
+
+
+def memories_of(config: BuiltArray, o: MatmulOperands) -> Memories:
+    """What the memories hold of a product."""
+    lane, bits = config.array.aligner, config.array.accumulator.bits
+    rows = [largest_exponent(e) for e in o.a_exponents]
+    columns = [largest_exponent(e) for e in o.w_exponents]
+    rest = o.bias_bits, bits, lane.guard_bits, lane.max_shift
+    floors = [bias_floor(bias_of(o, n)[1], *rest) for n in range(len(o.w))]
+    bounds = [
+        [start_bound(config.array.normalise, row, e, floors[n]) for n, e in enumerate(o.w_exponents)]
+        for row in o.a_exponents
+    ]
+    tops = (columns, rows) if config.array.dataflow == "is" else (rows, columns)
+    return Memories(config, o, *tops, floors, bounds)
+
+
+def run(
+    config: BuiltArray, operands: MatmulOperands, stepper: Callable[..., Any] = mac_array.step
+) -> tuple[MatmulResult, int]:
+    """A whole product, clock cycle by clock cycle: what `mac_array.result` gives, and the cycles it took.
+
+    Parameters
+    ----------
+    config : BuiltArray
+        Without a raw bank and not `RUNNING`. The cycles of a prescan are not among those given.
+    operands : MatmulOperands
+    stepper : callable
+        `mac_array.step` or what behaves like it, such as a simulated module.
+    """
+    own, memories = config.array, memories_of(config, operands)
+    assert own.dataflow != "os" and not own.raw_bank and own.normalise != RUNNING
+    assert effective(own, config.a_bits, config.w_bits) == (own.rows, own.columns)
+    m, n = len(operands.a), len(operands.w)
+    moving, held = (n, m) if memories.inputs_stay else (m, n)
+    words: list[dict[int, int]] = [{} for _ in range(own.columns)]
+    state, idle = mac_array.reset(config, zeros(ports(config).state)), zeros(ports(config).inputs)
+    intervals = memories.intervals
+    operation = idle._replace(start=1, last_row=moving - 1, last_fold=len(intervals) - 1)
+    state, out = stepper(config, state, operation)
+    said: list[Outputs] = [out]
+    flushed = overflows = 0
+    while len(said) == 1 or not out.done:
+        read = [words[j].get(c.place.row, 0) for j, c in enumerate(out.column_out)]
+        state, out = stepper(config, state, entering(memories, idle, said, read))
+        said.append(out)
+        for j, c in enumerate(out.column_out):
+            if c.write:
+                words[j][c.row] = c.data
+            if j < held:
+                flushed += sum(c.flushed)
+                overflows += c.overflow
+    places = [[memories.output(Place(1, 1, 0, i, 0), j) for j in range(held)] for i in range(moving)]
+    sums, exponents = [[0] * n for _ in range(m)], [[0] * n for _ in range(m)]
+    for i, line in enumerate(places):
+        for j, (y, x) in enumerate(line):
+            sums[y][x] = words[j][i]
+            exponents[y][x] = memories.bounds[y][x] - own.aligner.guard_bits
+    return MatmulResult(sums, exponents, flushed, overflows), len(said) - 1
+
+
+def entering(memories: Memories, idle: Inputs, said: Sequence[Outputs], words: Sequence[int]) -> Inputs:
+    """What enters after all that the array has said: row r and column j hear it r and j cycles later."""
+    own, last = memories.config.array, said[-1]
+    code, passed = list(idle.code), list(idle.passed)
+    for r, then in zip(range(own.rows), reversed(said), strict=False):
+        if then.stream_next:
+            code[r] = memories.code(memories.moving[0], then.row_next, then.fold_next, r)
+    for j, then in zip(range(own.columns), reversed(said), strict=False):
+        if then.load_next:
+            passed[j] = memories.code(memories.held[0], j, then.ahead, then.load_row_next)
+    place = last.column_out[0].place
+    exponent, top = idle.exponent, 0
+    if place.valid:
+        exponent, top = memories.exponents(memories.moving[1], place.row, place), memories.top(place)
+    intervals = memories.intervals
+    return idle._replace(
+        last_slot=intervals[min(last.ahead, len(intervals) - 1)] - 1,
+        tag=memories.tag(last.ahead, last.load_row_next) if last.load_next else 0,
+        code=tuple(code),
+        passed=tuple(passed),
+        exponent=exponent,
+        top=top,
+        column_in=tuple(memories.column(j, c.place, words[j]) for j, c in enumerate(last.column_out)),
+    )

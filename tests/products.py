@@ -1,0 +1,66 @@
+"""Products for tests of the array: operands drawn from a seed, and the static kernel on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+
+from hwmodels.kernels.matmul import PANEL, matmul_static
+from hwmodels.units import array_cycles, mac_array
+from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands
+from hwmodels.units.ops import ZERO_BLOCK
+
+
+def array_arguments(config: MacArrayConfig) -> tuple[int, int, int, int, int, bool]:
+    lane, word = config.aligner, config.accumulator
+    return config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
+
+
+def run_static(config: MacArrayConfig, o: MatmulOperands) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """The static kernel on the operands of `mac_array.result`."""
+    m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
+    tiles = ceil(n / PANEL)
+    panels = np.zeros((tiles, k, PANEL), np.int16)
+    w_exponents = np.full((tiles, depth, PANEL), ZERO_BLOCK, np.int16)
+    bias = np.zeros((tiles, PANEL), np.int32 if o.bias_bits == 32 else np.int16)
+    bias_exponents = np.full((tiles, PANEL), ZERO_BLOCK, np.int16)
+    for j in range(n):
+        panels[j // PANEL, :, j % PANEL] = o.w[j]
+        w_exponents[j // PANEL, :, j % PANEL] = o.w_exponents[j]
+        if o.bias is not None and o.bias_exponents is not None:
+            bias[j // PANEL, j % PANEL] = o.bias[j]
+            bias_exponents[j // PANEL, j % PANEL] = o.bias_exponents[j]
+    lane, word = config.aligner, config.accumulator
+    rest = (o.bias_bits, word.bits, lane.guard_bits, lane.max_shift)
+    floor = np.array([[mac_array.bias_floor(int(e), *rest) for e in t] for t in bias_exponents])
+    sums, exponents = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16)
+    counts = np.zeros(4, np.int64)
+    matmul_static(
+        1, np.array(o.a, np.int16), np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth),
+        panels, w_exponents, w_exponents.max(axis=1),
+        floor, bias, bias_exponents, np.array([*o.segments, k]), np.array(o.update),
+        sums, exponents, n, *array_arguments(config), counts,
+    )  # fmt: skip
+    return sums, exponents, counts[:2].tolist()
+
+
+def operands_of(built: BuiltArray, m: int, k: int, n: int, cuts: Sequence[int], seed: int) -> MatmulOperands:
+    """A product with blocks of zeros, exponents near and far, and a bias; `cuts` are block boundaries."""
+    rng, config = np.random.default_rng(seed), built.array
+    segments = array_cycles.segment_starts(config, config.rows, k, cuts)
+    index = np.searchsorted(segments, np.arange(k), side="right") - 1
+    spread = rng.choice([1, 4, 40])
+
+    def line(count: int, bits: int) -> tuple[list[list[int]], list[list[int]]]:
+        e = rng.integers(-60, -60 + spread, (count, len(segments)))
+        e = np.where(rng.random(e.shape) < 0.1, ZERO_BLOCK, e)
+        codes = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (count, k))
+        return np.where(e[:, index] == ZERO_BLOCK, 0, codes).tolist(), e.tolist()
+
+    (a, ea), (w, ew) = line(m, built.a_bits), line(n, built.w_bits)
+    bias = rng.integers(-(2 ** (built.bias_bits - 1)), 2 ** (built.bias_bits - 1), n).tolist()
+    update = array_cycles.updates(config, config.rows, k, segments)
+    bias_exponents = rng.integers(-130, -60, n).tolist()
+    return MatmulOperands(a, ea, w, ew, bias, bias_exponents, segments, update, built.w_bits, built.bias_bits)

@@ -1,0 +1,115 @@
+"""Whole tiles of the array in which outputs stay against the MATMUL kernel."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+import numpy as np
+
+from hwmodels.kernels.matmul import PANEL, matmul_static
+from hwmodels.rtl.proofs import os_array as proofs
+from hwmodels.units import array_cycles, mac_array, os_array
+from hwmodels.units.accumulator import AccumulatorConfig
+from hwmodels.units.aligner import NORMALISES, AlignerConfig
+from hwmodels.units.array_cycles import segment_starts
+from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands, MatmulResult
+from hwmodels.units.ops import HALF_UP, RNE, ZERO_BLOCK
+from rtl.cosim import FLOWS, Scenario, Stepper
+
+CONFIGS = {
+    "3 x 2 of 16 bits": MacArrayConfig(
+        3, 2, "os", False, 2, False, 0, "none", 1 << 20,
+        AlignerConfig(4, 12, RNE), AccumulatorConfig(16, True, 8, 2, 1),
+    ),
+    "2 x 3 of 24 bits wrapping": MacArrayConfig(
+        2, 3, "os", False, 1, False, 0, "none", 9,
+        AlignerConfig(-1, 20, HALF_UP), AccumulatorConfig(24, False, 8, 2, 1),
+    ),
+}  # fmt: skip
+
+EDGES = {
+    "one product": (1, 1, 1, 1, 8),
+    "one segment": (2, 2, 9, 9, 8),
+    "segments of one": (3, 3, 5, 1, 8),
+    "ragged": (3, 3, 11, 4, 8),
+    "a wide bias": (3, 3, 7, 3, 32),
+}
+"""Rows and columns at most, the reduction, the length of segments, and the bits of a bias."""
+
+
+def operands(config: MacArrayConfig, edge: str, seed: str) -> MatmulOperands:
+    """A tile with codes near their ends, exponents as far apart as an aligner reaches, and zeros."""
+    m, n, k, block, bits = EDGES[edge]
+    m, n, draw = min(m, config.rows), min(n, config.columns), random.Random(f"{edge} {seed}")
+    starts = segment_starts(config, config.rows, k, range(0, k, block))
+    ends = array_cycles.segment_ends(k, starts)
+
+    def operand(count: int) -> tuple[list[list[int]], list[list[int]]]:
+        codes, exponents = [], []
+        for _ in range(count):
+            own = [draw.choice([ZERO_BLOCK, *range(-8, 9)]) for _ in starts]
+            row = [
+                0 if e == ZERO_BLOCK else draw.choice([-127, 127, draw.randint(-127, 127)])
+                for e, first, last in zip(own, starts, ends, strict=True)
+                for _ in range(first, last)
+            ]
+            codes.append(row)
+            exponents.append(own)
+        return codes, exponents
+
+    top = (1 << bits - 1) - 1
+    bias = [draw.choice([0, top, draw.randint(-top, top)]) for _ in range(n)]
+    return MatmulOperands(
+        *operand(m), *operand(n), bias, [draw.randint(-8, 8) for _ in range(n)], starts,
+        array_cycles.updates(config, config.rows, k, starts), 8, bits,
+    )  # fmt: skip
+
+
+def kernel_result(config: MacArrayConfig, o: MatmulOperands) -> MatmulResult:
+    """What the MATMUL kernel makes of a tile."""
+    m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
+    assert o.bias is not None and o.bias_exponents is not None
+    panels, w_exponents = np.zeros((1, k, PANEL), np.int16), np.full((1, depth, PANEL), ZERO_BLOCK, np.int16)
+    bias, bias_exponents = np.zeros((1, PANEL), np.int32), np.full((1, PANEL), ZERO_BLOCK, np.int16)
+    panels[0, :, :n], w_exponents[0, :, :n] = np.array(o.w).T, np.array(o.w_exponents).T
+    bias[0, :n], bias_exponents[0, :n] = o.bias, o.bias_exponents
+    lane, word = config.aligner, config.accumulator
+    reach = o.bias_bits, word.bits, lane.guard_bits, lane.max_shift
+    floor = np.array([[mac_array.bias_floor(int(e), *reach) for e in bias_exponents[0]]])
+    sums, exponents, counts = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16), np.zeros(4, np.int64)
+    matmul_static(
+        1, np.array(o.a, np.int16), np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth),
+        panels, w_exponents, w_exponents.max(axis=1), floor, bias, bias_exponents,
+        np.array([*o.segments, k]), np.array(o.update), sums, exponents, n,
+        config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating, counts,
+    )  # fmt: skip
+    return MatmulResult(sums.tolist(), exponents.tolist(), int(counts[0]), int(counts[1]))
+
+
+def scenarios() -> list[Scenario]:
+    """Each way to find E, array, and shape of a tile."""
+    made = []
+    for mode, kind in NORMALISES.items():
+        for name, fields in CONFIGS.items():
+            config = MacArrayConfig(**{**vars(fields), "normalise": kind})
+            twin = proofs.array(config, name)
+            for edge in EDGES:
+                o = operands(config, edge, f"{mode} {name}")
+                want, k = kernel_result(config, o), len(o.a[0])
+                for flow in FLOWS if edge == "ragged" else FLOWS[:1]:
+                    gaps = (0, 4, k - 1) if flow == "bubbles" else ()
+                    made.append(
+                        Scenario(
+                            "os array", mode, name, edge, flow, twin,
+                            partial(_operate, config, o, gaps),
+                            want, os_array.cycles(config, k, o.segments) + len(gaps),
+                        )
+                    )  # fmt: skip
+    return made
+
+
+def _operate(
+    config: MacArrayConfig, o: MatmulOperands, gaps: tuple[int, ...], stepper: Stepper
+) -> tuple[MatmulResult, int]:
+    return os_array.run(config, o, stepper, gaps)

@@ -1,0 +1,108 @@
+"""The kernels of the vector units where blocks repeat, lie apart, or belong to the row before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwmodels import machines
+from hwmodels.kernels import vector
+from hwmodels.units import elementwise, lut, norm, softmax
+from hwmodels.units.elementwise import ElementwiseConfig
+from hwmodels.units.ops import HALF_UP, ZERO_BLOCK
+
+MACHINE = machines.load("bct64")
+ROWS, BLOCKS = np.array([2, 0, 0, 1, 2]), 3
+EDGES = np.array([0, 2, 3, 7])
+N, M = 7, 5
+
+
+def operands(seed: int, low: int, high: int) -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
+    """Codes, the exponents of their blocks, and those of every element."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(-32767, 32768, (M, N)).astype(np.int16)
+    shared = rng.integers(low, high + 1, (3, BLOCKS)).astype(np.int16)
+    return codes, shared, np.repeat(shared[ROWS], np.diff(EDGES), axis=1).tolist()
+
+
+def buffers() -> tuple[np.ndarray, np.ndarray]:
+    return np.full((M, N), 77, np.int64), np.full((M, N), 99, np.int16)
+
+
+def test_lut() -> None:
+    config = MACHINE.lut_config("gelu")
+    codes, shared, spread = operands(1, -20, 0)
+    (sums, exponents), counts = buffers(), np.zeros(1, np.int64)
+    vector.lut(
+        codes, shared, ROWS, EDGES, np.array(config.table), config.fraction, config.in_bits, config.span,
+        config.step_bits, sums, exponents, counts,
+    )  # fmt: skip
+    want = [lut.result(config, c.tolist(), e) for c, e in zip(codes, spread, strict=True)]
+    assert (sums.tolist(), exponents.tolist()) == ([w[0] for w in want], [w[1] for w in want])
+    assert counts[0] == sum(w[2] for w in want) > 0
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("per_sample", [1, 2, 5])
+def test_softmax(seed: int, per_sample: int) -> None:
+    """The largest exponent is often that of keys that are masked."""
+    config = MACHINE.softmax_config
+    codes, shared, spread = operands(seed, -16, -9)
+    shared[:, seed % BLOCKS] += seed
+    shared[0, 0] = ZERO_BLOCK
+    spread = np.repeat(shared[ROWS], np.diff(EDGES), axis=1).tolist()
+    rng = np.random.default_rng(seed)
+    keys, present = rng.random((3, N)) < 0.7, rng.random((-(-M // per_sample), N)) < 0.8
+    keys[0, EDGES[seed % BLOCKS] : EDGES[seed % BLOCKS + 1]] = False
+    sums, exponents = buffers()
+    vector.softmax_rows(
+        codes, shared, ROWS, EDGES, keys, present, per_sample, config.guard_bits,
+        np.array(config.exp2), softmax.step_bits(len(config.exp2)),
+        np.array(config.reciprocal), softmax.step_bits(len(config.reciprocal)), sums, exponents,
+    )  # fmt: skip
+    for i in range(M):
+        taken = (keys[i % 3] & present[i // per_sample]).tolist()
+        want = softmax.result(config, codes[i].tolist(), spread[i], taken)
+        assert (sums[i].tolist(), exponents[i].tolist()) == want
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("centred", [False, True])
+def test_norm(seed: int, centred: bool) -> None:
+    config, bits = MACHINE.norm_config, (16, 8)[seed % 2]
+    codes, shared, spread = operands(seed, -14 - seed, -14)
+    codes = (codes >> (16 - bits)).astype(np.int16)
+    rng = np.random.default_rng(seed)
+    gamma, beta = (rng.integers(-32767, 32768, N).astype(np.int16) for _ in range(2))
+    ge, be = (rng.integers(-20, 1, N).astype(np.int16) for _ in range(2))
+    epsilon = norm.epsilon_of((0.0, 1e-5, 1e30)[seed % 3], N)
+    o = norm.NormOperands(bits, centred, epsilon, *(tuple(v.tolist()) for v in (gamma, ge, beta, be)))
+    sums, exponents = buffers()
+    vector.norm_rows(
+        codes, shared, ROWS, EDGES, bits, centred, *epsilon, gamma, ge, beta, be,
+        np.array(config.root), norm.step_bits(len(config.root)), config.newton_steps, sums, exponents,
+    )  # fmt: skip
+    want = [norm.result(config, o, c.tolist(), e) for c, e in zip(codes, spread, strict=True)]
+    assert (sums.tolist(), exponents.tolist()) == ([w[0] for w in want], [w[1] for w in want])
+
+
+@pytest.mark.parametrize("height", [2, 5])
+def test_matrices(height: int) -> None:
+    """b has `height` rows, which repeat, and blocks of its own."""
+    config = ElementwiseConfig(4, 3, 6, HALF_UP, 3)
+    a, a_shared, ea = operands(3, -14, 0)
+    b, b_shared, _ = operands(4, -14, 0)
+    b, b_rows, b_blocks = b[:height].copy(), np.array([1, 2, 0, 0, 1])[:height], np.array([2, 2, 0])
+    eb = np.repeat(b_shared[b_rows][:, b_blocks], np.diff(EDGES), axis=1).tolist()
+    sides = (a, a_shared, ROWS, np.arange(BLOCKS), b, b_shared, b_rows, b_blocks, EDGES)
+    (sums, exponents), counts = buffers(), np.zeros(1, np.int64)
+    vector.add_matrices(*sides, 3, 6, HALF_UP, sums, exponents, counts)
+    rows = [(a[i].tolist(), ea[i], b[i % height].tolist(), eb[i % height]) for i in range(M)]
+    want = [elementwise.result_add(config, *row) for row in rows]
+    assert (sums.tolist(), exponents.tolist()) == ([w[0] for w in want], [w[1] for w in want])
+    assert counts[0] == sum(w[2] for w in want) > 0
+    (sums, exponents), counts = buffers(), np.zeros(1, np.int64)
+    vector.multiply_matrices(*sides, sums, exponents, counts)
+    products = [elementwise.result_mul(*row) for row in rows]
+    assert (sums.tolist(), exponents.tolist()) == ([p[0] for p in products], [p[1] for p in products])
+    assert counts[0] == 0

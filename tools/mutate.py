@@ -1,0 +1,345 @@
+"""Mutation testing of the units and the kernels: does a test fail for every small change?
+
+A mutant (see `mutants`) is run in a copy of the packages against the tests that concern its module; one
+that no test rejects has *survived*. Survivors that compute the same as the original are explained in
+``tools/survivors.yaml``; any other is a hole in the tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+import yaml
+from mutants import Mutant, mutants
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+REASONS = ROOT / "tools" / "survivors.yaml"
+PAGE = ROOT / "docs" / "mutants.md"
+COPIED = ("hwmodels", "blocksim", "tests", "pyproject.toml")
+"""What a mutant is run in a copy of."""
+
+LEAST = 0.95
+"""Share of the mutants that have to be rejected."""
+
+TESTS = {
+    "units/accumulator": ("exact_ops", "array_cycles", "vector_units", "mac_array"),
+    "units/actions": ("array_cycles", "vector_units"),
+    "units/aligner": ("exact_ops", "ops", "vector_units", "mac_array"),
+    "units/dma": ("vector_units",),
+    "units/elementwise": ("vector_units",),
+    "units/lut": ("vector_units",),
+    "units/mac_array": ("exact_array_cycles", "array_cycles", "mac_array"),
+    "units/norm": ("vector_units",),
+    "units/ops": ("ops", "requantizer", "vector_units", "mac_array"),
+    "units/ports": ("vector_units",),
+    "units/prescan": ("array_cycles", "mac_array"),
+    "units/requantizer": ("requantizer",),
+    "units/softmax": ("vector_units",),
+    "units/tables": ("vector_units",),
+    "kernels/jit": ("ops",),
+    "kernels/matmul": ("mac_array",),
+    "kernels/panel": ("exact_kernels_matmul", "mac_array"),
+    "kernels/requantizer": ("requantizer",),
+    "kernels/vector": ("vector_units",),
+}
+"""Tests that concern a module, ``tests/units/test_<name>.py``, besides its own doctests, those called
+``exact_<module>`` and ``<module>_step``, and for a unit ``exact_units``. A module that is not here, such as
+``norm_root``, has those of the longest name that its own begins with, or else those called like it."""
+
+RUN = '''
+import json, resource, sys
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, settings
+
+TIMES = Path("../times.json")
+
+class Quickest:
+    """Runs the tests in the order of their times, and without looking for smaller examples."""
+
+    def __init__(self):
+        self.times = {}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self):
+        settings.register_profile("unshrunk", settings.default, phases=[Phase.explicit, Phase.generate])
+        settings.load_profile("unshrunk")
+
+    def pytest_sessionstart(self):
+        import blocksim, hwmodels
+        for package in (blocksim, hwmodels):
+            assert Path(package.__file__).parent.parent == Path.cwd(), package.__file__
+
+    def pytest_collection_modifyitems(self, items):
+        self.known = json.loads(TIMES.read_text()) if TIMES.exists() else {}
+        items.sort(key=lambda item: self.known.get(item.nodeid, 0.0))
+
+    def pytest_runtest_logreport(self, report):
+        self.times[report.nodeid] = self.times.get(report.nodeid, 0.0) + report.duration
+
+    def pytest_sessionfinish(self, exitstatus):
+        if not self.known.keys() >= self.times.keys():
+            TIMES.write_text(json.dumps({**self.times, **self.known}))
+
+resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
+sys.exit(pytest.main(["-x", "-q", "--tb=no", "-p", "no:cacheprovider", *sys.argv[1:]], [Quickest()]))
+'''
+"""Runs tests until one fails, with a bound on memory; the first run, of the original, times them."""
+
+
+def modules() -> list[str]:
+    """Every module with something to change."""
+    files = [p for kind in ("units", "kernels") for p in sorted((ROOT / "hwmodels" / kind).glob("*.py"))]
+    return [f"{p.parent.name}/{p.stem}" for p in files if p.stem != "__init__"]
+
+
+def tests_of(module: str) -> tuple[str, ...]:
+    """The tests that concern a module, as arguments of pytest."""
+    kind, stem = module.split("/")
+    known = [name for name in TESTS if f"{module}_".startswith(f"{name}_")]
+    family = max(known, key=len).split("/")[1] if known else stem
+    globs = [f"exact_{kind}*", f"exact_{stem}*", f"exact_{family}*", f"{stem}_step", f"{family}_step"]
+    if kind == "kernels":
+        globs = [f"exact_{kind}_{stem}*"]
+    globs += TESTS[f"{kind}/{family}"] if known else [f"{stem}*", f"{family}*"]
+    found = [p for glob in globs for p in sorted((ROOT / "tests" / "units").glob(f"test_{glob}.py"))]
+    files = dict.fromkeys(p.relative_to(ROOT).as_posix() for p in found)
+    own = f"hwmodels/{module}.py"
+    doctests = [own] if ">>> " in (ROOT / own).read_text() else []
+    return (*doctests, *files) if files else (*doctests, "tests/units")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant: ``survived``, ``rejected``, or ``timeout``."""
+
+    mutant: Mutant
+    outcome: str
+
+
+class Bench:
+    """A copy of the packages in which one mutant after the other is run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        folder.mkdir()
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, folder / name)
+
+    def run(self, tests: Sequence[str], seconds: float) -> int | None:
+        """Run tests: their exit code, or None if they took too long."""
+        cache = self.folder / "cache"
+        environment = {**os.environ, "PYTHONPATH": str(self.folder), "BLOCKSIM_CACHE": str(cache)}
+        self.process = process = subprocess.Popen(
+            [sys.executable, "-c", RUN, *tests], cwd=self.folder, env=environment, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.stop()
+            shutil.rmtree(cache, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End what is running, if anything is."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def judge(self, mutant: Mutant, seconds: float) -> Verdict:
+        """Run the tests on a mutant."""
+        path = self.folder / "hwmodels" / f"{mutant.module}.py"
+        original = path.read_bytes()
+        try:
+            self._write(path, mutant.source.encode())
+            code = self.run(tests_of(mutant.module), seconds)
+        finally:
+            self._write(path, original)
+        return Verdict(mutant, {0: "survived", None: "timeout"}.get(code, "rejected"))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+            compiled.unlink()  # its time stamp has whole seconds, too coarse to notice two mutants
+
+
+def chosen(arguments: argparse.Namespace) -> list[Mutant]:
+    """The mutants to run: some of every module, or all of the modules or lines that were named."""
+    picked = []
+    for name in arguments.modules or modules():
+        module, _, line = name.removeprefix("hwmodels/").partition(":")
+        module = module.removesuffix(".py")
+        found = list(mutants(module, (ROOT / "hwmodels" / f"{module}.py").read_text()))
+        if line:
+            found = [m for m in found if m.number == int(line)]
+        elif not arguments.all:
+            found = found[: arguments.per_module]
+        picked += found
+    return picked
+
+
+def told(m: Mutant) -> str:
+    """A mutant in one line."""
+    return f"{m.place}: {m.before}  ->  {m.after}"
+
+
+def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdict]:
+    """Run every mutant; first, once for each module, the original, which has to pass."""
+    verdicts: list[Verdict] = []
+    columns = [TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    with tempfile.TemporaryDirectory(prefix="mutants-") as name, Progress(*columns, console=console) as bar:
+        every = [Bench(Path(name) / str(i)) for i in range(jobs)]
+        benches: SimpleQueue[Bench] = SimpleQueue()
+        for bench in every:
+            benches.put(bench)
+        limits: dict[str, float] = {}
+        seconds: dict[tuple[str, ...], float] = {}
+        first = benches.get()
+        needed = sorted({m.module for m in picked})
+        task = bar.add_task("originals", total=len(needed))
+        for module in needed:
+            tests = tests_of(module)
+            if tests not in seconds:
+                start = time.monotonic()
+                if first.run(tests, 3600) != 0:
+                    sys.exit(f"mutate: {module}: {' '.join(tests)}: fail without any change: mend them first")
+                seconds[tests] = time.monotonic() - start
+            limits[module] = 30 + 5 * seconds[tests]
+            bar.advance(task)
+        benches.put(first)
+
+        def judge(mutant: Mutant) -> Verdict:
+            bench = benches.get()
+            try:
+                return bench.judge(mutant, limits[mutant.module])
+            finally:
+                benches.put(bench)
+
+        task = bar.add_task("mutants", total=len(picked))
+        pool = ThreadPoolExecutor(jobs)
+        try:
+            for done in as_completed([pool.submit(judge, m) for m in picked]):
+                verdict = done.result()
+                verdicts.append(verdict)
+                if verdict.outcome == "survived":
+                    bar.console.print(told(verdict.mutant), markup=False, highlight=False, soft_wrap=True)
+                bar.advance(task)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for bench in every:
+                bench.stop()
+            pool.shutdown()
+    order = {id(m): i for i, m in enumerate(picked)}
+    return sorted(verdicts, key=lambda v: order[id(v.mutant)])
+
+
+# -- what comes out ------------------------------------------------------------------------------
+
+
+def reasons() -> dict[tuple[str, str, str], str]:
+    """Why a survivor computes the same, by module, line, and changed line."""
+    entries = yaml.safe_load(REASONS.read_text()) or []
+    return {(e["module"], e["line"], e["becomes"]): " ".join(e["why"].split()) for e in entries}
+
+
+def rows(verdicts: Sequence[Verdict], known: dict[tuple[str, str, str], str]) -> Iterator[list[str]]:
+    """A line for each module and one for all: mutants, rejected, by time, survivors, explained, share."""
+    for module in (*dict.fromkeys(v.mutant.module for v in verdicts), "all"):
+        own = [v for v in verdicts if module in (v.mutant.module, "all")]
+        alive = [v.mutant for v in own if v.outcome == "survived"]
+        late = sum(v.outcome == "timeout" for v in own)
+        told = sum(m.key in known for m in alive)
+        rejected = len(own) - len(alive)
+        figures = (len(own), rejected, late, len(alive), told)
+        yield [module, *map(str, figures), f"{100 * rejected / len(own):.1f} %"]
+
+
+HEADINGS = ("module", "mutants", "rejected", "of these by time", "survivors", "explained", "rejected share")
+
+
+def page(verdicts: Sequence[Verdict], known: dict[tuple[str, str, str], str], command: str) -> Iterator[str]:
+    """The lines of ``docs/mutants.md``."""
+    yield "# Mutants of the units and kernels"
+    yield ""
+    yield f"Written by `{command}`. A mutant is a module with one token changed: an operator, a comparison, a"
+    yield "constant, the arms of a `select`, `largest` for `smallest`, one rounding for another. It is"
+    yield "rejected if a test fails, or if the tests take longer than 30 s and five times their usual time."
+    yield ""
+    yield f"| {' | '.join(HEADINGS)} |"
+    yield f"|---|{'---:|' * (len(HEADINGS) - 1)}"
+    for row in rows(verdicts, known):
+        yield f"| {' | '.join(row)} |"
+    yield ""
+    yield "## Survivors"
+    yield ""
+    alive = [v.mutant for v in verdicts if v.outcome == "survived"]
+    if not alive:
+        yield "None."
+    for m in sorted(alive, key=lambda m: (m.module, m.number, m.after)):
+        yield f"- `{m.place}`: `{m.before}` becomes `{m.after}`. {known.get(m.key, 'Not explained.')}"
+
+
+def main() -> None:
+    """Run the mutants and say which survived."""
+    parser = argparse.ArgumentParser(description="Mutation testing of the units and the kernels.")
+    parser.add_argument("modules", nargs="*", help="such as units/ops or units/ops:93 (a line); default: all")
+    parser.add_argument("--per-module", type=int, default=25, help="mutants of each module (%(default)s)")
+    parser.add_argument("--all", action="store_true", help="every mutant")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
+    parser.add_argument("--list", action="store_true", help="only list the mutants")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
+    arguments = parser.parse_args()
+    console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    picked = chosen(arguments)
+    if arguments.list:
+        for m in sorted(picked, key=lambda m: (m.module, m.number)):
+            print(told(m))
+        return
+    verdicts, known = run_all(picked, arguments.jobs, console), reasons()
+    table = Table(*HEADINGS[:1])
+    for heading in HEADINGS[1:]:
+        table.add_column(heading, justify="right")
+    for row in rows(verdicts, known):
+        table.add_row(*row)
+    console.print(table)
+    for module, line, becomes in known:
+        path = ROOT / "hwmodels" / f"{module}.py"
+        if not path.exists() or line not in path.read_text():
+            console.print(f"no longer there: {module}: {line} -> {becomes}", markup=False, highlight=False)
+    if arguments.write:
+        command = " ".join(["tools/mutate.py", *(a for a in sys.argv[1:] if not a.startswith("--jobs"))])
+        PAGE.write_text("\n".join([*page(verdicts, known, command), ""]))
+    alive = [v.mutant for v in verdicts if v.outcome == "survived"]
+    unexplained = [m for m in alive if m.key not in known]
+    for m in unexplained:
+        print(f"survived, not explained: {told(m)}")
+    if unexplained or len(alive) > (1 - LEAST) * len(picked):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
