@@ -98,7 +98,7 @@ _NAMED = re.compile(r"^\(define-fun \|[^|]+_n ([^|]+)\| .* (?:Bool|\(_ BitVec \d
 _OWN = re.compile(r"\|[^|]+#\d+\|")
 
 
-def parsed(terms: Terms, text: str, state: str) -> Netlist:
+def parsed(terms: Terms, text: str, state: str = "state") -> Netlist:
     """Read what yosys wrote."""
     top = re.search(r"^; yosys-smt2-module (\S+)$", text, re.M)
     assert top
