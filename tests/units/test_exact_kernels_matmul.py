@@ -9,8 +9,8 @@ import pytest
 from test_mac_array import BCT64, array_arguments, run_static
 
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic
-from hwmodels.units import mac_array
 from hwmodels.units import array_cycles as array
+from hwmodels.units import mac_array
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import RNE, ZERO_BLOCK

@@ -1,0 +1,1 @@
+"""The units in SystemVerilog, and what proves them equal to their specifications."""
