@@ -1,0 +1,48 @@
+"""How kernels are compiled: where they are cached, and under which name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numba
+import platformdirs
+import pytest
+
+from hwmodels.kernels import jit, vector
+
+
+def test_the_folder_is_named_after_the_sources_and_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOCKSIM_CACHE", "/elsewhere")
+    own = jit.cache_folder()
+    assert own.parent == Path("/elsewhere")
+    assert re.fullmatch("[0-9a-f]{16}", own.name)
+    monkeypatch.setattr(numba, "__version__", "another")
+    assert jit.cache_folder().name != own.name
+    monkeypatch.delenv("BLOCKSIM_CACHE")
+    assert jit.cache_folder().parent == Path(platformdirs.user_cache_dir("blocksim", appauthor=False))
+
+
+def test_a_changed_source_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "kernels").mkdir()
+    source = tmp_path / "units.py"
+    monkeypatch.setattr(jit, "__file__", str(tmp_path / "kernels" / "jit.py"))
+    names = []
+    for text in ("a = 1", "a = 2", "a = 1"):
+        source.write_text(text)
+        names.append(jit.cache_folder().name)
+    source.rename(tmp_path / "others.py")
+    names.append(jit.cache_folder().name)
+    assert names[0] == names[2]
+    assert len(set(names)) == 3
+
+
+def test_kernels_are_cached_and_leave_the_lock() -> None:
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    compiled: Any = jit.kernel(test_kernels_are_cached_and_leave_the_lock)
+    assert before == config.CACHE_DIR
+    for kernel in (compiled, vector.lut):
+        assert kernel.targetoptions["nogil"] is True
+        assert Path(kernel.stats.cache_path).is_relative_to(jit.cache_folder())
