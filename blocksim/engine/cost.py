@@ -11,7 +11,7 @@ from blocksim.engine.segments import Segments, segments_of
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, Manifest, OpSpec, TensorSpec, spanned
 from hwmodels.formats.packing import packed_bytes
-from hwmodels.units import array_cycles, dma, elementwise, lut, norm, requantizer, softmax
+from hwmodels.units import array_cycles, dma, elementwise, lut, norm, os_array, requantizer, softmax
 from hwmodels.units.actions import Actions
 from hwmodels.units.array_cycles import ArrayCycles
 
@@ -71,7 +71,8 @@ class CostModel:
         m, n, op = self.machine, rows * columns, self.manifest.operators[op_id]
         if opcode is Opcode.MATMUL:
             c = self.array_cycles(op_id, group, rows, columns)
-            return Busy(c.total, 0, c.aligner, c.weight_load, c.fill, c.port, c.prescan)
+            drain = os_array.DRAIN if m.array_config.dataflow == "os" else 0
+            return Busy(c.total, drain, c.aligner, c.weight_load, c.fill, c.port, c.prescan)
         if opcode in (Opcode.LOAD, Opcode.STORE):
             return Busy(dma.cycles(m.dma_config, size), m.dma_config.latency)
         if opcode is Opcode.GATHER:
