@@ -30,6 +30,9 @@ TOGETHER = 256
 TESTED = "tested"
 """What a whole operation is where it is not proved."""
 
+COMBINATIONAL = "combinational"
+"""What it is where a module has no registers: what is proved of one cycle is the whole of it."""
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -43,8 +46,8 @@ class Proof:
     step : str
         `PROVED`, `REFUTED` or `UNKNOWN`: one cycle, for all states.
     operation : str
-        The same of a whole operation against `result` and `cycles`; or `TESTED`; or the unit that it is a
-        part of.
+        The same of a whole operation against `result` and `cycles`; or `TESTED`, or `COMBINATIONAL`; or the
+        unit that it is a part of.
     seconds : float
     checks, confirmed : int
         Questions answered, and how many of the answers z3 confirmed, where it was asked.
@@ -129,7 +132,8 @@ def one_cycle(
         bits = sum(r.now.sort().bv_size() for r in setting.net.registers)
         answer = _answer(setting.terms, setting.premises, setting.checks, second)
         lines = tuple(_told(setting, answer))
-    operation = f"in {twin.part_of}" if twin.part_of else TESTED
+    without = COMBINATIONAL if answer.outcome == PROVED and not registers else TESTED
+    operation = f"in {twin.part_of}" if twin.part_of else without
     seconds = time.perf_counter() - start
     return Proof(
         twin.title, twin.label, registers, bits, answer.outcome, operation, seconds,
