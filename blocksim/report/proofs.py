@@ -83,7 +83,8 @@ def summary(proofs: Sequence[Proof]) -> str:
     second = f" z3 confirmed {confirmed:,} of bitwuzla's {asked:,} answers." if confirmed else ""
     return (
         f"{len(held)} of {len(proofs)} equal to their specification in every cycle, for all states and "
-        f"inputs; whole operations: {whole} proved, {tested} tested, the rest are parts or combinational.{second}"
+        f"inputs; whole operations: {whole} proved, {tested} tested, the rest are parts or have no registers."
+        f"{second}"
     )
 
 
