@@ -31,8 +31,8 @@ HEADING = f"""\
 
 yosys changes one bit of one cell (inverted, stuck, or tied to another bit), {PER_UNIT} times per unit and no
 less than {PER_MODULE} times per module, with seed {SEED} (`python tools/mutate_rtl.py`). The proof of a
-cycle has to refuse each; one that it accepts has to be shown to be the same function, netlist against netlist.
-Before that, every module is accepted as it is.
+cycle has to refuse each; one that it accepts has to be shown to be the same function, netlist against
+netlist. Before that, every module is accepted as it is.
 
 | unit | module | parameters | mutants | refused | the same function | survived |
 |---|---|---|---|---|---|---|

@@ -145,10 +145,11 @@ def operator(action: str) -> Count:
 
 
 def operators(actions: Actions) -> Count:
-    """Every operator that these actions use, as often as they use it; registers one per bit."""
+    """Every operator that these actions use, as often as they use it; registers one per bit, buffers none."""
     counts = []
     for (_, action), times in actions.items():
-        counts.append((times, register(1) if action == "register.bits" else operator(action)))
+        if action != "vector.bits":
+            counts.append((times, register(1) if action == "register.bits" else operator(action)))
     return total(*counts)
 
 

@@ -7,14 +7,13 @@ and inputs, netlist against netlist, without the spec.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bitwuzla import Kind
 
 from hwmodels.rtl import yosys
-from hwmodels.rtl.netlist import Netlist, elaborate, script
+from hwmodels.rtl.netlist import elaborate, script
 from hwmodels.rtl.proof import one_cycle
 from hwmodels.rtl.setting import Setting
 from hwmodels.rtl.solver import PROVED, REFUTED, ask
@@ -70,23 +69,9 @@ def is_equal(twin: Twin, change: str) -> bool:
             return False
         same.append(make(Kind.EQUAL, [register.now, twins[0].now]))
         claims.append((register.after, twins[0].after))
-    free, driven = _ends(setting, setting.net)
+    free = [*setting.ports.inputs._fields, "rst", *setting.parts_free]
+    driven = [*setting.ports.outputs._fields, *setting.parts_driven]
     same += [make(Kind.EQUAL, [setting.net.wires[w], other.wires[w]]) for w in free if w in other.wires]
     claims += [(setting.net.wires[w], other.wires[w]) for w in driven]
     premises = [*setting.premises, *same]
     return all(ask(terms, premises, make(Kind.EQUAL, list(pair)))[0] == PROVED for pair in claims)
-
-
-def _ends(setting: Setting, net: Netlist) -> tuple[Sequence[str], Sequence[str]]:
-    """The wires that come from outside (inputs, products, outputs of parts), and those that leave."""
-    free = [*setting.ports.inputs._fields, "rst"]
-    driven = list(setting.ports.outputs._fields)
-    for cut in setting.twin.cuts:
-        if cut.ports is None:
-            inside, outside = ("p",), ("a", "b")
-        else:
-            ports = cut.ports(setting.twin.config)
-            inside, outside = ports.outputs._fields, ports.inputs._fields
-        free += [f"{i}.{port}" for i in cut.instances for port in inside]
-        driven += [f"{i}.{port}" for i in cut.instances for port in outside]
-    return [w for w in free if w in net.wires], [w for w in driven if w in net.wires]

@@ -44,6 +44,10 @@ class Setting:
         self.terms = Terms()
         self.premises: list[Term] = []
         self.checks: list[Check] = []
+        self.parts_driven: list[str] = []
+        """Wires into the parts that are cut."""
+        self.parts_free: list[str] = []
+        """Wires out of them."""
         parts = [cut.part for cut in twin.cuts]
         self.net: Netlist = elaborate(self.terms, twin.module, twin.parameters, parts, folder, changes)
         self.ports = twin.function("ports")(twin.config)
@@ -161,6 +165,8 @@ class Setting:
             for port, x, bits in (("a", a, wa), ("b", b, wb)):
                 kind = signed(bits)
                 self._equal(f"operand {instance}.{port}", self._port(f"{instance}.{port}", kind), x, kind)
+            self.parts_driven += [f"{instance}.a", f"{instance}.b"]
+            self.parts_free.append(f"{instance}.p")
             product = self._port(f"{instance}.p", signed(wa + wb))
             known, product = plausible(product, a, b)
             self.premises += [self.terms.condition(fact) for fact in known]
@@ -170,6 +176,8 @@ class Setting:
             instance = next(instances)
             assert cut.ports is not None
             ports = cut.ports(config)
+            self.parts_driven += [f"{instance}.{name}" for name in ports.inputs._fields]
+            self.parts_free += [f"{instance}.{name}" for name in ports.outputs._fields]
             for name, kind, value in zip(ports.inputs._fields, ports.inputs, inputs, strict=True):
                 wire = f"{instance}.{name}"
                 self._equal(f"input {wire}", self._port(wire, kind), value, kind)

@@ -350,8 +350,8 @@ def actions(config: NormConfig, rows: int, columns: int) -> Actions:
 
     1: align, square, two sums. Per row: N s2 and s1 squared with their difference, epsilon, leading-zero
     count, shift, interpolation, Newton steps of three multiplies. 2: times N, minus s1, times the root,
-    shift, times gamma, align product and beta, add. Between the passes the words of a tile lie in the
-    vector buffer, where the sums will be.
+    shift, times gamma, align product and beta, add. Between the passes the words of a row lie in the
+    vector buffer, where the sums will be: each is written and read.
     """
     n = rows * columns
     steps = config.newton_steps * rows
@@ -375,6 +375,6 @@ def actions(config: NormConfig, rows: int, columns: int) -> Actions:
         "shift:48": n,
         f"mul:{Y_BITS}x16": n,
         f"shift:{SUM_BITS}": 2 * n,
-        "register.bits": n * WORD,
+        "vector.bits": 2 * n * WORD,
     }
     return of("norm", counts)

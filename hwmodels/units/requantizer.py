@@ -19,6 +19,7 @@ from hwmodels.units.ports import zeros
 from hwmodels.units.requantizer_lane import (
     MULTIPLIER_BITS,
     NO_KEY,
+    RANK_BITS,
     STAGES,
     WIDTHS,
     LaneInputs,
@@ -266,7 +267,7 @@ def actions(
     search = 0 if static else elements
     counts = {
         f"lzc:{wide_bits}": search,
-        "compare:10": search,
+        f"compare:{RANK_BITS}": search,
         f"shift:{wide_bits}": elements,
         f"add:{bits}": elements + (0 if static else blocks),
         f"compare:{bits}": 2 * elements,

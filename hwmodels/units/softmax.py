@@ -231,8 +231,8 @@ def actions(config: SoftmaxConfig, rows: int, columns: int) -> Actions:
 
     1: align, compare. 2: subtract, times log2 e, shift, interpolate (two reads, a difference, a multiply,
     an add), shift, sum; per row the reciprocal (leading-zero count, shift, interpolate). 3: multiply,
-    shift. Between the passes a row lies in the vector buffer: one word written, then one exponential,
-    each counted as the bits of a register.
+    shift. Between the passes a row lies in the vector buffer: one word, then one exponential, each written
+    and read.
     """
     n = rows * columns
     word = 17 + config.guard_bits
@@ -247,12 +247,12 @@ def actions(config: SoftmaxConfig, rows: int, columns: int) -> Actions:
         "add:17": 2 * n + 2 * rows,
         f"mul:17x{low}": n,
         "shift:17": n,
-        "add:32": n,
-        "lzc:32": rows,
-        "shift:32": rows,
+        f"add:{SUM_BITS}": n,
+        f"lzc:{SUM_BITS}": rows,
+        f"shift:{SUM_BITS}": rows,
         "mul:17x17": n,
         "shift:34": n,
-        "register.bits": n * (word + 17),
+        "vector.bits": 2 * n * (word + ENTRY_BITS),
     }
     counts[f"mul:17x{low_row}"] = counts.get(f"mul:17x{low_row}", 0) + rows
     return of("softmax", counts)
