@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -39,24 +38,28 @@ netlist. Before that, every module is accepted as it is.
 """
 
 
-def quickest(unit: str) -> Iterator[int]:
-    """For each module of a unit the set of parameters that is proved in the least time."""
-    times: dict[str, tuple[float, int]] = {}
+def quickest(unit: str) -> list[int]:
+    """For each module of a unit the parameters proved in the least time, of those with enough to change."""
+    times: dict[str, tuple[bool, float, int]] = {}
     for i, twin in enumerate(twins(unit)):
         if not twin.default:
             continue
         proof = one_cycle(twin)
         if not proof.holds:
             sys.exit(f"{unit}: {twin.label}: not proved as it is: {proof.counterexample}")
-        times[twin.module] = min(times.get(twin.module, (proof.seconds, i)), (proof.seconds, i))
-    yield from (i for _, i in times.values())
+        found = (len(listed(twin, PER_UNIT)) < PER_MODULE, proof.seconds, i)
+        times[twin.module] = min(times.get(twin.module, found), found)
+    return [i for *_, i in times.values()]
 
 
 def tasks(unit: str) -> list[tuple[str, int, str]]:
-    """All mutants of a unit."""
-    chosen = list(quickest(unit))
-    each = max(PER_MODULE, -(-PER_UNIT // len(chosen)))
-    return [(unit, i, change) for i in chosen for change in listed(twins(unit)[i], each)]
+    """All mutants of a unit: what a small module has too few of, the others have more of."""
+    found: list[tuple[str, int, str]] = []
+    chosen = sorted(quickest(unit), key=lambda i: len(listed(twins(unit)[i], PER_UNIT)))
+    for place, i in enumerate(chosen):
+        share = -(-(PER_UNIT - len(found)) // (len(chosen) - place))
+        found += [(unit, i, change) for change in listed(twins(unit)[i], max(PER_MODULE, share))]
+    return found
 
 
 def judged(task: tuple[str, int, str]) -> tuple[tuple[str, str, str], Judgement]:
