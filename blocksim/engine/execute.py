@@ -1,7 +1,8 @@
 """Execution: the bits of many samples, by compiled kernels.
 
 Samples are independent: each thread takes a few at a time through the whole program in buffers of its
-own, so that the bits depend neither on the number of threads nor on the company a sample keeps.
+own. Where there are fewer samples than threads, the threads are one team that shares every operator. The
+bits depend neither on the number of threads nor on the company a sample keeps.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Thread, local
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 from blocksim.engine.boundary import Stored, check_samples, decode_outputs
 from blocksim.engine.workspace import COUNTS, Linked, Workspace, stored
 from blocksim.errors import BlocksimError
+from hwmodels.kernels.barrier import arrive, is_reached
 
 CHUNK = 8
 """Samples that a thread takes at a time: few enough for its cache, enough to spread a call's cost."""
@@ -85,25 +89,21 @@ def execute(
     checked = check_samples(manifest, inputs, "inputs")
     total = len(next(iter(checked.values())))
     wanted = [*dict.fromkeys([*(o.tensor for o in manifest.outputs), *probe])]
+    team = threads if total < threads else 1
     chunk = max(1, min(CHUNK, -(-total // threads)))
-    starts = range(0, total, chunk)
+    starts = range(0, total, chunk if team == 1 else total)
 
     def run(start: int) -> tuple[dict[str, list[Stored]], NDArray[np.int64]]:
-        stop = min(start + chunk, total)
-        kept: dict[str, list[Stored]] = {}
-        with linked.workspace(stop - start) as w:
+        stop = total if team > 1 else min(start + chunk, total)
+        with linked.workspace(stop - start, team) as w:
             w.feed({name: array[start:stop] for name, array in checked.items()}, manifest.padding)
-            for op, step in linked.steps:
-                step(w)
-                for name in op.writes:
-                    if name in wanted:
-                        kept[name] = _copies(linked, w, name)
-            counts = w.counts.copy()
+            kept = through(linked, w, wanted, team)
+            counts = w.counts.sum(axis=0)
         if progress:
             progress(stop - start)
         return kept, counts
 
-    if threads == 1:
+    if threads == 1 or team > 1:
         parts = [run(s) for s in starts]
     else:
         pool = ThreadPoolExecutor(threads)
@@ -121,6 +121,84 @@ def execute(
             for op, row in zip(manifest.operators, counts, strict=True)
         },
     )
+
+
+def through(linked: Linked, w: Workspace, wanted: Sequence[str], team: int) -> dict[str, list[Stored]]:
+    """Take the samples of a workspace through the program, by one thread or a team; keep what is wanted."""
+    kept: dict[str, list[Stored]] = {}
+    meeting = Meeting(team)
+
+    def work(part: int) -> None:
+        with meeting:
+            for op, steps in linked.steps:
+                for step in steps:
+                    step(w, part, team)
+                    meeting.wait()
+                if part == 0:
+                    for name in op.writes:
+                        if name in wanted:
+                            kept[name] = _copies(linked, w, name)
+
+    others = [Thread(target=work, args=(part,)) for part in range(1, team)]
+    for thread in others:
+        thread.start()
+    try:
+        work(0)
+    finally:
+        for thread in others:
+            thread.join()
+    meeting.check()
+    return kept
+
+
+class Meeting:
+    """Where the threads of a team wait for each other; one that fails lets all others go.
+
+    Parameters
+    ----------
+    team : int
+        How many threads there are.
+    """
+
+    def __init__(self, team: int) -> None:
+        self.team = team
+        self.failed: BaseException | None = None
+        self._counter = np.zeros(1, np.int64)
+        self._met = local()
+
+    def wait(self) -> None:
+        """Wait until all threads are here.
+
+        Raises
+        ------
+        LeftAloneError
+            If another one failed.
+        """
+        if self.team == 1:
+            return
+        arrive(self._counter)
+        self._met.count = getattr(self._met, "count", 0) + 1
+        while not is_reached(self._counter, self._met.count * self.team):
+            if self.failed is not None:
+                raise LeftAloneError
+            sleep(0)
+
+    def check(self) -> None:
+        """Raise what a thread failed with, if one did."""
+        if self.failed is not None:
+            raise self.failed
+
+    def __enter__(self) -> Meeting:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if error is not None and not isinstance(error, LeftAloneError):
+            self.failed = error
+        return error is not None
+
+
+class LeftAloneError(Exception):
+    """Another thread of the team failed."""
 
 
 def _copies(linked: Linked, w: Workspace, name: str) -> list[Stored]:

@@ -7,27 +7,38 @@ as the kernels read them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blocksim.engine.boundary import HostSession, decode_tensor, encode_tensor, looked_up, walk_of_source
-from blocksim.engine.packed import bias_floor_of, mask_of, matrix_of, multipliers_of, panels_of, table_of
+from blocksim.engine.packed import (
+    bias_floor_of,
+    lines_of,
+    mask_of,
+    matrix_of,
+    multipliers_of,
+    paneled,
+    panels_of,
+    table_of,
+)
 from blocksim.engine.segments import Segments, segments_of
-from blocksim.engine.workspace import Linked, Step, Workspace, stored
+from blocksim.engine.workspace import Linked, Step, Workspace, repeated, stored
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, Index, OpSpec, SourceSpec
 from hwmodels.kernels import vector as kernels
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
+from hwmodels.kernels.packed_operands import pack_lines
 from hwmodels.kernels.requantizer import NO_STATIC, requantize
 from hwmodels.units import norm, softmax
+from hwmodels.units.aligner import BOUND
 from hwmodels.units.ops import ZERO_BLOCK
 
-Panels = dict[str, tuple[Any, Any]]
-"""Weights as the kernels read them, by the hash of their bytes."""
+Panels = dict[tuple[str, bytes], tuple[Any, ...]]
+"""Weights as the kernels read them, by the hash of their bytes and by the segments of their reduction."""
 
 
 def link(trace: Trace, panels: Panels | None = None) -> Linked:
@@ -80,12 +91,12 @@ class _Linker:
         self.trace, self.manifest, self.panels = trace, trace.manifest, panels
         self.machine = trace.manifest.machine
 
-    def step(self, index: int, op: OpSpec) -> Step:
-        """The kernel calls of one operator."""
+    def step(self, index: int, op: OpSpec) -> tuple[Step, ...]:
+        """The kernel calls of one operator: each waits until all threads have done the one before."""
         if op.kind == "host":
-            return self._host(index, op)
+            return (self._host(index, op),)
         if op.kind == "gather":
-            return self._gather(op)
+            return (self._gather(op),)
         build = {
             "matmul": self._matmul_dynamic if op.b is not None else self._matmul_static,
             "softmax": self._softmax,
@@ -101,15 +112,59 @@ class _Linker:
             for name, m in zip(op.writes, (op.multiplier, op.copy_multiplier), strict=False)
         ]
 
-        def run(w: Workspace) -> None:
-            rows = w.samples * out.rows
-            sums = w.sums[: rows * out.columns].reshape(rows, out.columns)
-            exponents = w.exponents[: rows * out.columns].reshape(rows, out.columns)
-            compute(w, sums, exponents, w.counts[index])
-            for form in store:
-                form(w, sums, exponents, w.counts[index, 2:])
+        wide = np.int64 if self.machine.wide_bits(op.kind) > 32 else np.int32
+        groups, per_sample = self._groups(op)
 
-        return run
+        def sums_of(w: Workspace) -> tuple[Any, Any, Index]:
+            rows = w.samples * out.rows
+            sums = w.sums.view(wide)[: rows * out.columns].reshape(rows, out.columns)
+            owners = w.groups.get(index)
+            if owners is None:
+                owners = w.groups[index] = repeated(groups, w.samples, per_sample)
+            exponents = w.exponents[: (int(owners[-1]) + 1) * out.columns].reshape(-1, out.columns)
+            return sums, exponents, owners
+
+        def first(w: Workspace, part: int, parts: int) -> None:
+            compute(w, part, parts, *sums_of(w), w.counts[part, index])
+
+        def then(w: Workspace, part: int, parts: int) -> None:
+            for form in store:
+                form(w, part, parts, *sums_of(w), w.counts[part, index, 2:])
+
+        return first, then
+
+    def _groups(self, op: OpSpec) -> tuple[Index, int]:
+        """For each row of an operator's sums the row of their exponents, and how many a sample has of its own.
+
+        They are alike where the blocks of its operands are. Of a product whose bounds are searched for
+        output by output, every row has exponents of its own.
+        """
+        out = self.manifest.tensors[op.out.tensor]
+        if op.kind in ("softmax", "norm", "lut"):
+            return np.zeros(out.rows, np.int64), 0
+        if op.kind == "matmul" and self.machine.array_config.normalise != BOUND:
+            return np.arange(out.rows), out.rows
+        changes = np.zeros(out.rows, np.bool_)
+        for rows, first in self._row_blocks(op):
+            changes[first] = True
+            changes[first + 1 : first + len(rows)] |= np.diff(rows) != 0
+        groups = np.cumsum(changes) - 1
+        return groups, int(groups[-1]) + 1
+
+    def _row_blocks(self, op: OpSpec) -> Iterator[tuple[Index, int]]:
+        """Blocks of the rows of what an operator reads, and the first row of its sums that they make."""
+        specs, constants = self.manifest.tensors, self.manifest.constants
+        assert op.a is not None
+        a = specs[op.a.tensor]
+        if op.kind == "matmul":
+            for g in range(op.groups):
+                first = g * op.a.row_step
+                yield a.row_index[first : first + op.m], g * op.out.row_step
+            return
+        yield a.row_index, 0
+        b: Blocks = specs[op.b.tensor] if op.b is not None else constants[str(op.constant)]
+        for first in range(0, a.rows, b.rows):
+            yield b.row_index, first
 
     def _requant(self, name: str, multiplier: str | None) -> Callable[..., None]:
         """Wide sums into one stored form."""
@@ -122,10 +177,12 @@ class _Linker:
                 raise ValueError(f"{multiplier}: one factor for each column")
         static = NO_STATIC if out.static is None else out.static
 
-        def run(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
+        def run(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
+        ) -> None:
             maps = w.maps[name]
             requantize(
-                w.samples, sums, exponents, w.valid(out), maps.row_edges, maps.column_edges, *factors,
+                part, parts, w.samples, sums, exponents, groups, w.valid(out), maps.row_edges, maps.column_edges, *factors,
                 static, out.bits, w.codes[name], w.shared[name], counts,
             )  # fmt: skip
 
@@ -139,7 +196,9 @@ class _Linker:
         codes, exponents = table_of(table, self.trace.sections[op.constant])
         name = op.name
 
-        def run(w: Workspace) -> None:
+        def run(w: Workspace, part: int, _parts: int) -> None:
+            if part:
+                return
             ids = looked_up(w.inputs[op.ids], table.rows, name)
             valid = w.valid(out)[:, None]
             w.codes[out.name][:] = np.where(valid, codes[ids], 0)
@@ -153,14 +212,28 @@ class _Linker:
         lane, word = config.aligner, config.accumulator
         return config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
 
+    def _is_narrow(self, op: OpSpec, a: Blocks, b: Blocks, segments: Segments) -> bool:
+        """Whether no sum of a product can leave 32 bits: then the kernel keeps it there."""
+        config = self.machine.array_config
+        largest = ((1 << a.bits - 1) - 1) * ((1 << b.bits - 1) - 1)
+        edges, _ = _edges(segments, op.k)
+        updates = np.append(0, edges[1:][segments.update])
+        longest, guard = int(np.diff(edges).max()), max(config.aligner.guard_bits, 0)
+        together = int(np.diff(updates).max()) * largest << guard
+        fits = longest * largest < 1 << 29 and together + len(edges) < 1 << 30
+        return config.normalise == BOUND and config.accumulator.bits <= 32 and fits
+
     def _matmul_static(self, op: OpSpec) -> Callable[..., None]:
         assert op.a is not None and op.weight is not None
         a = self.manifest.tensors[op.a.tensor]
         weight = self.manifest.constants[op.weight]
         segments = segments_of(op, 0, a, weight, self.machine.array_config)
-        if weight.sha256 not in self.panels:
-            self.panels[weight.sha256] = panels_of(weight, self.trace.sections[op.weight])
-        panels, exponents = self.panels[weight.sha256]
+        edges, update = _edges(segments, op.k)
+        key = (weight.sha256, edges.tobytes())
+        if key not in self.panels:
+            lines, line_exponents = lines_of(weight, self.trace.sections[op.weight])
+            self.panels[key] = (*pack_lines(lines, edges), paneled(line_exponents, ZERO_BLOCK))
+        panels, offsets, exponents = self.panels[key]
         w_exponents = np.ascontiguousarray(exponents[:, segments.b_blocks])
         bias = np.zeros((len(panels), PANEL), np.int16)
         bias_exponents = np.full((len(panels), PANEL), ZERO_BLOCK, np.int16)
@@ -173,15 +246,16 @@ class _Linker:
         array = self._array()
         floor = bias_floor_of(bias_exponents, bias_bits, array)
         top = w_exponents.max(axis=1)
-        edges, update = _edges(segments, op.k)
-        name = a.name
+        narrow, name = self._is_narrow(op, a, weight, segments), a.name
         call: Callable[..., None] = matmul_static
 
-        def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
+        def compute(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
+        ) -> None:
             call(
-                w.samples, w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
-                panels, w_exponents, top, floor, bias, bias_exponents,
-                edges, update, sums, exponents, op.n, *array, counts,
+                part, parts, w.samples, w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
+                panels, offsets, w_exponents, top, floor, bias, bias_exponents,
+                edges, update, sums, exponents, groups, op.n, narrow, *array, counts,
             )  # fmt: skip
 
         return compute
@@ -215,14 +289,17 @@ class _Linker:
                 floor,
                 *_edges(segments[groups[0]], op.k),
             )
-            calls.append((left, right, o_places))
+            narrow = self._is_narrow(op, a, b, segments[groups[0]])
+            calls.append((left, right, o_places, narrow))
 
-        def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
-            for left, right, o_places in calls:
+        def compute(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
+        ) -> None:
+            for left, right, o_places, narrow in calls:
                 call(
-                    w.samples, op.k, w.codes[a.name], w.shared[a.name], *left,
+                    part, parts, w.samples, op.k, w.codes[a.name], w.shared[a.name], *left,
                     w.codes[b.name], w.shared[b.name], *right,
-                    sums, exponents, o_places, *array, counts,
+                    sums, exponents, groups, o_places, narrow, *array, counts,
                 )  # fmt: skip
 
         return compute
@@ -237,12 +314,14 @@ class _Linker:
         exp2, reciprocal = self._table("table.exp2"), self._table("table.reciprocal")
         lows = softmax.step_bits(len(exp2)), softmax.step_bits(len(reciprocal))
 
-        def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
+        def compute(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, _groups: Index, _counts: Any
+        ) -> None:
             maps = w.maps[name]
             present = w.present if op.padded else np.ones((w.samples, spec.columns), np.bool_)
             kernels.softmax_rows(
-                w.codes[name], w.shared[name], maps.rows, maps.column_edges, keys, present, spec.rows,
-                config.guard_bits, exp2, lows[0], reciprocal, lows[1], sums, exponents,
+                part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges, keys, present, spec.rows,
+                config.guard_bits, softmax.lowest(config.guard_bits), exp2, lows[0], reciprocal, lows[1], sums, exponents,
             )  # fmt: skip
 
         return compute
@@ -255,10 +334,12 @@ class _Linker:
         root = self._table("table.root")
         low = norm.step_bits(len(root))
 
-        def compute(w: Workspace, sums: Any, exponents: Any, _counts: Any) -> None:
+        def compute(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, _groups: Index, _counts: Any
+        ) -> None:
             maps = w.maps[name]
             kernels.norm_rows(
-                w.codes[name], w.shared[name], maps.rows, maps.column_edges,
+                part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
                 bits, op.centred, *epsilon, *gamma, *beta,
                 root, low, config.newton_steps, sums, exponents,
             )  # fmt: skip
@@ -271,10 +352,12 @@ class _Linker:
         table = self._table(f"table.{op.function}")
         span = config.span
 
-        def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
+        def compute(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
+        ) -> None:
             maps = w.maps[name]
             kernels.lut(
-                w.codes[name], w.shared[name], maps.rows, maps.column_edges,
+                part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
                 table, config.fraction, config.in_bits, span, config.step_bits, sums, exponents, counts[3:],
             )  # fmt: skip
 
@@ -288,7 +371,6 @@ class _Linker:
             (config.guard_bits, config.max_shift, config.rounding) if op.kind == "add" else ()
         )
         call: Callable[..., None] = kernels.add_matrices if op.kind == "add" else kernels.multiply_matrices
-        a_spec = self.manifest.tensors[a]
         fixed: tuple[Any, ...] = ()
         b_spec: Blocks
         if op.b is not None:
@@ -297,18 +379,18 @@ class _Linker:
             assert op.constant is not None
             b_spec = self.manifest.constants[op.constant]
             fixed = (*matrix_of(b_spec, self.trace.sections[op.constant]), b_spec.row_index)
-        cuts = np.union1d(a_spec.column_starts, b_spec.column_starts)
-        edges = np.append(cuts, a_spec.columns)
-        a_blocks, b_blocks = a_spec.column_index[cuts], b_spec.column_index[cuts]
+        b_edges = np.append(b_spec.column_starts, b_spec.columns)
 
-        def compute(w: Workspace, sums: Any, exponents: Any, counts: Any) -> None:
+        def compute(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
+        ) -> None:
             other = fixed
             if op.b is not None:
                 b = op.b.tensor
                 other = (w.codes[b], w.shared[b], w.maps[b].rows)
             call(
-                w.codes[a], w.shared[a], w.maps[a].rows, a_blocks,
-                *other, b_blocks, edges, *aligner, sums, exponents, counts,
+                part, parts, w.codes[a], w.shared[a], w.maps[a].rows, w.maps[a].column_edges,
+                *other, b_edges, *aligner, sums, exponents, groups, counts,
             )  # fmt: skip
 
         return compute
@@ -326,19 +408,21 @@ class _Linker:
             spec = specs[source.source]
             return walks[source.value].to_value(decode_tensor(spec, stored(w, spec, sample)))
 
-        def run(w: Workspace) -> None:
+        def run(w: Workspace, part: int, _parts: int) -> None:
+            if part:
+                return
             for s in range(w.samples):
                 matrix = session.run({source.value: feed(w, source, s) for source in op.sources})
                 for form in forms:
                     q = encode_tensor(form, matrix)
                     codes, shared = stored(w, form, s)
                     codes[:], shared[:] = q.codes, q.exponents
-                    w.counts[index, 2:] += q.clamped, q.saturated
+                    w.counts[0, index, 2:] += q.clamped, q.saturated
 
         return run
 
-    def _table(self, name: str) -> NDArray[np.int64]:
-        return np.frombuffer(self.trace.sections[name], "<i4").astype(np.int64)
+    def _table(self, name: str) -> NDArray[np.int32]:
+        return np.frombuffer(self.trace.sections[name], "<i4").astype(np.int32)
 
     def _row(self, name: str) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """The codes of a one-row constant, and an exponent for each."""

@@ -53,10 +53,10 @@ def lines_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[Any], NDArray[np.
 def panels_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[Any], NDArray[np.int16]]:
     """A tiled constant as panels: codes (panels, K, PANEL) and exponents (panels, K blocks, PANEL)."""
     codes, exponents = lines_of(spec, data)
-    return _paneled(codes, 0), _paneled(exponents, ZERO_BLOCK)
+    return paneled(codes, 0), paneled(exponents, ZERO_BLOCK)
 
 
-def _paneled(lines: NDArray[Any], filler: int) -> NDArray[Any]:
+def paneled(lines: NDArray[Any], filler: int) -> NDArray[Any]:
     """Lines (N, K) side by side in panels (panels, K, PANEL), the last one filled up."""
     n, k = lines.shape
     panels = -(-n // PANEL)

@@ -1,4 +1,4 @@
-"""Workspaces: the buffers in which a thread takes some samples through a linked program."""
+"""Workspaces: the buffers in which threads take some samples through a linked program."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ COUNTS = ("flushed", "overflows", "clamped", "saturated")
 
 @dataclass
 class Workspace:
-    """The buffers of one thread for a number of samples.
+    """The buffers in which one team of threads takes some samples through the program.
 
     Attributes
     ----------
     samples : int
-    codes, shared : dict of str to int16 array
-        Every tensor's codes and exponents, sample after sample along the rows.
+    codes : dict of str to int8 or int16 array
+        Every tensor's codes, sample after sample along the rows.
+    shared : dict of str to int16 array
+        Their exponents.
     sums, exponents : int64 and int16, flat
-        Wide sums of the operator at hand.
-    counts : int64, shape (operators, 4)
+        Wide sums of the operator at hand; 32-bit ones are two in a word.
+    counts : int64, shape (threads, operators, 4)
         See `COUNTS`.
+    groups : dict of int to int64 array
+        By operator, for each row of its sums the row of their exponents.
     inputs : dict of str to array
         Graph inputs of these samples.
     present : bool, shape (samples, tokens)
@@ -35,12 +39,13 @@ class Workspace:
     """
 
     samples: int
-    codes: dict[str, NDArray[np.int16]]
+    codes: dict[str, NDArray[Any]]
     shared: dict[str, NDArray[np.int16]]
     sums: NDArray[np.int64]
     exponents: NDArray[np.int16]
     counts: NDArray[np.int64]
     maps: dict[str, Maps]
+    groups: dict[int, Index] = field(default_factory=dict)
     inputs: dict[str, NDArray[Any]] = field(default_factory=dict)
     present: NDArray[np.bool_] = field(default_factory=lambda: np.ones((1, 1), np.bool_))
 
@@ -83,7 +88,13 @@ def maps_of(spec: Blocks, samples: int) -> Maps:
     )
 
 
-Step = Callable[[Workspace], None]
+def repeated(groups: Index, samples: int, per_sample: int) -> Index:
+    """Row numbers of several samples, of which each has so many of its own."""
+    return np.ascontiguousarray((np.arange(samples)[:, None] * per_sample + groups).reshape(-1))
+
+
+Step = Callable[[Workspace, int, int], None]
+"""``(workspace, part, parts)``: the share of one thread of so many in a step of an operator."""
 
 
 @dataclass(frozen=True)
@@ -93,45 +104,48 @@ class Linked:
     Attributes
     ----------
     manifest : Manifest
-    steps : tuple of (OpSpec, Step)
+    steps : tuple of (OpSpec, tuple of Step)
         Each operator, and its kernel calls.
-    spare : dict of int to list of Workspace
-        Buffers that nobody uses at the moment, by their number of samples.
+    spare : dict of (int, int) to list of Workspace
+        Buffers that nobody uses at the moment, by their numbers of samples and threads.
     """
 
     manifest: Manifest
-    steps: tuple[tuple[OpSpec, Step], ...]
-    spare: dict[int, list[Workspace]] = field(default_factory=dict, repr=False)
+    steps: tuple[tuple[OpSpec, tuple[Step, ...]], ...]
+    spare: dict[tuple[int, int], list[Workspace]] = field(default_factory=dict, repr=False)
 
     @contextmanager
-    def workspace(self, samples: int) -> Iterator[Workspace]:
-        """Buffers for some samples, for one thread at a time; kept for the next who asks."""
+    def workspace(self, samples: int, threads: int = 1) -> Iterator[Workspace]:
+        """Buffers for some samples, for one team of threads at a time; kept for the next who asks."""
         try:
-            w = self.spare.setdefault(samples, []).pop()
+            w = self.spare.setdefault((samples, threads), []).pop()
         except IndexError:
-            w = self._fresh(samples)
+            w = self._fresh(samples, threads)
         w.counts[:] = 0
         yield w
-        self.spare[samples].append(w)
+        self.spare[samples, threads].append(w)
 
-    def _fresh(self, samples: int) -> Workspace:
+    def _fresh(self, samples: int, threads: int) -> Workspace:
         specs = self.manifest.tensors
         widest = max(t.rows * t.columns for t in specs.values()) * samples
         return Workspace(
             samples,
-            {n: np.zeros((samples * t.rows, t.columns), np.int16) for n, t in specs.items()},
+            {
+                n: np.zeros((samples * t.rows, t.columns), np.int8 if t.bits <= 8 else np.int16)
+                for n, t in specs.items()
+            },
             {
                 n: np.zeros((samples * len(t.row_starts), len(t.column_starts)), np.int16)
                 for n, t in specs.items()
             },
             np.zeros(widest, np.int64),
             np.zeros(widest, np.int16),
-            np.zeros((len(self.manifest.operators), len(COUNTS)), np.int64),
+            np.zeros((threads, len(self.manifest.operators), len(COUNTS)), np.int64),
             {n: maps_of(t, samples) for n, t in specs.items()},
         )
 
 
-def stored(w: Workspace, spec: TensorSpec, sample: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+def stored(w: Workspace, spec: TensorSpec, sample: int) -> tuple[NDArray[Any], NDArray[np.int16]]:
     """One sample's codes and exponents of a tensor, as views of the workspace."""
     blocks = len(spec.row_starts)
     return (

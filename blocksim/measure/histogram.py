@@ -61,8 +61,9 @@ def histograms(
     found: dict[str, Histogram] = {}
     with linked.workspace(len(next(iter(few.values())))) as w:
         w.feed(few, manifest.padding)
-        for op, step in linked.steps:
-            step(w)
+        for op, steps in linked.steps:
+            for step in steps:
+                step(w, 0, 1)
             if op.kind == "matmul":
                 shifts, flushed, zero = _shifts(trace, op, w)
                 bits = _bits(trace, op, w)
@@ -73,8 +74,9 @@ def histograms(
 def _bits(trace: Trace, op: OpSpec, w: Workspace) -> dict[int, int]:
     """The final sums, which still lie in the workspace, by the bit length of their magnitude."""
     out = trace.manifest.tensors[op.out.tensor]
-    sums = w.sums[: w.samples * out.rows * out.columns]
-    _, length = np.frexp(np.abs(sums).astype(np.float64))  # exact: sums have 53 bits or fewer
+    wide = np.int64 if trace.manifest.machine.wide_bits(op.kind) > 32 else np.int32
+    sums = w.sums.view(wide)[: w.samples * out.rows * out.columns]
+    _, length = np.frexp(np.abs(sums.astype(np.float64)))  # exact: sums have 53 bits or fewer
     counts = np.bincount(length)
     return {int(n): int(counts[n]) for n in np.flatnonzero(counts)}
 

@@ -1,4 +1,8 @@
-"""The MATMUL kernel: `units.mac_array` over whole operands, panel by panel."""
+"""The MATMUL kernel: `units.mac_array` over whole operands, panel by panel.
+
+Sums have a row each; their exponents are those of a group of rows, see `groups`, which is what a block of A
+has in common. Of `parts` threads that work on one product, each takes its share of panels or of groups.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.panel import PANEL, Codes, Flags, Index, matmul_panel
+from hwmodels.kernels.microkernel import A_TYPE, PANEL, STEP, TILE
+from hwmodels.kernels.packed_operands import pack_panel, pack_rows, packed_steps
+from hwmodels.kernels.panel import Codes, Exponents, Flags, Index, panel_bound, panel_each, runs_of
 from hwmodels.units.ops import ZERO_BLOCK, largest
 
 __all__ = ["PANEL", "matmul_dynamic", "matmul_static"]
 
+STRIP = 128
+"""Rows that are packed at a time: they stay in a cache while all panels pass."""
+
 
 @kernel
 def spread_exponents(
-    shared: Codes, rows: Index, blocks: Index, transposed: bool, out: Codes, top: Codes
+    shared: Codes, rows: Index, blocks: Index, transposed: bool, out: Exponents, top: Exponents
 ) -> None:
     """One exponent per line and segment, and each line's largest.
 
@@ -32,22 +41,27 @@ def spread_exponents(
 
 @kernel
 def matmul_static(
+    part: int,
+    parts: int,
     samples: int,
     a: Codes,
     a_shared: Codes,
     a_rows: Index,
     a_blocks: Index,
-    panels: Codes,
-    w_exponents: Codes,
-    column_top: Codes,
+    panels: NDArray[np.int8],
+    offsets: NDArray[np.int32],
+    w_exponents: Exponents,
+    column_top: Exponents,
     floor: Index,
     bias: Codes,
-    bias_exponents: Codes,
+    bias_exponents: Exponents,
     segments: Index,
     update: Flags,
-    sums: Index,
-    exponents: NDArray[np.int16],
+    sums: Codes,
+    exponents: Exponents,
+    groups: Index,
     n: int,
+    narrow: bool,
     normalise: int,
     guard_bits: int,
     max_shift: int,
@@ -56,30 +70,49 @@ def matmul_static(
     saturating: bool,
     counts: Index,
 ) -> None:
-    """A times weights of `n` columns that lie in panels, (ceil(n / PANEL), K, PANEL).
+    """A times weights of `n` columns that lie in packed panels.
 
     Samples lie below each other, in `a` and in the sums; of each sample of `a` the first rows are read,
-    as many as the sums have. `a_rows` is the block of every row of `a`.
+    as many as the sums have. `a_rows` is the block of every row of `a`. `narrow` says that no sum leaves
+    32 bits under `BOUND`.
     """
     m, height = sums.shape[0] // samples, a.shape[0] // samples
     places = np.empty(samples * m, np.int64)
     for i in range(places.shape[0]):
         places[i] = i // m * height + i % m
+    first = packed_steps(segments)
     a_exponents = np.empty((places.shape[0], a_blocks.shape[0]), np.int16)
     row_top = np.empty(places.shape[0], np.int16)
     spread_exponents(a_shared, a_rows[places], a_blocks, False, a_exponents, row_top)
-    for t in range(panels.shape[0]):
-        first = t * PANEL
-        matmul_panel(
-            a, places, 0, a_exponents, row_top,
-            panels[t], w_exponents[t], column_top[t], floor[t], bias[t], bias_exponents[t],
-            segments, update, sums, exponents, 0, first, min(PANEL, n - first),
-            normalise, guard_bits, max_shift, rounding, bits, saturating, counts,
-        )  # fmt: skip
+    runs = runs_of(a_exponents)
+    packed = np.empty((STRIP // TILE, first[-1], TILE, STEP), A_TYPE)
+    begin, end = panels.shape[0] * part // parts, panels.shape[0] * (part + 1) // parts
+    for row in range(0, places.shape[0] if end > begin else 0, STRIP):
+        rows = min(STRIP, places.shape[0] - row)
+        pack_rows(a, places[row : row + rows], 0, segments, first, packed)
+        for t in range(begin, end):
+            column = t * PANEL
+            width = min(PANEL, n - column)
+            if narrow:
+                panel_bound(
+                    packed, rows, row, a_exponents, row_top, runs, groups, panels[t], first, offsets[t],
+                    w_exponents[t], column_top[t], floor[t], bias[t], bias_exponents[t], update,
+                    sums, exponents, row, column, width,
+                    guard_bits, max_shift, rounding, bits, saturating, counts,
+                )  # fmt: skip
+            else:
+                panel_each(
+                    packed, rows, row, a_exponents, row_top, groups, panels[t], first, offsets[t],
+                    w_exponents[t], column_top[t], floor[t], bias[t], bias_exponents[t], update,
+                    sums, exponents, row, column, width,
+                    normalise, guard_bits, max_shift, rounding, bits, saturating, counts,
+                )  # fmt: skip
 
 
 @kernel
 def matmul_dynamic(
+    part: int,
+    parts: int,
     samples: int,
     k: int,
     a: Codes,
@@ -96,9 +129,11 @@ def matmul_dynamic(
     floor: Index,
     segments: Index,
     update: Flags,
-    sums: Index,
-    exponents: NDArray[np.int16],
+    sums: Codes,
+    exponents: Exponents,
+    groups: Index,
     o_places: Index,
+    narrow: bool,
     normalise: int,
     guard_bits: int,
     max_shift: int,
@@ -112,11 +147,13 @@ def matmul_dynamic(
     Per group: `a_rows` and `b_lines` are the block of each row and line, `a_blocks` and `b_blocks` that
     of each segment, and the places its first row and column in a, b and the sums.
     """
-    groups, m = a_rows.shape
+    heads, m = a_rows.shape
     n, depth = b_lines.shape[1], a_blocks.shape[1]
     a_exponents, row_top = np.empty((m, depth), np.int16), np.empty(m, np.int16)
     b_exponents, line_top = np.empty((n, depth), np.int16), np.empty(n, np.int16)
-    panel = np.zeros((k, PANEL), np.int16)
+    first = packed_steps(segments)
+    packed = np.empty(((m + TILE - 1) // TILE, first[-1], TILE, STEP), A_TYPE)
+    panel, offset = np.zeros((first[-1], PANEL, STEP), np.int8), np.zeros((depth, PANEL), np.int32)
     w_exponents, column_top = np.empty((depth, PANEL), np.int16), np.empty(PANEL, np.int16)
     rows = np.arange(m)
     no_bias = np.zeros(PANEL, np.int16)
@@ -124,31 +161,41 @@ def matmul_dynamic(
     a_height, b_height = a.shape[0] // samples, b.shape[0] // samples
     a_tall, b_tall = a_shared.shape[0] // samples, b_shared.shape[0] // samples
     o_height = sums.shape[0] // samples
-    for q in range(samples):
+    for at in range(samples * heads * part // parts, samples * heads * (part + 1) // parts):
+        q, g = at // heads, at % heads
         own_a = a_shared[q * a_tall : (q + 1) * a_tall]
         own_b = b_shared[q * b_tall : (q + 1) * b_tall]
-        for g in range(groups):
-            spread_exponents(own_a, a_rows[g], a_blocks[g], False, a_exponents, row_top)
-            spread_exponents(own_b, b_lines[g], b_blocks[g], transposed, b_exponents, line_top)
-            top_row, left = q * b_height + b_places[g, 0], b_places[g, 1]
-            for first in range(0, n, PANEL):
-                width = min(PANEL, n - first)
-                for j in range(PANEL):
-                    inside = j < width
-                    column_top[j] = line_top[first + j] if inside else ZERO_BLOCK
-                    for s in range(depth):
-                        w_exponents[s, j] = b_exponents[first + j, s] if inside else ZERO_BLOCK
-                panel[:, width:] = 0  # columns of an earlier panel must not count as flushed
-                for j in range(width):
-                    for x in range(k):
-                        if transposed:
-                            panel[x, j] = b[top_row + x, left + first + j]
-                        else:
-                            panel[x, j] = b[top_row + first + j, left + x]
-                matmul_panel(
-                    a, q * a_height + a_places[g, 0] + rows, a_places[g, 1], a_exponents, row_top,
-                    panel, w_exponents, column_top, floor, no_bias, no_exponents,
-                    segments, update, sums, exponents,
-                    q * o_height + o_places[g, 0], o_places[g, 1] + first, width,
+        spread_exponents(own_a, a_rows[g], a_blocks[g], False, a_exponents, row_top)
+        spread_exponents(own_b, b_lines[g], b_blocks[g], transposed, b_exponents, line_top)
+        runs = runs_of(a_exponents)
+        pack_rows(a, q * a_height + a_places[g, 0] + rows, a_places[g, 1], segments, first, packed)
+        top_row, left = q * b_height + b_places[g, 0], b_places[g, 1]
+        o_row, o_column = q * o_height + o_places[g, 0], o_places[g, 1]
+        own_groups = groups[o_row : o_row + m]
+        for column in range(0, n, PANEL):
+            width = min(PANEL, n - column)
+            for j in range(PANEL):
+                inside = j < width
+                column_top[j] = line_top[column + j] if inside else ZERO_BLOCK
+                for s in range(depth):
+                    w_exponents[s, j] = b_exponents[column + j, s] if inside else ZERO_BLOCK
+            if width < PANEL:
+                panel[:] = 0  # columns of an earlier panel must not count as flushed
+            down, across = (0, column) if transposed else (column, 0)
+            pack_panel(
+                b, top_row + down, left + across, width, transposed, segments, first, panel, offset
+            )  # fmt: skip
+            if narrow:
+                panel_bound(
+                    packed, m, 0, a_exponents, row_top, runs, own_groups, panel, first, offset,
+                    w_exponents, column_top, floor, no_bias, no_exponents, update,
+                    sums, exponents, o_row, o_column + column, width,
+                    guard_bits, max_shift, rounding, bits, saturating, counts,
+                )  # fmt: skip
+            else:
+                panel_each(
+                    packed, m, 0, a_exponents, row_top, own_groups, panel, first, offset,
+                    w_exponents, column_top, floor, no_bias, no_exponents, update,
+                    sums, exponents, o_row, o_column + column, width,
                     normalise, guard_bits, max_shift, rounding, bits, saturating, counts,
                 )  # fmt: skip

@@ -1,27 +1,15 @@
-"""A unit's own functions, read on bit-vectors.
-
-The functions are not written again: each is the same compiled code with other functions behind the
-names that it uses. Every function of `hwmodels.units` is read this way, down to the few primitives that
-`words` gives a meaning.
-"""
+"""A unit's own functions, read on bit-vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 from hwmodels.rtl.words import PRIMITIVES
-from hwmodels.units import ops
-
-PACKAGE = "hwmodels.units"
+from hwmodels.units import ops, reading
 
 
-def _is_unit(name: str) -> bool:
-    return name.startswith(PACKAGE + ".")
-
-
-class Reading:
+class Reading(reading.Reading):
     """Functions of the units over `words`.
 
     Parameters
@@ -31,38 +19,4 @@ class Reading:
     """
 
     def __init__(self, cuts: Mapping[Callable[..., Any], Callable[..., Any]] | None = None) -> None:
-        self._cuts: dict[Any, Callable[..., Any]] = {getattr(ops, name): f for name, f in PRIMITIVES.items()}
-        self._cuts.update(cuts or {})
-        self._spaces: dict[str, dict[str, Any]] = {}
-        self._functions: dict[FunctionType, Callable[..., Any]] = {}
-
-    def of(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function over `words`."""
-        if function in self._cuts:
-            return self._cuts[function]
-        assert isinstance(function, FunctionType), function
-        if function not in self._functions:
-            space = self._space(function.__globals__)
-            defaults = tuple(self._value(space["__name__"], x) for x in function.__defaults__ or ())
-            read = FunctionType(function.__code__, space, function.__name__, defaults, function.__closure__)
-            read.__kwdefaults__ = function.__kwdefaults__
-            self._functions[function] = read
-        return self._functions[function]
-
-    def _space(self, names: dict[str, Any]) -> dict[str, Any]:
-        module = names["__name__"]
-        if module not in self._spaces:
-            space = self._spaces[module] = dict(names)
-            for name, value in names.items():
-                space[name] = self._value(module, value)
-        return self._spaces[module]
-
-    def _value(self, module: str, value: Any) -> Any:
-        """What a module's name stands for in this reading."""
-        if isinstance(value, FunctionType) and (_is_unit(value.__module__) or value.__module__ == module):
-            return self.of(value)
-        if isinstance(value, ModuleType) and _is_unit(value.__name__):
-            space = SimpleNamespace()
-            space.__dict__.update(self._space(vars(value)))
-            return space
-        return value
+        super().__init__({getattr(ops, name): f for name, f in PRIMITIVES.items()} | dict(cuts or {}))

@@ -1,0 +1,252 @@
+"""A unit's functions over the elements of a row, as one vector loop.
+
+`stream` turns a body over `Lanes` into something that a compiled kernel can call: it loads the elements of
+some rows, applies the body sixteen elements at a time, and stores what that gives. The last elements of a
+row take the same way through a buffer, so that there is one body and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from hwmodels.kernels.lanes import Lanes, LoadedTable, Number, at, bits_for
+
+LANES = 16
+
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+
+
+class Read(NamedTuple):
+    """A row that is read: the width of its elements in memory, and the values they can have."""
+
+    bits: int
+    low: int
+    high: int
+
+
+def signed(bits: int, stored: int) -> Read:
+    """Elements of so many signed bits in words of `stored` bits."""
+    return Read(stored, -(1 << bits - 1), (1 << bits - 1) - 1)
+
+
+FLAGS = Read(8, 0, 1)
+"""Booleans."""
+
+
+class Scalar(NamedTuple):
+    """What is the same for a whole row, and the values it can have."""
+
+    low: int
+    high: int
+
+
+ADD, MOST = "add", "smax"
+"""How a row is reduced to one number."""
+
+_NEUTRAL = {ADD: 0, MOST: -(1 << 63)}
+
+Body = Callable[[Sequence[Number], Sequence[Number], Sequence[LoadedTable]], Sequence[Number]]
+"""``(elements read, scalars, tables) -> (elements written, then what is reduced)``."""
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """One vector loop: see `stream`."""
+
+    body: Body
+    reads: tuple[Read, ...]
+    writes: tuple[int, ...]
+    scalars: tuple[Scalar, ...]
+    tables: tuple[Scalar, ...]
+    folds: tuple[str, ...]
+
+    def emit(
+        self,
+        b: ir.IRBuilder,
+        n: ir.Value,
+        reads: Sequence[ir.Value],
+        writes: Sequence[ir.Value],
+        scalars: Sequence[ir.Value],
+        tables: Sequence[ir.Value],
+        folds: ir.Value,
+    ) -> None:
+        """The loop over whole vectors, then the rest."""
+        known = [self._scalar(b, x, kind) for x, kind in zip(scalars, self.scalars, strict=True)]
+        loaded = [LoadedTable(x, *kind) for x, kind in zip(tables, self.tables, strict=True)]
+        whole = b.lshr(n, ir.Constant(I64, LANES.bit_length() - 1))
+        totals = [cgutils.alloca_once(b, ir.VectorType(I64, LANES)) for _ in self.folds]
+        for total, how in zip(totals, self.folds, strict=True):
+            b.store(ir.Constant(ir.VectorType(I64, LANES), [_NEUTRAL[how]] * LANES), total)
+        with cgutils.for_range(b, whole, intp=I64) as loop:
+            start = b.mul(loop.index, ir.Constant(I64, LANES))
+            self._apply(
+                b, self._moved(b, reads, [r.bits for r in self.reads], start),
+                self._moved(b, writes, self.writes, start), known, loaded, totals, None,
+            )  # fmt: skip
+        done = b.mul(whole, ir.Constant(I64, LANES))
+        rest = b.sub(n, done)
+        with b.if_then(b.icmp_signed(">", rest, ir.Constant(I64, 0))):
+            self._rest(b, reads, writes, done, rest, known, loaded, totals)
+        for i, (total, how) in enumerate(zip(totals, self.folds, strict=True)):
+            place = b.inttoptr(b.add(folds, ir.Constant(I64, 8 * i)), I64.as_pointer())
+            found, before = _reduced(b, how, b.load(total)), b.load(place)
+            both = b.add(before, found) if how == ADD else b.select(
+                b.icmp_signed(">", found, before), found, before
+            )  # fmt: skip
+            b.store(both, place)
+
+    def _rest(
+        self,
+        b: ir.IRBuilder,
+        reads: Sequence[ir.Value],
+        writes: Sequence[ir.Value],
+        done: ir.Value,
+        rest: ir.Value,
+        known: Sequence[Number],
+        loaded: Sequence[LoadedTable],
+        totals: Sequence[ir.Value],
+    ) -> None:
+        """The last elements of a row, by way of a buffer that has zeros behind them."""
+        held_reads, held_writes = [], []
+        for address, kind in zip(
+            self._moved(b, reads, [r.bits for r in self.reads], done), self.reads, strict=True
+        ):
+            buffer = _buffer(b, kind.bits)
+            b.store(ir.Constant(buffer.type.pointee, None), buffer)
+            _copy(b, b.ptrtoint(buffer, I64), address, b.mul(rest, ir.Constant(I64, kind.bits // 8)))
+            held_reads.append(b.ptrtoint(buffer, I64))
+        held_writes = [b.ptrtoint(_buffer(b, bits), I64) for bits in self.writes]
+        order = ir.Constant(ir.VectorType(I64, LANES), list(range(LANES)))
+        there = b.icmp_signed("<", order, _splat(b, rest))
+        self._apply(b, held_reads, held_writes, known, loaded, totals, there)
+        for to, source, bits in zip(
+            self._moved(b, writes, self.writes, done), held_writes, self.writes, strict=True
+        ):
+            _copy(b, to, source, b.mul(rest, ir.Constant(I64, bits // 8)))
+
+    def _apply(
+        self,
+        b: ir.IRBuilder,
+        reads: Sequence[ir.Value],
+        writes: Sequence[ir.Value],
+        known: Sequence[Number],
+        loaded: Sequence[LoadedTable],
+        totals: Sequence[ir.Value],
+        there: ir.Value | None,
+    ) -> None:
+        """One vector from loads to stores; `there` says which lanes count."""
+        elements = []
+        for address, kind in zip(reads, self.reads, strict=True):
+            stored = ir.VectorType(ir.IntType(kind.bits), LANES)
+            value = b.load(b.inttoptr(address, stored.as_pointer()), align=1)
+            bits = bits_for(kind.low, kind.high)
+            if kind.bits < bits:
+                widen = b.zext if kind.low >= 0 else b.sext
+                value = widen(value, ir.VectorType(ir.IntType(bits), LANES))
+            elements.append(Lanes(b, value, kind.low, kind.high, LANES))
+        made = list(self.body(elements, known, loaded))
+        like = elements[0]
+        for address, bits, value in zip(writes, self.writes, made, strict=False):
+            stored = ir.VectorType(ir.IntType(bits), LANES)
+            b.store(at(like, value, bits), b.inttoptr(address, stored.as_pointer()), align=1)
+        for total, how, value in zip(totals, self.folds, made[len(self.writes) :], strict=True):
+            new, before = at(like, value, 64), b.load(total)
+            if there is not None:
+                new = b.select(there, new, ir.Constant(new.type, [_NEUTRAL[how]] * LANES))
+            both = b.add(before, new) if how == ADD else b.select(
+                b.icmp_signed(">", new, before), new, before
+            )  # fmt: skip
+            b.store(both, total)
+
+    @staticmethod
+    def _moved(
+        b: ir.IRBuilder, addresses: Sequence[ir.Value], widths: Sequence[int], by: ir.Value
+    ) -> list[ir.Value]:
+        return [
+            b.add(a, b.mul(by, ir.Constant(I64, bits // 8)))
+            for a, bits in zip(addresses, widths, strict=True)
+        ]
+
+    @staticmethod
+    def _scalar(b: ir.IRBuilder, x: ir.Value, kind: Scalar) -> Number:
+        bits = bits_for(*kind)
+        return Lanes(b, _splat(b, b.trunc(x, I32) if bits == 32 else x), *kind, LANES)
+
+
+def _splat(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    kind = ir.VectorType(x.type, LANES)
+    one = b.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(I32, 0))
+    order = ir.Constant(ir.VectorType(I32, LANES), [0] * LANES)
+    return b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), order)
+
+
+def _buffer(b: ir.IRBuilder, bits: int) -> ir.Value:
+    return cgutils.alloca_once(b, ir.VectorType(ir.IntType(bits), LANES))
+
+
+def _copy(b: ir.IRBuilder, to: ir.Value, source: ir.Value, size: ir.Value) -> None:
+    pointer = ir.IntType(8).as_pointer()
+    cgutils.raw_memcpy(b, b.inttoptr(to, pointer), b.inttoptr(source, pointer), size, 1)
+
+
+def _reduced(b: ir.IRBuilder, how: str, x: ir.Value) -> ir.Value:
+    name = f"llvm.vector.reduce.{how}.v{LANES}i64"
+    function = b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(I64, [x.type]), name)
+    return b.call(function, [x])
+
+
+def stream(
+    body: Body,
+    reads: Sequence[Read],
+    writes: Sequence[int],
+    scalars: Sequence[Scalar] = (),
+    tables: Sequence[Scalar] = (),
+    folds: Sequence[str] = (),
+) -> Any:
+    """A vector loop for compiled kernels.
+
+    Parameters
+    ----------
+    body : callable
+        See `Body`; read over `Lanes`.
+    reads : sequence of Read
+        The rows that are read.
+    writes : sequence of int
+        Widths in memory of the elements that are written.
+    scalars : sequence of Scalar
+        What is the same for a whole row.
+    tables : sequence of Scalar
+        Tables of 32-bit entries, and what an entry can be.
+    folds : sequence of str
+        `ADD` or `MOST`: how what the body gives last is reduced.
+
+    Returns
+    -------
+    callable
+        ``(n, reads, writes, scalars, tables, folds)`` for n elements: tuples of addresses and of numbers, and
+        the address of 64-bit numbers, to each of which what is reduced is added, or which it may raise.
+    """
+    loop = _Loop(body, tuple(reads), tuple(writes), tuple(scalars), tuple(tables), tuple(folds))
+
+    @intrinsic
+    def run(typing: Any, n: Any, reads: Any, writes: Any, scalars: Any, tables: Any, folds: Any) -> Any:
+        def code(_context: Any, b: ir.IRBuilder, signature: Any, given: Any) -> Any:
+            tuples = [cgutils.unpack_tuple(b, x) for x in given[1:5]]
+            loop.emit(b, given[0], *tuples, given[5])
+            return _context.get_dummy_value()
+
+        def uniform(x: Any) -> Any:
+            return types.UniTuple(types.int64, len(x)) if len(x) else types.Tuple(())
+
+        return types.void(
+            types.int64, *(uniform(x) for x in (reads, writes, scalars, tables)), types.int64
+        ), code
+
+    return run
