@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Thread, local
-from time import sleep
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from blocksim.engine.boundary import Stored, check_samples, decode_outputs
 from blocksim.engine.workspace import COUNTS, Linked, Workspace, stored
 from blocksim.errors import BlocksimError
-from hwmodels.kernels.barrier import arrive, is_reached
+from hwmodels.kernels.team import assembled, begin, leave
 
 CHUNK = 8
 """Samples that a thread takes at a time: few enough for its cache, enough to spread a call's cost."""
@@ -123,82 +122,35 @@ def execute(
     )
 
 
-def through(linked: Linked, w: Workspace, wanted: Sequence[str], team: int) -> dict[str, list[Stored]]:
+def through(linked: Linked, w: Workspace, wanted: Sequence[str], threads: int) -> dict[str, list[Stored]]:
     """Take the samples of a workspace through the program, by one thread or a team; keep what is wanted."""
     kept: dict[str, list[Stored]] = {}
-    meeting = Meeting(team)
+    w.team = assembled(threads)
+    failures: list[BaseException] = []
 
     def work(part: int) -> None:
-        with meeting:
+        try:
             for op, steps in linked.steps:
                 for step in steps:
-                    step(w, part, team)
-                    meeting.wait()
+                    step(w, part, threads)
+                    if failures:
+                        return
                 if part == 0:
-                    for name in op.writes:
-                        if name in wanted:
-                            kept[name] = _copies(linked, w, name)
+                    kept.update({name: _copies(linked, w, name) for name in op.writes if name in wanted})
+            begin(w.team, threads)  # the next thread may go on to its end
+        except BaseException as error:
+            failures.append(error)
+            leave(w.team)
 
-    others = [Thread(target=work, args=(part,)) for part in range(1, team)]
+    others = [Thread(target=work, args=(part,)) for part in range(1, threads)]
     for thread in others:
         thread.start()
-    try:
-        work(0)
-    finally:
-        for thread in others:
-            thread.join()
-    meeting.check()
+    work(0)
+    for thread in others:
+        thread.join()
+    if failures:
+        raise failures[0]
     return kept
-
-
-class Meeting:
-    """Where the threads of a team wait for each other; one that fails lets all others go.
-
-    Parameters
-    ----------
-    team : int
-        How many threads there are.
-    """
-
-    def __init__(self, team: int) -> None:
-        self.team = team
-        self.failed: BaseException | None = None
-        self._counter = np.zeros(1, np.int64)
-        self._met = local()
-
-    def wait(self) -> None:
-        """Wait until all threads are here.
-
-        Raises
-        ------
-        LeftAloneError
-            If another one failed.
-        """
-        if self.team == 1:
-            return
-        arrive(self._counter)
-        self._met.count = getattr(self._met, "count", 0) + 1
-        while not is_reached(self._counter, self._met.count * self.team):
-            if self.failed is not None:
-                raise LeftAloneError
-            sleep(0)
-
-    def check(self) -> None:
-        """Raise what a thread failed with, if one did."""
-        if self.failed is not None:
-            raise self.failed
-
-    def __enter__(self) -> Meeting:
-        return self
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        if error is not None and not isinstance(error, LeftAloneError):
-            self.failed = error
-        return error is not None
-
-
-class LeftAloneError(Exception):
-    """Another thread of the team failed."""
 
 
 def _copies(linked: Linked, w: Workspace, name: str) -> list[Stored]:

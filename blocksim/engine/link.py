@@ -33,6 +33,7 @@ from hwmodels.kernels import vector as kernels
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
 from hwmodels.kernels.packed_operands import pack_lines
 from hwmodels.kernels.requantizer import NO_STATIC, requantize
+from hwmodels.kernels.team import pass_by
 from hwmodels.units import norm, softmax
 from hwmodels.units.aligner import BOUND
 from hwmodels.units.ops import ZERO_BLOCK
@@ -182,7 +183,7 @@ class _Linker:
         ) -> None:
             maps = w.maps[name]
             requantize(
-                part, parts, w.samples, sums, exponents, groups, w.valid(out), maps.row_edges, maps.column_edges, *factors,
+                w.team, part, parts, w.samples, sums, exponents, groups, w.valid(out), maps.row_edges, maps.column_edges, *factors,
                 static, out.bits, w.codes[name], w.shared[name], counts,
             )  # fmt: skip
 
@@ -196,13 +197,15 @@ class _Linker:
         codes, exponents = table_of(table, self.trace.sections[op.constant])
         name = op.name
 
-        def run(w: Workspace, part: int, _parts: int) -> None:
+        def run(w: Workspace, part: int, parts: int) -> None:
             if part:
+                pass_by(w.team, part, parts)
                 return
             ids = looked_up(w.inputs[op.ids], table.rows, name)
             valid = w.valid(out)[:, None]
             w.codes[out.name][:] = np.where(valid, codes[ids], 0)
             w.shared[out.name][:] = np.where(valid, exponents[ids], ZERO_BLOCK)
+            pass_by(w.team, part, parts)
 
         return run
 
@@ -253,7 +256,7 @@ class _Linker:
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
         ) -> None:
             call(
-                part, parts, w.samples, w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
+                w.team, part, parts, w.samples, w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
                 panels, offsets, w_exponents, top, floor, bias, bias_exponents,
                 edges, update, sums, exponents, groups, op.n, narrow, *array, counts,
             )  # fmt: skip
@@ -297,7 +300,7 @@ class _Linker:
         ) -> None:
             for left, right, o_places, narrow in calls:
                 call(
-                    part, parts, w.samples, op.k, w.codes[a.name], w.shared[a.name], *left,
+                    w.team, part, parts, w.samples, op.k, w.codes[a.name], w.shared[a.name], *left,
                     w.codes[b.name], w.shared[b.name], *right,
                     sums, exponents, groups, o_places, narrow, *array, counts,
                 )  # fmt: skip
@@ -320,7 +323,7 @@ class _Linker:
             maps = w.maps[name]
             present = w.present if op.padded else np.ones((w.samples, spec.columns), np.bool_)
             kernels.softmax_rows(
-                part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges, keys, present, spec.rows,
+                w.team, part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges, keys, present, spec.rows,
                 config.guard_bits, softmax.lowest(config.guard_bits), exp2, lows[0], reciprocal, lows[1], sums, exponents,
             )  # fmt: skip
 
@@ -339,7 +342,7 @@ class _Linker:
         ) -> None:
             maps = w.maps[name]
             kernels.norm_rows(
-                part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
+                w.team, part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
                 bits, op.centred, *epsilon, *gamma, *beta,
                 root, low, config.newton_steps, sums, exponents,
             )  # fmt: skip
@@ -357,7 +360,7 @@ class _Linker:
         ) -> None:
             maps = w.maps[name]
             kernels.lut(
-                part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
+                w.team, part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
                 table, config.fraction, config.in_bits, span, config.step_bits, sums, exponents, counts[3:],
             )  # fmt: skip
 
@@ -389,7 +392,7 @@ class _Linker:
                 b = op.b.tensor
                 other = (w.codes[b], w.shared[b], w.maps[b].rows)
             call(
-                part, parts, w.codes[a], w.shared[a], w.maps[a].rows, w.maps[a].column_edges,
+                w.team, part, parts, w.codes[a], w.shared[a], w.maps[a].rows, w.maps[a].column_edges,
                 *other, b_edges, *aligner, sums, exponents, groups, counts,
             )  # fmt: skip
 
@@ -408,8 +411,9 @@ class _Linker:
             spec = specs[source.source]
             return walks[source.value].to_value(decode_tensor(spec, stored(w, spec, sample)))
 
-        def run(w: Workspace, part: int, _parts: int) -> None:
+        def run(w: Workspace, part: int, parts: int) -> None:
             if part:
+                pass_by(w.team, part, parts)
                 return
             for s in range(w.samples):
                 matrix = session.run({source.value: feed(w, source, s) for source in op.sources})
@@ -418,6 +422,7 @@ class _Linker:
                     codes, shared = stored(w, form, s)
                     codes[:], shared[:] = q.codes, q.exponents
                     w.counts[0, index, 2:] += q.clamped, q.saturated
+            pass_by(w.team, part, parts)
 
         return run
 

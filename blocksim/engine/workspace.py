@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocksim.trace.manifest import Blocks, Index, Manifest, OpSpec, TensorSpec
+from hwmodels.kernels.team import Team, assembled
 
 COUNTS = ("flushed", "overflows", "clamped", "saturated")
 
@@ -32,6 +33,8 @@ class Workspace:
         See `COUNTS`.
     groups : dict of int to int64 array
         By operator, for each row of its sums the row of their exponents.
+    team : Team
+        The counters of the threads, see `hwmodels.kernels.team`.
     inputs : dict of str to array
         Graph inputs of these samples.
     present : bool, shape (samples, tokens)
@@ -46,6 +49,7 @@ class Workspace:
     counts: NDArray[np.int64]
     maps: dict[str, Maps]
     groups: dict[int, Index] = field(default_factory=dict)
+    team: Team = field(default_factory=lambda: assembled(1))
     inputs: dict[str, NDArray[Any]] = field(default_factory=dict)
     present: NDArray[np.bool_] = field(default_factory=lambda: np.ones((1, 1), np.bool_))
 

@@ -13,6 +13,7 @@ from hwmodels.kernels.jit import kernel
 from hwmodels.kernels.microkernel import A_TYPE, PANEL, STEP, TILE
 from hwmodels.kernels.packed_operands import pack_panel, pack_rows, packed_steps
 from hwmodels.kernels.panel import Codes, Exponents, Flags, Index, panel_bound, panel_each, runs_of
+from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.units.ops import ZERO_BLOCK, largest
 
 __all__ = ["PANEL", "matmul_dynamic", "matmul_static"]
@@ -41,6 +42,7 @@ def spread_exponents(
 
 @kernel
 def matmul_static(
+    team: Team,
     part: int,
     parts: int,
     samples: int,
@@ -76,6 +78,7 @@ def matmul_static(
     as many as the sums have. `a_rows` is the block of every row of `a`. `narrow` says that no sum leaves
     32 bits under `BOUND`.
     """
+    begin(team, parts)
     m, height = sums.shape[0] // samples, a.shape[0] // samples
     places = np.empty(samples * m, np.int64)
     for i in range(places.shape[0]):
@@ -86,11 +89,11 @@ def matmul_static(
     spread_exponents(a_shared, a_rows[places], a_blocks, False, a_exponents, row_top)
     runs = runs_of(a_exponents)
     packed = np.empty((STRIP // TILE, first[-1], TILE, STEP), A_TYPE)
-    begin, end = panels.shape[0] * part // parts, panels.shape[0] * (part + 1) // parts
-    for row in range(0, places.shape[0] if end > begin else 0, STRIP):
+    own, others = panels.shape[0] * part // parts, panels.shape[0] * (part + 1) // parts
+    for row in range(0, places.shape[0] if others > own else 0, STRIP):
         rows = min(STRIP, places.shape[0] - row)
         pack_rows(a, places[row : row + rows], 0, segments, first, packed)
-        for t in range(begin, end):
+        for t in range(own, others):
             column = t * PANEL
             width = min(PANEL, n - column)
             if narrow:
@@ -107,10 +110,12 @@ def matmul_static(
                     sums, exponents, row, column, width,
                     normalise, guard_bits, max_shift, rounding, bits, saturating, counts,
                 )  # fmt: skip
+    finish(team, part, parts)
 
 
 @kernel
 def matmul_dynamic(
+    team: Team,
     part: int,
     parts: int,
     samples: int,
@@ -147,6 +152,7 @@ def matmul_dynamic(
     Per group: `a_rows` and `b_lines` are the block of each row and line, `a_blocks` and `b_blocks` that
     of each segment, and the places its first row and column in a, b and the sums.
     """
+    begin(team, parts)
     heads, m = a_rows.shape
     n, depth = b_lines.shape[1], a_blocks.shape[1]
     a_exponents, row_top = np.empty((m, depth), np.int16), np.empty(m, np.int16)
@@ -199,3 +205,4 @@ def matmul_dynamic(
                     sums, exponents, o_row, o_column + column, width,
                     normalise, guard_bits, max_shift, rounding, bits, saturating, counts,
                 )  # fmt: skip
+    finish(team, part, parts)

@@ -416,6 +416,23 @@ def copy(typing: Any, to: Any, source: Any, size: Any) -> Any:
     return types.void(*[types.int64] * 3), code
 
 
+@intrinsic
+def pack_step(typing: Any, to: Any, source: Any) -> Any:
+    """Four codes of a row, from one address to another, as `A_TYPE` and with `OFFSET` added."""
+
+    def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
+        four = ir.VectorType(ir.IntType(8), STEP)
+        codes = _vector(b, given[1], 0, four, align=1)
+        if KIND == VNNI:
+            packed = b.xor(codes, ir.Constant(four, [-OFFSET] * STEP))  # adds it, modulo 256
+        else:
+            packed = b.sext(codes, ir.VectorType(I16, STEP))
+        b.store(packed, b.inttoptr(given[0], packed.type.as_pointer()), align=STEP)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 2), code
+
+
 ROW_BYTES = 4 * PANEL
 """Of 32-bit numbers, one for each column of a panel."""
 

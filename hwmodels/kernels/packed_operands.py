@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.microkernel import A_TYPE, OFFSET, PANEL, STEP, TILE
+from hwmodels.kernels.microkernel import A_TYPE, OFFSET, PANEL, STEP, TILE, address, pack_step
 
 Codes = NDArray[Any]
 Index = NDArray[np.int64]
@@ -28,25 +28,29 @@ def packed_steps(segments: Index) -> Index:
 
 
 @kernel
-def pack_rows(a: Codes, places: Index, column: int, segments: Index, first: Index, out: Codes) -> None:
+def pack_rows(
+    a: NDArray[np.int8], places: Index, column: int, segments: Index, first: Index, out: Codes
+) -> None:
     """Rows of `a` at `places`, from one column on, as tiles; missing rows are zeros."""
+    size = STEP * out.itemsize
     for t in range((places.shape[0] + TILE - 1) // TILE):
         for r in range(TILE):
             i = t * TILE + r
             if i >= places.shape[0]:
                 out[t, :, r] = OFFSET
                 continue
-            row = a[places[i]]
+            row = address(a) + places[i] * a.shape[1] + column
+            to = address(out) + (t * out.shape[1] * TILE + r) * size
             for s in range(first.shape[0] - 1):
-                start, end = column + segments[s], column + segments[s + 1]
-                whole = (end - start) // STEP
-                for k in range(whole):
+                length = segments[s + 1] - segments[s]
+                for k in range(length // STEP):
+                    pack_step(to + (first[s] + k) * TILE * size, row + segments[s] + k * STEP)
+                if length % STEP:
+                    k = length // STEP
                     for q in range(STEP):
-                        out[t, first[s] + k, r, q] = row[start + k * STEP + q] + OFFSET
-                if first[s] + whole < first[s + 1]:
-                    for q in range(STEP):
-                        x = start + whole * STEP + q
-                        out[t, first[s] + whole, r, q] = (row[x] if x < end else 0) + OFFSET
+                        x = segments[s] + k * STEP + q
+                        code = a[places[i], column + x] if x < segments[s + 1] else 0
+                        out[t, first[s] + k, r, q] = code + OFFSET
 
 
 @kernel

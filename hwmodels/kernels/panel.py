@@ -118,6 +118,7 @@ def panel_bound(
     shifts = np.zeros((depth * TILE, PANEL), np.int32)  # where rows are alike, of the first `depth` only
     mode = np.empty(depth, np.int64)
     lost_bias = np.zeros(TILE, np.int64)
+    lost = 0
     known = -1  # the run whose exponents `shared` and `start[0]` are of
     for t in range((rows + TILE - 1) // TILE):
         i = first_row + t * TILE
@@ -140,17 +141,14 @@ def panel_bound(
             from_row = 0 if alike else min(r, taken - 1)
             copy(address(words) + r * ROW_BYTES, address(start) + from_row * ROW_BYTES, ROW_BYTES)
         for r in range(taken):
-            counts[0] += lost_bias[0 if alike else r]
+            lost += lost_bias[0 if alike else r]
         is_first = True
-        lost = 0
         for s in range(depth):
             lost += multiply(
                 a, t, panel, first, s, offset, shifts, total, words,
                 is_first, update[s], mode[s], alike, max_shift, rounding, bits, saturating,
             )  # fmt: skip
             is_first = update[s]
-        counts[0] += lost & 0xFFFFFFFF
-        counts[1] += lost >> 32
         for r in range(taken):
             place = (o_row + t * TILE + r) * sums.shape[1] + o_column
             copy(address(sums) + 4 * place, address(words) + r * ROW_BYTES, 4 * width)
@@ -159,6 +157,8 @@ def panel_bound(
                 under = exponents[g, o_column : o_column + width]
                 for j in range(width):
                     under[j] = top[0 if alike else r, j] - guard_bits
+    counts[0] += lost & 0xFFFFFFFF
+    counts[1] += lost >> 32
 
 
 @kernel

@@ -17,6 +17,7 @@ from hwmodels.kernels.jit import kernel
 from hwmodels.kernels.lanes import Number, largest, magnitude, reading, smallest
 from hwmodels.kernels.microkernel import address
 from hwmodels.kernels.stream import ADD, Read, Scalar, signed, stream
+from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.units import requantizer_lane as lane
 from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.requantizer import NO_STATIC
@@ -131,6 +132,7 @@ def run_codes(
 
 @kernel
 def requantize(
+    team: Team,
     part: int,
     parts: int,
     samples: int,
@@ -156,6 +158,7 @@ def requantize(
     `multipliers` holds one per column, or none at all. `static` is the exponent of every block, or
     `NO_STATIC`. Of `parts` threads each takes its share of rows of blocks, or of their columns.
     """
+    begin(team, parts)
     m = sums.shape[0] // samples
     height, tall = codes.shape[0] // samples, shared.shape[0] // samples
     rows, columns = row_edges.shape[0] - 1, column_edges.shape[0] - 1
@@ -163,6 +166,7 @@ def requantize(
     c0, c1 = (columns * part // parts, columns * (part + 1) // parts) if by_columns else (0, columns)
     left, n = column_edges[c0], column_edges[c1] - column_edges[c0]
     if n == 0:
+        finish(team, part, parts)
         return
     high, low = np.empty(n, sums.dtype), np.empty(n, sums.dtype)
     tops, stored = np.empty(n, np.int32), np.full(n, static, np.int64)
@@ -222,6 +226,7 @@ def requantize(
                 sums, i, left, near, distance, factors, bits, is_near, codes, row, saturated
             )  # fmt: skip
     counts[1] += saturated[0]
+    finish(team, part, parts)
 
 
 @kernel

@@ -17,6 +17,7 @@ from hwmodels.kernels.jit import kernel
 from hwmodels.kernels.lanes import Number, reading
 from hwmodels.kernels.microkernel import address
 from hwmodels.kernels.stream import ADD, FLAGS, MOST, Read, Scalar, signed, stream
+from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.units import elementwise, ops
 from hwmodels.units import lut as lut_unit
 from hwmodels.units import norm as norm_unit
@@ -88,6 +89,7 @@ lut_8, lut_16 = both_widths(
 
 @kernel
 def lut(
+    team: Team,
     part: int,
     parts: int,
     x: Codes,
@@ -104,6 +106,7 @@ def lut(
     counts: Index,
 ) -> None:
     """The table's function of every element; `counts` are the inputs beyond the fixed-point word."""
+    begin(team, parts)
     n, known, own = x.shape[1], -1, np.empty(x.shape[1], np.int16)
     exponents[0] = -fraction
     clipped = np.zeros(1, np.int64)
@@ -120,6 +123,7 @@ def lut(
         else:
             lut_16(n, given, to, scalars, (address(table),), address(clipped))
     counts[0] += clipped[0]
+    finish(team, part, parts)
 
 
 # -- softmax
@@ -171,6 +175,7 @@ quotients = stream(
 
 @kernel
 def softmax_rows(
+    team: Team,
     part: int,
     parts: int,
     x: Codes,
@@ -194,6 +199,7 @@ def softmax_rows(
     Row i has the keys that row i of `keys`, which repeats, and its sample's row of `present` both name.
     `lowest` stands for a masked key.
     """
+    begin(team, parts)
     n, known, own = x.shape[1], -1, np.empty(x.shape[1], np.int16)
     exponents[0] = -FRACTION
     word, taken, found = np.empty(n, np.int32), np.empty(n, np.bool_), np.empty(1, np.int64)
@@ -232,6 +238,7 @@ def softmax_rows(
         total = found[0]
         inverse, places = reciprocal_of(total, reciprocal, reciprocal_low), places_of(total)
         quotients(n, (address(word),), (address(sums) + i * n * 4,), (inverse, places), (), 0)
+    finish(team, part, parts)
 
 
 # -- norm
@@ -270,6 +277,7 @@ normalised = stream(
 
 @kernel
 def norm_rows(
+    team: Team,
     part: int,
     parts: int,
     x: Codes,
@@ -291,6 +299,7 @@ def norm_rows(
     exponents: Exponents,
 ) -> None:
     """LayerNorm or RMSNorm of every row."""
+    begin(team, parts)
     n, spare, known, own = x.shape[1], WORD - bits, -1, np.empty(x.shape[1], np.int16)
     word, totals = np.empty(n, np.int32), np.zeros(2, np.int64)
     for j in range(n):
@@ -317,6 +326,7 @@ def norm_rows(
         normalised(
             n, (address(word), *parameters), (address(sums) + i * n * 8,), (n, s1, r, h), (), 0
         )  # fmt: skip
+    finish(team, part, parts)
 
 
 # -- elementwise
@@ -345,6 +355,7 @@ multiplied_8_8, multiplied_8_16, multiplied_16_8, multiplied_16_16 = (
 
 @kernel
 def add_matrices(
+    team: Team,
     part: int,
     parts: int,
     a: Codes,
@@ -367,6 +378,7 @@ def add_matrices(
 
     Row i of the sums has the exponents in row ``groups[i]``. `counts` are the flushed terms.
     """
+    begin(team, parts)
     n = a.shape[1]
     ea, eb, known = np.empty(n, np.int16), np.empty(n, np.int16), -1
     flushed = np.zeros(1, np.int64)
@@ -391,10 +403,12 @@ def add_matrices(
         else:
             added_16_16(n, given, to, aligner, (), lost)
     counts[0] += flushed[0]
+    finish(team, part, parts)
 
 
 @kernel
 def multiply_matrices(
+    team: Team,
     part: int,
     parts: int,
     a: Codes,
@@ -411,6 +425,7 @@ def multiply_matrices(
     counts: Index,
 ) -> None:
     """The product of two matrices, element by element; parameters as in `add_matrices`."""
+    begin(team, parts)
     n = a.shape[1]
     ea, eb, known = np.empty(n, np.int16), np.empty(n, np.int16), -1
     first, last = share(a.shape[0], part, parts)
@@ -432,3 +447,4 @@ def multiply_matrices(
             multiplied_16_8(n, given, to, (), (), 0)
         else:
             multiplied_16_16(n, given, to, (), (), 0)
+    finish(team, part, parts)
