@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 
 import numpy as np
+from calls import matmul_static
 
-from hwmodels.kernels.matmul import PANEL, matmul_static
 from hwmodels.units import array_cycles, mac_array
 from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import ZERO_BLOCK
 
 
-def array_arguments(config: MacArrayConfig) -> tuple[int, int, int, int, int, bool]:
-    lane, word = config.aligner, config.accumulator
-    return config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
-
-
 def run_static(config: MacArrayConfig, o: MatmulOperands) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """The static kernel on the operands of `mac_array.result`."""
     m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
-    tiles = ceil(n / PANEL)
-    panels = np.zeros((tiles, k, PANEL), np.int16)
-    w_exponents = np.full((tiles, depth, PANEL), ZERO_BLOCK, np.int16)
-    bias = np.zeros((tiles, PANEL), np.int32 if o.bias_bits == 32 else np.int16)
-    bias_exponents = np.full((tiles, PANEL), ZERO_BLOCK, np.int16)
-    for j in range(n):
-        panels[j // PANEL, :, j % PANEL] = o.w[j]
-        w_exponents[j // PANEL, :, j % PANEL] = o.w_exponents[j]
-        if o.bias is not None and o.bias_exponents is not None:
-            bias[j // PANEL, j % PANEL] = o.bias[j]
-            bias_exponents[j // PANEL, j % PANEL] = o.bias_exponents[j]
+    bias = np.array(o.bias or [0] * n, np.int32 if o.bias_bits == 32 else np.int16)
+    bias_exponents = np.array(o.bias_exponents or [ZERO_BLOCK] * n, np.int16)
     lane, word = config.aligner, config.accumulator
     rest = (o.bias_bits, word.bits, lane.guard_bits, lane.max_shift)
-    floor = np.array([[mac_array.bias_floor(int(e), *rest) for e in t] for t in bias_exponents])
+    floor = np.array([mac_array.bias_floor(int(e), *rest) for e in bias_exponents])
     sums, exponents = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16)
     counts = np.zeros(4, np.int64)
     matmul_static(
-        1, np.array(o.a, np.int16), np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth),
-        panels, w_exponents, w_exponents.max(axis=1),
-        floor, bias, bias_exponents, np.array([*o.segments, k]), np.array(o.update),
-        sums, exponents, n, *array_arguments(config), counts,
+        config, (8, o.w_bits), 1, np.array(o.a, np.int16), np.array(o.a_exponents, np.int16), np.arange(m),
+        np.arange(depth), np.array(o.w), np.array(o.w_exponents), floor, bias, bias_exponents,
+        np.array([*o.segments, k]), np.array(o.update), sums, exponents, counts,
     )  # fmt: skip
     return sums, exponents, counts[:2].tolist()
 

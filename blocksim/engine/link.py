@@ -30,7 +30,7 @@ from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, Index, OpSpec, SourceSpec
 from hwmodels.kernels import vector as kernels
-from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
+from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static, stays_narrow
 from hwmodels.kernels.packed_operands import pack_lines
 from hwmodels.kernels.requantizer import NO_STATIC, requantize
 from hwmodels.kernels.team import pass_by
@@ -135,7 +135,7 @@ class _Linker:
         return first, then
 
     def _groups(self, op: OpSpec) -> tuple[Index, int]:
-        """For each row of an operator's sums the row of their exponents, and how many a sample has of its own.
+        """For each row of an operator's sums the row of their exponents; and how many a sample has of them.
 
         They are alike where the blocks of its operands are. Of a product whose bounds are searched for
         output by output, every row has exponents of its own.
@@ -183,8 +183,8 @@ class _Linker:
         ) -> None:
             maps = w.maps[name]
             requantize(
-                w.team, part, parts, w.samples, sums, exponents, groups, w.valid(out), maps.row_edges, maps.column_edges, *factors,
-                static, out.bits, w.codes[name], w.shared[name], counts,
+                w.team, part, parts, w.samples, sums, exponents, groups, w.valid(out), maps.row_edges,
+                maps.column_edges, *factors, static, out.bits, w.codes[name], w.shared[name], counts,
             )  # fmt: skip
 
         return run
@@ -215,17 +215,6 @@ class _Linker:
         lane, word = config.aligner, config.accumulator
         return config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
 
-    def _is_narrow(self, op: OpSpec, a: Blocks, b: Blocks, segments: Segments) -> bool:
-        """Whether no sum of a product can leave 32 bits: then the kernel keeps it there."""
-        config = self.machine.array_config
-        largest = ((1 << a.bits - 1) - 1) * ((1 << b.bits - 1) - 1)
-        edges, _ = _edges(segments, op.k)
-        updates = np.append(0, edges[1:][segments.update])
-        longest, guard = int(np.diff(edges).max()), max(config.aligner.guard_bits, 0)
-        together = int(np.diff(updates).max()) * largest << guard
-        fits = longest * largest < 1 << 29 and together + len(edges) < 1 << 30
-        return config.normalise == BOUND and config.accumulator.bits <= 32 and fits
-
     def _matmul_static(self, op: OpSpec) -> Callable[..., None]:
         assert op.a is not None and op.weight is not None
         a = self.manifest.tensors[op.a.tensor]
@@ -249,14 +238,15 @@ class _Linker:
         array = self._array()
         floor = bias_floor_of(bias_exponents, bias_bits, array)
         top = w_exponents.max(axis=1)
-        narrow, name = self._is_narrow(op, a, weight, segments), a.name
+        narrow, name = stays_narrow(self.machine.array_config, a.bits, weight.bits, edges, update), a.name
         call: Callable[..., None] = matmul_static
 
         def compute(
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
         ) -> None:
             call(
-                w.team, part, parts, w.samples, w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
+                w.team, part, parts, w.samples,
+                w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
                 panels, offsets, w_exponents, top, floor, bias, bias_exponents,
                 edges, update, sums, exponents, groups, op.n, narrow, *array, counts,
             )  # fmt: skip
@@ -284,15 +274,17 @@ class _Linker:
                 np.stack([segments[g].a_blocks for g in groups]),
                 a_places,
             )
+            edges, update = _edges(segments[groups[0]], op.k)
             right = (
                 np.stack([index[place[axis] : place[axis] + op.n] for place in b_places]),
                 np.stack([segments[g].b_blocks for g in groups]),
                 b_places,
                 op.b.transposed,
                 floor,
-                *_edges(segments[groups[0]], op.k),
+                edges,
+                update,
             )
-            narrow = self._is_narrow(op, a, b, segments[groups[0]])
+            narrow = stays_narrow(self.machine.array_config, a.bits, b.bits, edges, update)
             calls.append((left, right, o_places, narrow))
 
         def compute(
@@ -323,8 +315,9 @@ class _Linker:
             maps = w.maps[name]
             present = w.present if op.padded else np.ones((w.samples, spec.columns), np.bool_)
             kernels.softmax_rows(
-                w.team, part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges, keys, present, spec.rows,
-                config.guard_bits, softmax.lowest(config.guard_bits), exp2, lows[0], reciprocal, lows[1], sums, exponents,
+                w.team, part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
+                keys, present, spec.rows, config.guard_bits, softmax.lowest(config.guard_bits),
+                exp2, lows[0], reciprocal, lows[1], sums, exponents,
             )  # fmt: skip
 
         return compute
@@ -356,7 +349,7 @@ class _Linker:
         span = config.span
 
         def compute(
-            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, _groups: Index, counts: Any
         ) -> None:
             maps = w.maps[name]
             kernels.lut(

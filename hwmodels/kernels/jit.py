@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import platformdirs
-from numba.extending import overload, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 from hwmodels.units import (
     accumulator,
@@ -56,6 +56,11 @@ def kernel(function: F) -> F:
         return cast("F", numba.njit(cache=True, nogil=True)(function))
     finally:
         config.CACHE_DIR = before
+
+
+def emitted(function: Callable[..., Any]) -> Any:
+    """Let a kernel call what writes its instructions itself: an intrinsic, in Numba's words."""
+    return intrinsic(function)
 
 
 def _identity_of_fits(name: str) -> None:

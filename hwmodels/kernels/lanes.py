@@ -137,11 +137,11 @@ class Lanes:
         (low, high), (least, most) = ends(self), ends(other)
         return self._told(">=", other, low >= most, high < least)
 
-    def __eq__(self, other: object) -> Number:  # type: ignore[override]
+    def __eq__(self, other: object) -> Number:
         (low, high), (least, most) = ends(self), ends(other)
         return self._told("==", other, low == high == least == most, high < least or low > most)
 
-    def __ne__(self, other: object) -> Number:  # type: ignore[override]
+    def __ne__(self, other: object) -> Number:
         (low, high), (least, most) = ends(self), ends(other)
         return self._told("!=", other, high < least or low > most, low == high == least == most)
 

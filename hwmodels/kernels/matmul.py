@@ -14,12 +14,28 @@ from hwmodels.kernels.microkernel import A_TYPE, PANEL, STEP, TILE
 from hwmodels.kernels.packed_operands import pack_panel, pack_rows, packed_steps
 from hwmodels.kernels.panel import Codes, Exponents, Flags, Index, panel_bound, panel_each, runs_of
 from hwmodels.kernels.team import Team, begin, finish
+from hwmodels.units.aligner import BOUND
+from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.ops import ZERO_BLOCK, largest
 
-__all__ = ["PANEL", "matmul_dynamic", "matmul_static"]
+__all__ = ["PANEL", "matmul_dynamic", "matmul_static", "stays_narrow"]
 
 STRIP = 128
 """Rows that are packed at a time: they stay in a cache while all panels pass."""
+
+
+def stays_narrow(config: MacArrayConfig, a_bits: int, b_bits: int, segments: Index, update: Flags) -> bool:
+    """Whether no sum of such a product can leave 32 bits, so that `panel_bound` may keep it there.
+
+    A raw sum has to leave room for a rounding addend, and the terms of one update for the word itself.
+    """
+    # two's complement has one value more, in codes that are not of a symmetric format
+    largest_product = 1 << (a_bits - 1) + (b_bits - 1)
+    updates = np.append(0, segments[1:][update])
+    longest, guard = int(np.diff(segments).max()), max(config.aligner.guard_bits, 0)
+    together = int(np.diff(updates).max()) * largest_product << guard
+    fits = longest * largest_product < 1 << 29 and together + len(segments) < 1 << 30
+    return config.normalise == BOUND and config.accumulator.bits <= 32 and fits
 
 
 @kernel

@@ -19,10 +19,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import registry
 from numba.core.cgutils import raw_memcpy
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hwmodels.kernels.jit import kernel
+from hwmodels.kernels.jit import emitted, kernel
 from hwmodels.kernels.lanes import Lanes, at, constant, largest, magnitude, select, shift_right, smallest
 from hwmodels.units.accumulator import add, overflows
 from hwmodels.units.aligner import align, is_flushed
@@ -241,7 +240,8 @@ def _aligned_alike(b: ir.IRBuilder, sums: Grid, shifts: ir.Value, rounding: ir.V
 
     What `lanes.shift_right` adds before it shifts is the same in every row.
     """
-    rule, out = _lanes(b, _splat(b, rounding, LANES)), [[] for _ in sums]
+    rule = _lanes(b, _splat(b, rounding, LANES))
+    out: Grid = [[] for _ in sums]
     for c in range(PANEL // LANES):
         shift = _lanes(b, _vector(b, shifts, 4 * c * LANES, WORDS), -31, 31)
         left, right = largest(shift, 0).at(32), largest(-shift, 0)
@@ -301,7 +301,7 @@ def _updated(b: ir.IRBuilder, terms: Grid, words: ir.Value, bits: ir.Value, satu
     return _phi(b, (ir.Constant(I32, 0), from_none), (over, from_some))
 
 
-@intrinsic
+@emitted
 def _dot(typing: Any, a: Any, w: Any, offset: Any, steps: Any, part: Any) -> Any:
     """Raw sums of one segment into `part`; all but `steps` are addresses."""
 
@@ -314,7 +314,7 @@ def _dot(typing: Any, a: Any, w: Any, offset: Any, steps: Any, part: Any) -> Any
     return types.void(*[types.int64] * 5), code
 
 
-@intrinsic
+@emitted
 def _multiply(
     typing: Any, a: Any, w: Any, offset: Any, steps: Any, shifts: Any, stride: Any, total: Any, words: Any,
     ends: Any, mode: Any, longest: Any, rounding: Any, bits: Any, saturating: Any,
@@ -393,7 +393,7 @@ def _phi(b: ir.IRBuilder, *incoming: tuple[ir.Value, ir.Block]) -> ir.Value:
     return phi
 
 
-@intrinsic
+@emitted
 def address(typing: Any, array: Any) -> Any:
     """Where an array's elements lie. Unlike ``array.ctypes.data`` it counts no reference."""
 
@@ -404,7 +404,7 @@ def address(typing: Any, array: Any) -> Any:
     return types.int64(array), code
 
 
-@intrinsic
+@emitted
 def copy(typing: Any, to: Any, source: Any, size: Any) -> Any:
     """Copy `size` bytes from one address to another."""
 
@@ -416,7 +416,7 @@ def copy(typing: Any, to: Any, source: Any, size: Any) -> Any:
     return types.void(*[types.int64] * 3), code
 
 
-@intrinsic
+@emitted
 def pack_step(typing: Any, to: Any, source: Any) -> Any:
     """Four codes of a row, from one address to another, as `A_TYPE` and with `OFFSET` added."""
 
@@ -486,7 +486,8 @@ def _multiply_plain(
     for r in range(TILE):
         own = shifts[s] if alike else shifts[s * TILE + r]
         for j in range(PANEL):
-            x, shift = np.int64(part[r, j]), np.int64(own[j])
+            x: Any = np.int64(part[r, j])
+            shift: Any = np.int64(own[j])
             flushed += is_flushed(x, shift, max_shift)
             term = align(x, shift, max_shift, rounding)
             if not is_first:

@@ -220,7 +220,8 @@ def panel_each(
                         flushed += is_flushed(acc[r, j], top[r, j] - higher, max_shift)
                         acc[r, j] = align(acc[r, j], top[r, j] - higher, max_shift, rounding)
                         top[r, j] = higher
-                    x, shift = np.int64(part[r, j]), distance(top[r, j], e + w_exponents[s, j], guard_bits)
+                    x: Any = np.int64(part[r, j])
+                    shift = distance(top[r, j], e + w_exponents[s, j], guard_bits)
                     total[r, j] += align(x, shift, max_shift, rounding)
                     flushed += is_flushed(x, shift, max_shift)
                     if update[s]:

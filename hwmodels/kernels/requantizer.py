@@ -235,5 +235,5 @@ def _exponents_of(
 ) -> None:
     """The exponent of every column's sums, or of their products with the multipliers."""
     for j in range(out.shape[0]):
-        e = np.int64(exponents[g, left + j])
+        e: Any = np.int64(exponents[g, left + j])
         out[j] = scaled_exponent(e, of_factors[left + j]) if real else e

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from hwmodels.kernels.jit import emitted
 from hwmodels.kernels.lanes import Lanes, LoadedTable, Number, at, bits_for
 
 LANES = 16
@@ -235,11 +235,12 @@ def stream(
     """
     loop = _Loop(body, tuple(reads), tuple(writes), tuple(scalars), tuple(tables), tuple(folds))
 
-    @intrinsic
+    @emitted
     def run(typing: Any, n: Any, reads: Any, writes: Any, scalars: Any, tables: Any, folds: Any) -> Any:
         def code(_context: Any, b: ir.IRBuilder, signature: Any, given: Any) -> Any:
-            tuples = [cgutils.unpack_tuple(b, x) for x in given[1:5]]
-            loop.emit(b, given[0], *tuples, given[5])
+            n, *tuples, folds = given
+            reads, writes, scalars, tables = (cgutils.unpack_tuple(b, x) for x in tuples)
+            loop.emit(b, n, reads, writes, scalars, tables, folds)
             return _context.get_dummy_value()
 
         def uniform(x: Any) -> Any:

@@ -1,8 +1,8 @@
 """Threads that share the steps of a program, and wait for each other between two steps.
 
-They wait in compiled code, which costs a fraction of a microsecond and holds no lock of the interpreter's. So
-that they need not queue for that lock either, which costs far more, a thread goes back to the interpreter only
-when all have finished the step, and the thread before it has begun the next one.
+They wait in compiled code, which costs a fraction of a microsecond and holds no lock of the interpreter's.
+So that they need not queue for that lock either, which costs far more, a thread goes back to the interpreter
+only when all have finished the step, and the thread before it has begun the next one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hwmodels.kernels.jit import kernel
+from hwmodels.kernels.jit import emitted, kernel
 from hwmodels.kernels.microkernel import address
 
 Team = NDArray[np.int64]
@@ -44,7 +43,7 @@ _YIELD = "blocksim_yield"
 llvm.add_symbol(_YIELD, ctypes.cast(_system_yield(), ctypes.c_void_p).value)
 
 
-@intrinsic
+@emitted
 def _yield(typing: Any) -> Any:
     def code(context: Any, b: ir.IRBuilder, _signature: Any, _given: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
@@ -54,7 +53,7 @@ def _yield(typing: Any) -> Any:
     return types.void(), code
 
 
-@intrinsic
+@emitted
 def _add_one(typing: Any, counter: Any) -> Any:
     def code(_context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
         place = b.inttoptr(given[0], I64.as_pointer())
@@ -63,7 +62,7 @@ def _add_one(typing: Any, counter: Any) -> Any:
     return types.int64(types.int64), code
 
 
-@intrinsic
+@emitted
 def _read(typing: Any, counter: Any) -> Any:
     def code(_context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
         return b.load_atomic(b.inttoptr(given[0], I64.as_pointer()), "seq_cst", 8)

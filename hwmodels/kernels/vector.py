@@ -55,7 +55,7 @@ def _unit(function: Any) -> Any:
 def both_widths(*arguments: Any, **named: Any) -> tuple[Any, Any]:
     """A stream over codes of 8 and of 16 bits, which are its first row."""
     body, reads, *rest = arguments
-    return tuple(stream(body, (code, *reads), *rest, **named) for code in (CODE_8, CODE_16))  # type: ignore[return-value]
+    return tuple(stream(body, (code, *reads), *rest, **named) for code in (CODE_8, CODE_16))
 
 
 @kernel

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_mac_array import BCT64, array_arguments, run_static
+from calls import PANEL, matmul_dynamic
+from test_mac_array import BCT64, run_static
 
-from hwmodels.kernels.matmul import PANEL, matmul_dynamic
 from hwmodels.units import array_cycles as array
 from hwmodels.units import mac_array
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
@@ -50,9 +50,9 @@ def test_groups_anywhere(way: str, transposed: bool, n: int) -> None:
     floor = mac_array.bias_floor(ZERO_BLOCK, 8, 15, lane.guard_bits, lane.max_shift)
     want, below, lost = sums.copy(), exponents.copy(), np.zeros(4, np.int64)
     matmul_dynamic(
-        samples, K, a, a_shared, a_rows, a_blocks, a_places, b, b_shared, b_lines, b_blocks, b_places,
+        config, samples, K, a, a_shared, a_rows, a_blocks, a_places, b, b_shared, b_lines, b_blocks, b_places,
         transposed, np.full(PANEL, floor), np.array([*SEGMENTS, K]), np.array(update),
-        sums, exponents, o_places, *array_arguments(config), counts,
+        sums, exponents, o_places, counts,
     )  # fmt: skip
     for q in range(samples):
         for g in range(groups):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from calls import requantize
 
-from hwmodels.kernels.requantizer import requantize
 from hwmodels.units import requantizer
 from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.requantizer import NO_STATIC

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import calls
 import numpy as np
 import pytest
 
 from hwmodels import machines
-from hwmodels.kernels import vector
 from hwmodels.units import elementwise, lut, norm, softmax
 from hwmodels.units.elementwise import ElementwiseConfig
 from hwmodels.units.ops import HALF_UP, ZERO_BLOCK
@@ -33,7 +33,7 @@ def test_lut() -> None:
     config = MACHINE.lut_config("gelu")
     codes, shared, spread = operands(1, -20, 0)
     (sums, exponents), counts = buffers(), np.zeros(1, np.int64)
-    vector.lut(
+    calls.lut(
         codes, shared, ROWS, EDGES, np.array(config.table), config.fraction, config.in_bits, config.span,
         config.step_bits, sums, exponents, counts,
     )  # fmt: skip
@@ -55,7 +55,7 @@ def test_softmax(seed: int, per_sample: int) -> None:
     keys, present = rng.random((3, N)) < 0.7, rng.random((-(-M // per_sample), N)) < 0.8
     keys[0, EDGES[seed % BLOCKS] : EDGES[seed % BLOCKS + 1]] = False
     sums, exponents = buffers()
-    vector.softmax_rows(
+    calls.softmax_rows(
         codes, shared, ROWS, EDGES, keys, present, per_sample, config.guard_bits,
         np.array(config.exp2), softmax.step_bits(len(config.exp2)),
         np.array(config.reciprocal), softmax.step_bits(len(config.reciprocal)), sums, exponents,
@@ -78,7 +78,7 @@ def test_norm(seed: int, centred: bool) -> None:
     epsilon = norm.epsilon_of((0.0, 1e-5, 1e30)[seed % 3], N)
     o = norm.NormOperands(bits, centred, epsilon, *(tuple(v.tolist()) for v in (gamma, ge, beta, be)))
     sums, exponents = buffers()
-    vector.norm_rows(
+    calls.norm_rows(
         codes, shared, ROWS, EDGES, bits, centred, *epsilon, gamma, ge, beta, be,
         np.array(config.root), norm.step_bits(len(config.root)), config.newton_steps, sums, exponents,
     )  # fmt: skip
@@ -94,15 +94,16 @@ def test_matrices(height: int) -> None:
     b, b_shared, _ = operands(4, -14, 0)
     b, b_rows, b_blocks = b[:height].copy(), np.array([1, 2, 0, 0, 1])[:height], np.array([2, 2, 0])
     eb = np.repeat(b_shared[b_rows][:, b_blocks], np.diff(EDGES), axis=1).tolist()
-    sides = (a, a_shared, ROWS, np.arange(BLOCKS), b, b_shared, b_rows, b_blocks, EDGES)
+    own = b_shared[:, b_blocks]
+    sides = (a, a_shared, ROWS, EDGES, b, own, b_rows, EDGES)
     (sums, exponents), counts = buffers(), np.zeros(1, np.int64)
-    vector.add_matrices(*sides, 3, 6, HALF_UP, sums, exponents, counts)
+    calls.add_matrices(*sides, 3, 6, HALF_UP, sums, exponents, counts)
     rows = [(a[i].tolist(), ea[i], b[i % height].tolist(), eb[i % height]) for i in range(M)]
     want = [elementwise.result_add(config, *row) for row in rows]
     assert (sums.tolist(), exponents.tolist()) == ([w[0] for w in want], [w[1] for w in want])
     assert counts[0] == sum(w[2] for w in want) > 0
     (sums, exponents), counts = buffers(), np.zeros(1, np.int64)
-    vector.multiply_matrices(*sides, sums, exponents, counts)
+    calls.multiply_matrices(*sides, sums, exponents, counts)
     products = [elementwise.result_mul(*row) for row in rows]
     assert (sums.tolist(), exponents.tolist()) == ([p[0] for p in products], [p[1] for p in products])
     assert counts[0] == 0

@@ -7,11 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from calls import PANEL, matmul_dynamic, matmul_static
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from products import array_arguments, run_static
+from products import run_static
 
-from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static
 from hwmodels.units import array_cycles, mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
@@ -104,10 +104,11 @@ def test_dynamic_kernel_is_result(case: tuple[MacArrayConfig, MatmulOperands]) -
         sums, exponents = np.zeros((2 * m, n), np.int64), np.zeros((2 * m, n), np.int16)
         counts = np.zeros(4, np.int64)
         matmul_dynamic(
-            2, k, np.vstack([a, a]), np.vstack([ea, ea]), np.arange(m)[None], np.arange(depth)[None], origin,
+            config, 2, k,
+            np.vstack([a, a]), np.vstack([ea, ea]), np.arange(m)[None], np.arange(depth)[None], origin,
             np.vstack([b, b]), np.vstack([eb, eb]), np.arange(n)[None], np.arange(depth)[None], origin,
             transposed, floor, np.array([*o.segments, k]), np.array(o.update), sums, exponents, origin,
-            *array_arguments(config), counts,
+            counts,
         )  # fmt: skip
         assert sums.tolist() == want.sums * 2
         assert exponents.tolist() == want.exponents * 2
@@ -270,16 +271,11 @@ def test_samples_may_be_taller_than_their_sums() -> None:
                 a[taken].tolist(), ea[taken].tolist(), w.tolist(), ew.tolist(), None, None, [0, 4], update
             ),
         )
-        panels, exponents = np.zeros((2, 6, PANEL), np.int16), np.full((2, 2, PANEL), ZERO_BLOCK, np.int16)
-        for j in range(70):
-            panels[j // PANEL, :, j % PANEL], exponents[j // PANEL, :, j % PANEL] = w[j], ew[j]
-        empty = np.zeros((2, PANEL), np.int16)
-        none = np.full((2, PANEL), ZERO_BLOCK, np.int16)
-        floor = np.full((2, PANEL), mac_array.bias_floor(ZERO_BLOCK, 8, 32, 8, 31))
+        floor = np.full(70, mac_array.bias_floor(ZERO_BLOCK, 8, 32, 8, 31))
         sums, out, counts = np.zeros((6, 70), np.int64), np.zeros((6, 70), np.int16), np.zeros(4, np.int64)
         matmul_static(
-            2, a, ea, np.arange(10), np.arange(2), panels, exponents, exponents.max(axis=1), floor, empty,
-            none, np.array([0, 4, 6]), np.array(update), sums, out, 70, *array_arguments(config), counts,
+            config, (8, 8), 2, a, ea, np.arange(10), np.arange(2), w, ew, floor, np.zeros(70, np.int16),
+            np.full(70, ZERO_BLOCK), np.array([0, 4, 6]), np.array(update), sums, out, counts,
         )  # fmt: skip
         assert sums.tolist() == want.sums
         assert out.tolist() == want.exponents

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from calls import requantize
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwmodels.formats import multiplier_of
 from hwmodels.formats.shift import quantise
-from hwmodels.kernels.requantizer import requantize
 from hwmodels.units import requantizer
 from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.requantizer import NO_STATIC, RequantizerConfig

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import calls
 import numba
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwmodels import machines
-from hwmodels.kernels import vector
 from hwmodels.units import accumulator, aligner, dma, elementwise, lut, norm, softmax
 from hwmodels.units.ops import ROUNDINGS, ZERO_BLOCK
 
@@ -54,7 +54,7 @@ def test_lut_kernel_is_result(case: tuple[np.ndarray, np.ndarray, np.ndarray]) -
     codes, shared, edges = case
     sums, exponents = buffers(codes.shape)
     counts = np.zeros(1, np.int64)
-    vector.lut(
+    calls.lut(
         codes, shared, np.arange(2), edges, table(GELU.table),
         GELU.fraction, GELU.in_bits, GELU.span, GELU.step_bits, sums, exponents, counts,
     )  # fmt: skip
@@ -134,7 +134,7 @@ def test_softmax_kernel_is_result(case: tuple[np.ndarray, np.ndarray, np.ndarray
     per_sample = int(rng.integers(1, 3))
     present = rng.random((2 // per_sample, codes.shape[1])) < 0.8
     sums, exponents = buffers(codes.shape)
-    vector.softmax_rows(
+    calls.softmax_rows(
         codes, shared, np.arange(2), edges, keys, present, per_sample, SOFTMAX.guard_bits,
         table(SOFTMAX.exp2), softmax.step_bits(len(SOFTMAX.exp2)),
         table(SOFTMAX.reciprocal), softmax.step_bits(len(SOFTMAX.reciprocal)), sums, exponents,
@@ -185,7 +185,7 @@ def test_norm_kernel_is_result(data: st.DataObject, bits: int) -> None:
     o = data.draw(norm_operands(codes.shape[1], bits))
     sums, exponents = buffers(codes.shape)
     vectors = [np.array(v, np.int16) for v in (o.gamma, o.gamma_exponents, o.beta, o.beta_exponents)]
-    vector.norm_rows(
+    calls.norm_rows(
         codes, shared, np.arange(2), edges, bits, o.centred, *o.epsilon, *vectors,
         table(NORM.root), norm.step_bits(len(NORM.root)), NORM.newton_steps, sums, exponents,
     )  # fmt: skip
@@ -233,26 +233,23 @@ def test_elementwise_kernels_are_result(
     for codes, shared, edges in (left, right):
         inside = edges[edges < n]
         sides.append((codes[:, :n].copy(), shared[:, : len(inside)].copy(), inside))
-    cuts = np.union1d(sides[0][2], sides[1][2])
-    edges = np.append(cuts, n)
     arguments = []
     plain = []
     for codes, shared, starts in sides:
-        blocks = np.searchsorted(starts, cuts, side="right") - 1
-        arguments += [codes, shared, np.arange(2), blocks]
+        arguments += [codes, shared, np.arange(2), np.append(starts, n)]
         plain.append((codes, spread(shared, np.append(starts, n))))
     for kernel, extra in (
-        (vector.add_matrices, (config.guard_bits, config.max_shift, config.rounding)),
-        (vector.multiply_matrices, ()),
+        (calls.add_matrices, (config.guard_bits, config.max_shift, config.rounding)),
+        (calls.multiply_matrices, ()),
     ):
         sums, exponents = buffers((2, n))
         counts = np.zeros(1, np.int64)
-        kernel(*arguments, edges, *extra, sums, exponents, counts)
+        kernel(*arguments, *extra, sums, exponents, counts)
         flushed = 0
         for i in range(2):
             (a, ea), (b, eb) = plain
             row = (a[i].tolist(), ea[i], b[i].tolist(), eb[i])
-            add = kernel is vector.add_matrices
+            add = kernel is calls.add_matrices
             want = elementwise.result_add(config, *row) if add else (*elementwise.result_mul(*row), 0)
             flushed += want[2]
             assert (sums[i].tolist(), exponents[i].tolist()) == want[:2]
