@@ -453,12 +453,13 @@ def _multiply_vector(
     row = address(a) + (tile * a.shape[1] + first[s]) * TILE * STEP * a.itemsize
     column = address(w) + first[s] * PANEL * STEP
     own = ROW_BYTES if alike else TILE * ROW_BYTES
-    return _multiply(
+    lost: int = _multiply(
         row, column, address(offset) + s * ROW_BYTES, first[s + 1] - first[s],
         address(shifts) + s * own, 0 if alike else ROW_BYTES,
         address(total), address(words), np.int64(is_first) + 2 * np.int64(update), mode,
         max_shift, rounding, bits, np.int64(saturating),
     )  # fmt: skip
+    return lost
 
 
 @kernel
