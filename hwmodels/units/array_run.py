@@ -6,20 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hwmodels.units import mac_array
+from hwmodels.units import array_step
 from hwmodels.units.aligner import EXACT, RUNNING
-from hwmodels.units.array_cycles import effective, intervals_of, segment_ends, terms_per_fold
+from hwmodels.units.array_cycles import intervals_of, segment_ends, terms_per_fold
+from hwmodels.units.array_step import BuiltArray, EdgeInputs, Inputs, Outputs, ports
 from hwmodels.units.column import Place
 from hwmodels.units.mac_array import (
-    BuiltArray,
-    EdgeInputs,
-    Inputs,
     MatmulOperands,
     MatmulResult,
-    Outputs,
     bias_floor,
     largest_exponent,
-    ports,
     start_bound,
 )
 from hwmodels.units.ops import ZERO_BLOCK
@@ -74,18 +70,39 @@ class Memories:
     @property
     def terms(self) -> list[int]:
         """Segments of each fold."""
-        return terms_per_fold(self.config.array.rows, self.depth, self.operands.segments)
+        return terms_per_fold(self.config.terms, self.depth, self.operands.segments)
 
     @property
     def intervals(self) -> list[int]:
         """Cycles that a moving row stays in each fold."""
         own = self.config.array
-        bits = self.config.row.element.moving_bits
-        return intervals_of(own.rows, self.terms, bits, own.aligners, own.port_bytes)
+        return intervals_of(self.config.terms, self.terms, self.config.codes[0], own.aligners, own.port_bytes)
+
+    def shaped(self, values: list[int]) -> Any:
+        """The codes or tags of an element: several together, or the only one."""
+        return tuple(values) if self.config.packed else values[0]
+
+    def tags(self, fold: int, row: int) -> Any:
+        """The tags of one row of elements."""
+        depth = self.config.depth
+        return self.shaped([self.tag(fold, row * depth + d) for d in range(depth)])
+
+    def moves(self, line: int, fold: int, row: int) -> Any:
+        """What moves into one row of elements."""
+        depth = self.config.depth
+        return self.shaped([self.code(self.moving[0], line, fold, row * depth + d) for d in range(depth)])
+
+    def stays(self, element: int, fold: int, row: int) -> Any:
+        """What is held by an element of one row."""
+        depth, width = self.config.depth, self.config.width
+        lines = range(element * width, (element + 1) * width)
+        return self.shaped(
+            [self.code(self.held[0], j, fold, row * depth + d) for j in lines for d in range(depth)]
+        )
 
     def tag(self, fold: int, row: int) -> int:
-        """The slot and the sum of one row: of its segment among those of the fold."""
-        k, aligners = fold * self.config.array.rows + row, self.config.array.aligners
+        """The slot and the sum of one code: of its segment among those of the fold."""
+        k, aligners = fold * self.config.terms + row, self.config.array.aligners
         if k >= self.depth:
             return 0
         ends = segment_ends(self.depth, self.operands.segments)
@@ -94,7 +111,7 @@ class Memories:
 
     def code(self, lines: Sequence[Sequence[int]], line: int, fold: int, row: int) -> int:
         """A code of one of the lines; zero where there is none."""
-        k = fold * self.config.array.rows + row
+        k = fold * self.config.terms + row
         return lines[line][k] if line < len(lines) and k < self.depth else 0
 
     def exponents(self, lines: Sequence[Sequence[int]], line: int, place: Place) -> tuple[int, ...]:
@@ -148,7 +165,7 @@ def memories_of(config: BuiltArray, o: MatmulOperands) -> Memories:
 
 
 def run(
-    config: BuiltArray, operands: MatmulOperands, stepper: Callable[..., Any] = mac_array.step
+    config: BuiltArray, operands: MatmulOperands, stepper: Callable[..., Any] = array_step.step
 ) -> tuple[MatmulResult, int]:
     """A whole product, clock cycle by clock cycle: what `mac_array.result` gives, and the cycles it took.
 
@@ -158,15 +175,14 @@ def run(
         Without a raw bank and not `RUNNING`. The cycles of a prescan are not among those given.
     operands : MatmulOperands
     stepper : callable
-        `mac_array.step` or what behaves like it, such as a simulated module.
+        `array_step.step` or what behaves like it, such as a simulated module.
     """
     own, memories = config.array, memories_of(config, operands)
     assert own.dataflow != "os" and not own.raw_bank and own.normalise != RUNNING
-    assert effective(own, config.a_bits, config.w_bits) == (own.rows, own.columns)
     m, n = len(operands.a), len(operands.w)
     moving, held = (n, m) if memories.inputs_stay else (m, n)
-    words: list[dict[int, int]] = [{} for _ in range(own.columns)]
-    state, idle = mac_array.reset(config, zeros(ports(config).state)), zeros(ports(config).inputs)
+    words: list[dict[int, int]] = [{} for _ in range(config.outputs)]
+    state, idle = array_step.reset(config, zeros(ports(config).state)), zeros(ports(config).inputs)
     intervals = memories.intervals
     operation = idle._replace(start=1, last_row=moving - 1, last_fold=len(intervals) - 1)
     state, out = stepper(config, state, operation)
@@ -197,10 +213,10 @@ def entering(memories: Memories, idle: Inputs, said: Sequence[Outputs], words: S
     code, passed = list(idle.code), list(idle.passed)
     for r, then in zip(range(own.rows), reversed(said), strict=False):
         if then.stream_next:
-            code[r] = memories.code(memories.moving[0], then.row_next, then.fold_next, r)
+            code[r] = memories.moves(then.row_next, then.fold_next, r)
     for j, then in zip(range(own.columns), reversed(said), strict=False):
         if then.load_next:
-            passed[j] = memories.code(memories.held[0], j, then.ahead, then.load_row_next)
+            passed[j] = memories.stays(j, then.ahead, then.load_row_next)
     place = last.column_out[0].place
     exponent, top = idle.exponent, 0
     if place.valid:
@@ -208,7 +224,7 @@ def entering(memories: Memories, idle: Inputs, said: Sequence[Outputs], words: S
     intervals = memories.intervals
     return idle._replace(
         last_slot=intervals[min(last.ahead, len(intervals) - 1)] - 1,
-        tag=memories.tag(last.ahead, last.load_row_next) if last.load_next else 0,
+        tag=memories.tags(last.ahead, last.load_row_next) if last.load_next else idle.tag,
         code=tuple(code),
         passed=tuple(passed),
         exponent=exponent,

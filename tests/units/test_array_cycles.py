@@ -176,9 +176,15 @@ def test_prescan_runs_first() -> None:
 
 
 def test_packing_halves_the_folds() -> None:
+    """And the folds take no longer: two codes are loaded in a cycle, and the wave passes 64 elements."""
     packed = replace(BCT64, pack_axis="K", overlap=False)
-    assert cycles(packed, 49, 64, 256, [0, 128], 4, 4).total == 2 * (2 * 128 + 62 + 49)
+    assert cycles(packed, 49, 64, 256, [0, 128], 4, 4).total == 2 * (2 * 64 + 62 + 49)
     assert cycles(packed, 49, 64, 256, [0, 64, 128, 192], 8, 4).total == 4 * (2 * 64 + 62 + 49)
+    assert cycles(replace(packed, overlap=True), 49, 64, 256, [0, 128], 4, 4).total == 303
+    wide = replace(packed, pack_axis="N")
+    assert cycles(wide, 49, 128, 64, [0], 4, 4).total == 2 * 64 + 62 + 49
+    still = replace(BCT64, rows=32, columns=32, dataflow="os", pack_axis="N")
+    assert cycles(still, 32, 64, 768, [0], 4, 4).total == 768 + 62
 
 
 def test_actions_count_every_multiply_and_alignment() -> None:
