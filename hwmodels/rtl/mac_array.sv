@@ -23,6 +23,7 @@ module mac_array #(
     parameter int BITS        = 32,                   // of the accumulator
     parameter bit SATURATING  = 1'b1,
     parameter int LATENCY     = 1,
+    parameter bit RISING      = 1'b0,                 // the bound rises with the terms
     parameter int E           = 8,
     parameter int BOUND       = 10,
     parameter int ROW_BITS    = $clog2(ROWS),
@@ -30,8 +31,11 @@ module mac_array #(
     parameter int CODES       = DEPTH * CODE_BITS,    // of one row
     parameter int PASSED      = COLUMNS * WIDTH * DEPTH * HELD_BITS,
     parameter int PLACE       = FOLD_BITS + MOVING_BITS + SLOT_BITS + 2,
-    parameter int READ        = CHAINS * E + E + BOUND + BIAS_BITS + BOUND + BITS,
-    parameter int WRITTEN     = PLACE + 1 + MOVING_BITS + BITS + 1 + CHAINS + 1
+    parameter int WORD        = RISING ? BOUND + BITS : BITS,   // {bound, sum}
+    parameter int OVERS       = RISING ? CHAINS : 1,
+    parameter int LOST        = RISING ? 2 * CHAINS + 1 : CHAINS + 1,
+    parameter int READ        = CHAINS * E + (RISING ? 0 : E) + BOUND + BIAS_BITS + BOUND + WORD,
+    parameter int WRITTEN     = PLACE + 1 + MOVING_BITS + WORD + OVERS + LOST
 ) (
     input  logic                       clk,
     input  logic                       rst,
@@ -44,7 +48,7 @@ module mac_array #(
     input  logic          [PASSED-1:0] passed,
     input  logic        [CHAINS*E-1:0] exponent,
     input  logic signed        [E-1:0] top,
-    input  logic    [OUTPUTS*READ-1:0] column_in,  // {word, bias_exponent, bias, floor, held_top, held}
+    input  logic    [OUTPUTS*READ-1:0] column_in,  // {word, bias_exponent, bias, floor[, held_top], held}
     output logic                       done,
     output logic       [FOLD_BITS-1:0] ahead,
     output logic                       load_next,
@@ -136,7 +140,7 @@ module mac_array #(
     assign exponents[w*CHAINS*E+:CHAINS*E] = exponent;
     assign tops[w*E+:E] = top;
   end
-  for (genvar j = 0; j < OUTPUTS; j++) begin : column
+  for (genvar j = 0; j < (RISING ? 0 : OUTPUTS); j++) begin : column
     localparam int Next = j + WIDTH;
     logic [PLACE-1:0] place_out;
     logic [CHAINS*E-1:0] held;
@@ -161,6 +165,34 @@ module mac_array #(
         .held_top(held_top), .floor(floor), .bias(bias), .bias_exponent(bias_exponent), .word(word),
         .place_out(place_out), .exponent_out(exponents[Next*CHAINS*E+:CHAINS*E]), .top_out(tops[Next*E+:E]),
         .write(write), .data(data), .overflow(overflow), .flushed(flushed)
+    );
+  end
+  for (genvar j = 0; j < (RISING ? OUTPUTS : 0); j++) begin : rising
+    localparam int Next = j + WIDTH;
+    logic [PLACE-1:0] place_out;
+    logic [CHAINS*E-1:0] held;
+    logic [BOUND-1:0] floor, bias_exponent;
+    logic [BIAS_BITS-1:0] bias;
+    logic [WORD-1:0] word, data;
+    logic [OVERS-1:0] overflow;
+    logic [LOST-1:0] flushed;
+    logic write;
+    assign {word, bias_exponent, bias, floor, held} = column_in[j*READ+:READ];
+    assign places[Next*PLACE+:PLACE] = place_out;
+    assign tops[Next*E+:E] = tops[j*E+:E];
+    assign column_out[j*WRITTEN+:WRITTEN] = {
+        flushed, overflow, data, place_out[2+SLOT_BITS+:MOVING_BITS], write, places[j*PLACE+:PLACE]
+    };
+    rising_column #(
+        .SUM_BITS(SUM_BITS), .CHAINS(CHAINS), .BIAS_BITS(BIAS_BITS), .SLOT_BITS(SLOT_BITS),
+        .MOVING_BITS(MOVING_BITS), .FOLD_BITS(FOLD_BITS), .GUARD_BITS(GUARD_BITS), .MAX_SHIFT(MAX_SHIFT),
+        .ROUNDING(ROUNDING), .BITS(BITS), .SATURATING(SATURATING), .E(E), .BOUND(BOUND)
+    ) u (
+        .clk(clk), .rst(rst), .place(places[j*PLACE+:PLACE]), .exponent(exponents[j*CHAINS*E+:CHAINS*E]),
+        .sum(bottom[j*CHAINS*SUM_BITS+:CHAINS*SUM_BITS]), .held(held), .floor(floor), .bias(bias),
+        .bias_exponent(bias_exponent), .word(word), .place_out(place_out),
+        .exponent_out(exponents[Next*CHAINS*E+:CHAINS*E]), .write(write), .data(data), .overflow(overflow),
+        .flushed(flushed)
     );
   end
   (* keep *) logic unused_edge;  // and the last columns

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwmodels.units import array_step
-from hwmodels.units.aligner import EXACT, RUNNING
+from hwmodels.units.aligner import EXACT
 from hwmodels.units.array_cycles import intervals_of, segment_ends, terms_per_fold
-from hwmodels.units.array_step import BuiltArray, EdgeInputs, Inputs, Outputs, ports
+from hwmodels.units.array_step import BuiltArray, Inputs, Outputs, edge_ports, ports
 from hwmodels.units.column import Place
 from hwmodels.units.mac_array import (
     MatmulOperands,
@@ -120,22 +120,25 @@ class Memories:
         found = []
         for i in range(place.slot * aligners, (place.slot + 1) * aligners):
             absent = line >= len(lines) or i >= self.terms[place.fold]
-            found.append(0 if absent else lines[line][sum(self.terms[: place.fold]) + i])
+            found.append(ZERO_BLOCK if absent else lines[line][sum(self.terms[: place.fold]) + i])
         return tuple(found)
 
     def output(self, place: Place, j: int) -> tuple[int, int]:
         """Row and column of the output at a place of the array's column `j`."""
         return (j, place.row) if self.inputs_stay else (place.row, j)
 
-    def column(self, j: int, place: Place, word: int) -> EdgeInputs:
+    def column(self, j: int, place: Place, word: Any) -> Any:
         """What is read for column `j` at a place. Under `EXACT` the floor is what a prescan has found."""
-        lines = self.held[1]
+        lines, read = self.held[1], zeros(edge_ports(self.config)[1])
         if not place.valid or j >= len(lines):
-            return EdgeInputs((0,) * self.config.array.aligners, 0, 0, 0, 0, 0)
+            return read
         m, n = self.output(place, j)
         floor = self.bounds[m][n] if self.config.array.normalise == EXACT else self.floors[n]
-        bias = bias_of(self.operands, n)
-        return EdgeInputs(self.exponents(lines, j, place), self.held_tops[j], floor, *bias, word)
+        bias, below = bias_of(self.operands, n)
+        read = read._replace(
+            held=self.exponents(lines, j, place), floor=floor, bias=bias, bias_exponent=below, word=word
+        )
+        return read if self.config.rising else read._replace(held_top=self.held_tops[j])
 
     def top(self, place: Place) -> int:
         """The largest exponent of a moving row; under `EXACT` the floor is the bound."""
@@ -172,16 +175,17 @@ def run(
     Parameters
     ----------
     config : BuiltArray
-        Without a raw bank and not `RUNNING`. The cycles of a prescan are not among those given.
+        Without a raw bank. The cycles of a prescan are not among those given.
     operands : MatmulOperands
     stepper : callable
         `array_step.step` or what behaves like it, such as a simulated module.
     """
     own, memories = config.array, memories_of(config, operands)
-    assert own.dataflow != "os" and not own.raw_bank and own.normalise != RUNNING
+    assert own.dataflow != "os" and not own.raw_bank
     m, n = len(operands.a), len(operands.w)
     moving, held = (n, m) if memories.inputs_stay else (m, n)
-    words: list[dict[int, int]] = [{} for _ in range(config.outputs)]
+    words: list[dict[int, Any]] = [{} for _ in range(config.outputs)]
+    nothing = zeros(edge_ports(config)[1].word)
     state, idle = array_step.reset(config, zeros(ports(config).state)), zeros(ports(config).inputs)
     intervals = memories.intervals
     operation = idle._replace(start=1, last_row=moving - 1, last_fold=len(intervals) - 1)
@@ -189,7 +193,7 @@ def run(
     said: list[Outputs] = [out]
     flushed = overflows = 0
     while len(said) == 1 or not out.done:
-        read = [words[j].get(c.place.row, 0) for j, c in enumerate(out.column_out)]
+        read = [words[j].get(c.place.row, nothing) for j, c in enumerate(out.column_out)]
         state, out = stepper(config, state, entering(memories, idle, said, read))
         said.append(out)
         for j, c in enumerate(out.column_out):
@@ -197,17 +201,17 @@ def run(
                 words[j][c.row] = c.data
             if j < held:
                 flushed += sum(c.flushed)
-                overflows += c.overflow
+                overflows += sum(c.overflow) if config.rising else c.overflow
     places = [[memories.output(Place(1, 1, 0, i, 0), j) for j in range(held)] for i in range(moving)]
     sums, exponents = [[0] * n for _ in range(m)], [[0] * n for _ in range(m)]
     for i, line in enumerate(places):
         for j, (y, x) in enumerate(line):
-            sums[y][x] = words[j][i]
-            exponents[y][x] = memories.bounds[y][x] - own.aligner.guard_bits
+            word, bound = words[j][i] if config.rising else (words[j][i], memories.bounds[y][x])
+            sums[y][x], exponents[y][x] = word, bound - own.aligner.guard_bits
     return MatmulResult(sums, exponents, flushed, overflows), len(said) - 1
 
 
-def entering(memories: Memories, idle: Inputs, said: Sequence[Outputs], words: Sequence[int]) -> Inputs:
+def entering(memories: Memories, idle: Inputs, said: Sequence[Outputs], words: Sequence[Any]) -> Inputs:
     """What enters after all that the array has said: row r and column j hear it r and j cycles later."""
     own, last = memories.config.array, said[-1]
     code, passed = list(idle.code), list(idle.passed)

@@ -1,4 +1,4 @@
-"""The array in which weights or inputs stay, under `BOUND` or `EXACT`, clock cycle by clock cycle.
+"""The array in which weights or inputs stay, clock cycle by clock cycle.
 
 A sequencer, rows of elements, and the edges of the columns. What moves enters row r a cycle later than the
 row above, and what is held enters column j a cycle later than column 0 (or the tags that come with it).
@@ -6,6 +6,8 @@ row above, and what is held enters column j a cycle later than column 0 (or the 
 Where operands of 4 bits are packed, an element takes two codes in the same cycle: the array has as many rows
 and columns of elements as before, and the sums of `depth` times the rows in each of `width` times the columns
 of outputs. The `width` outputs of an element have edges side by side.
+
+Under `RUNNING` the edges are those of `rising_column`, and the accumulator memory holds E beside each word.
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from hwmodels.units import array_row, column, packed_row, sequencer
+from hwmodels.units import array_row, column, packed_row, rising_column, sequencer
+from hwmodels.units.aligner import RUNNING
 from hwmodels.units.array_row import RowConfig
-from hwmodels.units.column import ColumnConfig, Place
+from hwmodels.units.column import EXPONENT_BITS, ColumnConfig, Place
 from hwmodels.units.mac_array import MacArrayConfig, packing
 from hwmodels.units.ops import bit_length, select
 from hwmodels.units.packed_element import PackedConfig
 from hwmodels.units.packed_row import PackedRowConfig
-from hwmodels.units.ports import FLAG, Ports, unsigned
+from hwmodels.units.ports import FLAG, Ports, signed, unsigned
 from hwmodels.units.processing_element import ElementConfig
 from hwmodels.units.sequencer import FOLD_BITS, SequencerConfig, up
 
@@ -54,6 +57,11 @@ class BuiltArray:
     def packed(self) -> bool:
         """Whether an element takes more than one code."""
         return self.depth * self.width > 1
+
+    @property
+    def rising(self) -> bool:
+        """Whether the bound rises with the terms."""
+        return self.array.normalise == RUNNING
 
     @property
     def terms(self) -> int:
@@ -129,6 +137,16 @@ class EdgeInputs(NamedTuple):
     word: int
 
 
+class RisingInputs(NamedTuple):
+    """The same where the bound rises, see `rising_column.Inputs`."""
+
+    held: tuple[int, ...]
+    floor: int
+    bias: int
+    bias_exponent: int
+    word: rising_column.Word
+
+
 class Inputs(NamedTuple):
     """What enters in a cycle.
 
@@ -143,8 +161,9 @@ class Inputs(NamedTuple):
     passed : tuple of int, or of tuple of int
         What is held, into each column of elements.
     exponent, top : int
-        See `column.Inputs`: of the moving row whose sums arrive at the first column.
-    column_in : tuple of EdgeInputs
+        See `column.Inputs`: of the moving row whose sums arrive at the first column. Where the bound rises,
+        nothing reads `top`.
+    column_in : tuple of EdgeInputs or RisingInputs
         What the memories of each column of outputs hold.
     """
 
@@ -157,13 +176,14 @@ class Inputs(NamedTuple):
     passed: tuple[Any, ...]
     exponent: tuple[int, ...]
     top: int
-    column_in: tuple[EdgeInputs, ...]
+    column_in: tuple[Any, ...]
 
 
 class State(NamedTuple):
     """The registers: of the parts, and at which row and fold the lower left corner is.
 
-    Rows are in `row` or, where operands are packed, in `pack`; the other is ``()``.
+    Rows are in `row` or, where operands are packed, in `pack`; edges are in `column` or, where the bound
+    rises, in `rising`. The others are ``()``.
     """
 
     control: sequencer.State
@@ -172,16 +192,28 @@ class State(NamedTuple):
     corner_row: int
     corner_fold: int
     column: tuple[column.State, ...]
+    rising: tuple[rising_column.State, ...]
+
+
+class Wavefront(NamedTuple):
+    """What goes from edge to edge."""
+
+    place: Place
+    exponent: tuple[int, ...]
+    top: int
 
 
 class EdgeOutputs(NamedTuple):
-    """What a column's memories are asked for, see `column.Place`, and what is written in which row."""
+    """What a column's memories are asked for, see `column.Place`, and what is written in which row.
+
+    The rest is as the edge has it: `column.Outputs` or `rising_column.Outputs`.
+    """
 
     place: Place
     write: int
     row: int
-    data: int
-    overflow: int
+    data: Any
+    overflow: Any
     flushed: tuple[int, ...]
 
 
@@ -203,26 +235,38 @@ def row_ports(config: BuiltArray) -> Ports:
     return packed_row.ports(config.packed_row) if config.packed else array_row.ports(config.row)
 
 
+def edge_ports(config: BuiltArray) -> tuple[Ports, Any]:
+    """The widths of an edge's ports and registers, and of what memories hold for it."""
+    if config.rising:
+        r = rising_column.ports(config.column)
+        x = r.inputs
+        return r, RisingInputs(x.held, x.floor, x.bias, x.bias_exponent, x.word)
+    c = column.ports(config.column)
+    x = c.inputs
+    return c, EdgeInputs(x.held, x.held_top, x.floor, x.bias, x.bias_exponent, x.word)
+
+
 def ports(config: BuiltArray) -> Ports:
     """The widths of the array's ports and registers."""
-    own, edge = config.array, column.ports(config.column)
+    own, (edge, read) = config.array, edge_ports(config)
     control, row = sequencer.ports(config.sequencer), row_ports(config)
-    c, r, e, told, made = control.inputs, row.inputs, edge.inputs, control.outputs, edge.outputs
-    rows = (row.state,) * own.rows
+    c, r, told, made = control.inputs, row.inputs, control.outputs, edge.outputs
+    rows, edges = (row.state,) * own.rows, (edge.state,) * config.outputs
+    written = EdgeOutputs(made.place_out, FLAG, c.last_row, made.data, made.overflow, made.flushed)
     return Ports(
         Inputs(
             c.start, c.last_row, c.last_fold, c.last_slot,
-            r.tag, (r.code,) * own.rows, r.passed, e.exponent, e.top,
-            (EdgeInputs(e.held, e.held_top, e.floor, e.bias, e.bias_exponent, e.word),) * config.outputs,
+            r.tag, (r.code,) * own.rows, r.passed, edge.inputs.exponent, signed(EXPONENT_BITS),
+            (read,) * config.outputs,
         ),
         State(
             control.state, () if config.packed else rows, rows if config.packed else (),
-            unsigned(config.moving_bits), unsigned(FOLD_BITS), (edge.state,) * config.outputs,
+            unsigned(config.moving_bits), unsigned(FOLD_BITS),
+            () if config.rising else edges, edges if config.rising else (),
         ),
         Outputs(
             told.done, told.ahead, told.load_next, told.load_row_next,
-            told.fold_next, told.stream_next, told.row_next,
-            (EdgeOutputs(made.place_out, FLAG, c.last_row, made.data, FLAG, made.flushed),) * config.outputs,
+            told.fold_next, told.stream_next, told.row_next, (written,) * config.outputs,
         ),
     )  # fmt: skip
 
@@ -234,6 +278,7 @@ def reset(config: BuiltArray, state: State) -> State:
         row=tuple(array_row.reset(config.row, r) for r in state.row),
         pack=tuple(packed_row.reset(config.packed_row, r) for r in state.pack),
         column=tuple(column.reset(config.column, c) for c in state.column),
+        rising=tuple(rising_column.reset(config.column, c) for c in state.rising),
     )
 
 
@@ -242,6 +287,14 @@ def row_step(config: BuiltArray, state: Any, inputs: tuple[Any, ...]) -> tuple[A
     if config.packed:
         return packed_row.step(config.packed_row, state, packed_row.Inputs(*inputs))
     return array_row.step(config.row, state, array_row.Inputs(*inputs))
+
+
+def edge_step(config: BuiltArray, state: Any, wave: Wavefront, sums: Any, read: Any) -> tuple[Any, Any]:
+    """One clock cycle of a column's edge, of either kind, and what it hands on."""
+    if config.rising:
+        rising = rising_column.Inputs(wave.place, wave.exponent, sums, *read)
+        return rising_column.step(config.column, state, rising)
+    return column.step(config.column, state, column.Inputs(*wave, sums, *read))
 
 
 def step(config: BuiltArray, state: State, inputs: Inputs) -> tuple[State, Outputs]:
@@ -262,18 +315,21 @@ def step(config: BuiltArray, state: State, inputs: Inputs) -> tuple[State, Outpu
     row_now = select(corner.swap, 0, s.corner_row)
     fold = select(corner.swap, select(corner.fresh, 0, up(s.corner_fold, 1, FOLD_BITS)), s.corner_fold)
     place = Place(corner.valid, corner.last, corner.slot, row_now, fold)
-    coming = [(place, x.exponent, x.top)] * config.width
+    coming = [Wavefront(place, x.exponent, x.top)] * config.width
     columns, edges = [], []
-    for j in range(config.outputs):
-        (place, exponent, top), here = coming[j], x.column_in[j]
+    for j, edge in enumerate(s.column + s.rising):
         element, first = j // config.width, j % config.width * own.aligners
         arriving = total[element][first : first + own.aligners]
-        reading = column.Inputs(place, exponent, top, arriving, *here)
-        edge, leaving = column.step(config.column, s.column[j], reading)
-        columns.append(edge)
-        edges.append(EdgeOutputs(place, leaving.write, leaving.place_out.row, *leaving[4:7]))
-        coming.append((leaving.place_out, leaving.exponent_out, leaving.top_out))
-    next_row = up(row_now, corner.valid & corner.last, config.moving_bits)
-    plain, pack = ((), tuple(rows)) if config.packed else (tuple(rows), ())
-    after_all = State(control, plain, pack, next_row, fold, tuple(columns))
+        after, out = edge_step(config, edge, coming[j], arriving, x.column_in[j])
+        columns.append(after)
+        edges.append(
+            EdgeOutputs(coming[j].place, out.write, out.place_out.row, out.data, out.overflow, out.flushed)
+        )
+        top = x.top if config.rising else out.top_out
+        coming.append(Wavefront(out.place_out, out.exponent_out, top))
+    after_all = State(
+        control, () if config.packed else tuple(rows), tuple(rows) if config.packed else (),
+        up(row_now, corner.valid & corner.last, config.moving_bits), fold,
+        () if config.rising else tuple(columns), tuple(columns) if config.rising else (),
+    )  # fmt: skip
     return after_all, Outputs(*told[2:], tuple(edges))

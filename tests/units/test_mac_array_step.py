@@ -12,7 +12,7 @@ from products import operands_of
 
 from hwmodels.units import array_cycles, array_run, mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
-from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig
+from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.array_step import BuiltArray
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
@@ -31,7 +31,7 @@ def products(draw: st.DrawFn) -> tuple[BuiltArray, MatmulOperands]:
     dataflow = draw(st.sampled_from(["ws", "is"]))
     config = MacArrayConfig(
         draw(st.integers(2, 5)), draw(st.integers(1, 4)), dataflow, draw(st.booleans()),
-        draw(st.integers(1, 3)), False, draw(st.sampled_from([BOUND, EXACT])),
+        draw(st.integers(1, 3)), False, draw(st.sampled_from([BOUND, EXACT, RUNNING])),
         draw(st.sampled_from(["none", "K", "N"])),
         draw(st.sampled_from([2, 5, 64])),
         AlignerConfig(

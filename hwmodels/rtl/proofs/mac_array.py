@@ -9,9 +9,18 @@ from hwmodels.machines import load
 from hwmodels.rtl.reading import Reading
 from hwmodels.rtl.twin import Claim, Cut, Edit, Twin
 from hwmodels.rtl.words import Number, Terms, select
-from hwmodels.units import array_row, array_run, array_step, column, mac_array, packed_row, sequencer
+from hwmodels.units import (
+    array_row,
+    array_run,
+    array_step,
+    column,
+    mac_array,
+    packed_row,
+    rising_column,
+    sequencer,
+)
 from hwmodels.units.accumulator import AccumulatorConfig
-from hwmodels.units.aligner import BOUND, AlignerConfig
+from hwmodels.units.aligner import BOUND, RUNNING, AlignerConfig
 from hwmodels.units.array_cycles import cycles, segment_starts, updates
 from hwmodels.units.array_step import BuiltArray
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
@@ -41,6 +50,7 @@ def parameters(config: BuiltArray) -> dict[str, int]:
         "BITS": own.accumulator.bits,
         "SATURATING": int(own.accumulator.saturating),
         "LATENCY": own.accumulator.latency,
+        "RISING": int(config.rising),
     }
 
 
@@ -50,11 +60,15 @@ def cuts(config: BuiltArray) -> tuple[Cut, ...]:
     row = Cut("array_row", tuple(f"row[{r}].u" for r in rows), array_row.step, array_row.ports)
     if config.packed:
         row = Cut("packed_row", tuple(f"pack[{r}].u" for r in rows), packed_row.step, packed_row.ports)
-    columns = tuple(f"column[{j}].u" for j in range(config.outputs))
+    outputs = range(config.outputs)
+    edge = Cut("column", tuple(f"column[{j}].u" for j in outputs), column.step, column.ports)
+    if config.rising:
+        rising = tuple(f"rising[{j}].u" for j in outputs)
+        edge = Cut("rising_column", rising, rising_column.step, rising_column.ports)
     return (
         Cut("sequencer", ("control",), sequencer.step, sequencer.ports),
         row,
-        Cut("column", columns, column.step, column.ports),
+        edge,
     )
 
 
@@ -130,6 +144,11 @@ def packed(config: BuiltArray, axis: str) -> BuiltArray:
     return replace(config, array=replace(config.array, pack_axis=axis), a_bits=4)
 
 
+def running(config: BuiltArray) -> BuiltArray:
+    """The same array under a bound that rises."""
+    return replace(config, array=replace(config.array, normalise=RUNNING))
+
+
 def twins() -> list[Twin]:
     """Arrays up to 3 x 3 down to their multipliers, and the shipped sizes."""
     return [
@@ -143,6 +162,9 @@ def twins() -> list[Twin]:
         array(packed(small(2, 1), "N"), "2 x 1 packed along N", whole=True, product=(1, 2, (1,))),
         array(packed(small(2, 2, 2, overlap=False), "N"), "2 x 2 serial packed along N", whole=True),
         array(packed(small(3, 2, 2, dataflow="is"), "K"), "3 x 2 packed along K, parts cut"),
+        array(running(small(2, 1)), "2 x 1 rising bound", whole=True, product=(1, 2, (1,))),
+        array(running(small(2, 1, 2, overlap=False)), "2 x 1 serial rising bound", whole=True),
+        array(running(packed(small(3, 2, 2), "N")), "3 x 2 rising bound packed along N, parts cut"),
         array(BuiltArray(load("edge16").array_config), "edge16"),
         array(BuiltArray(load("bct64").array_config), "bct64"),
         array(BuiltArray(load("tpu128").array_config), "tpu128", default=False),
