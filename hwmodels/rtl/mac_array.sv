@@ -24,6 +24,8 @@ module mac_array #(
     parameter bit SATURATING  = 1'b1,
     parameter int LATENCY     = 1,
     parameter bit RISING      = 1'b0,                 // the bound rises with the terms
+    parameter bit BANKED      = 1'b0,                 // a raw bank keeps sums from fold to fold
+    parameter int RAW_BITS    = 32,
     parameter int E           = 8,
     parameter int BOUND       = 10,
     parameter int ROW_BITS    = $clog2(ROWS),
@@ -34,8 +36,11 @@ module mac_array #(
     parameter int WORD        = RISING ? BOUND + BITS : BITS,   // {bound, sum}
     parameter int OVERS       = RISING ? CHAINS : 1,
     parameter int LOST        = RISING ? 2 * CHAINS + 1 : CHAINS + 1,
-    parameter int READ        = CHAINS * E + (RISING ? 0 : E) + BOUND + BIAS_BITS + BOUND + WORD,
-    parameter int WRITTEN     = PLACE + 1 + MOVING_BITS + WORD + OVERS + LOST
+    parameter int EDGE        = CHAINS * E + (RISING ? 0 : E) + BOUND + BIAS_BITS + BOUND + WORD,
+    parameter int SAID        = PLACE + 1 + MOVING_BITS + WORD + OVERS + LOST,
+    parameter int MARKED      = CHAINS * E + (BANKED ? 1 + CHAINS : 0),  // {open, carried, exponents}
+    parameter int READ        = EDGE + (BANKED ? RAW_BITS : 0),          // {raw word, an edge's}
+    parameter int WRITTEN     = SAID + (BANKED ? 1 + RAW_BITS : 0)       // {raw word, raw write, an edge's}
 ) (
     input  logic                       clk,
     input  logic                       rst,
@@ -46,9 +51,9 @@ module mac_array #(
     input  logic             [TAG-1:0] tag,
     input  logic      [ROWS*CODES-1:0] code,
     input  logic          [PASSED-1:0] passed,
-    input  logic        [CHAINS*E-1:0] exponent,
+    input  logic          [MARKED-1:0] exponent,
     input  logic signed        [E-1:0] top,
-    input  logic    [OUTPUTS*READ-1:0] column_in,  // {word, bias_exponent, bias, floor[, held_top], held}
+    input  logic    [OUTPUTS*READ-1:0] column_in,  // an edge's: {word, bias_exponent, bias, floor, held_top, held}
     output logic                       done,
     output logic       [FOLD_BITS-1:0] ahead,
     output logic                       load_next,
@@ -61,6 +66,7 @@ module mac_array #(
   localparam bit Packs = DEPTH * WIDTH > 1;
   localparam int WAVE = SLOT_BITS + 4;
   localparam int SUMS = OUTPUTS * CHAINS * SUM_BITS;
+  localparam int ARRIVING = BANKED ? RAW_BITS : SUM_BITS;
 
   logic load;
   logic [WAVE-1:0] wave;
@@ -137,8 +143,33 @@ module mac_array #(
     assign places[w*PLACE+:PLACE] = {
         corner_fold_now, corner_row_now, turning[4+:SLOT_BITS], turning[3], turning[0]
     };
-    assign exponents[w*CHAINS*E+:CHAINS*E] = exponent;
+    assign exponents[w*CHAINS*E+:CHAINS*E] = exponent[CHAINS*E-1:0];
     assign tops[w*E+:E] = top;
+  end
+
+  // the sums for the edges: through the raw bank, if there is one
+  logic [OUTPUTS*CHAINS*ARRIVING-1:0] arriving;
+  logic [OUTPUTS+WIDTH-1:0] carried;
+  logic [(OUTPUTS+WIDTH)*CHAINS-1:0] open;
+  if (BANKED) begin : marks
+    assign carried[WIDTH-1:0] = {WIDTH{exponent[CHAINS*E]}};
+    assign open[WIDTH*CHAINS-1:0] = {WIDTH{exponent[CHAINS*E+1+:CHAINS]}};
+  end else begin : unmarked
+    assign carried  = '0;
+    assign open     = '0;
+    assign arriving = bottom;
+  end
+  for (genvar j = 0; j < (BANKED ? OUTPUTS : 0); j++) begin : bank
+    logic write;
+    logic [RAW_BITS-1:0] data;
+    assign column_out[j*WRITTEN+SAID+:1+RAW_BITS] = {data, write};
+    raw_bank #(.SUM_BITS(SUM_BITS), .CHAINS(CHAINS), .RAW_BITS(RAW_BITS)) u (
+        .clk(clk), .rst(rst), .coming(places[j*PLACE]), .carried(carried[j]),
+        .open(open[j*CHAINS+:CHAINS]), .sum(bottom[j*CHAINS*SUM_BITS+:CHAINS*SUM_BITS]),
+        .word(column_in[j*READ+EDGE+:RAW_BITS]), .carried_out(carried[j+WIDTH]),
+        .open_out(open[(j+WIDTH)*CHAINS+:CHAINS]),
+        .sum_out(arriving[j*CHAINS*ARRIVING+:CHAINS*ARRIVING]), .write(write), .data(data)
+    );
   end
   for (genvar j = 0; j < (RISING ? 0 : OUTPUTS); j++) begin : column
     localparam int Next = j + WIDTH;
@@ -150,18 +181,18 @@ module mac_array #(
     logic [BITS-1:0] word, data;
     logic [CHAINS:0] flushed;
     logic write, overflow;
-    assign {word, bias_exponent, bias, floor, held_top, held} = column_in[j*READ+:READ];
+    assign {word, bias_exponent, bias, floor, held_top, held} = column_in[j*READ+:EDGE];
     assign places[Next*PLACE+:PLACE] = place_out;
-    assign column_out[j*WRITTEN+:WRITTEN] = {
+    assign column_out[j*WRITTEN+:SAID] = {
         flushed, overflow, data, place_out[2+SLOT_BITS+:MOVING_BITS], write, places[j*PLACE+:PLACE]
     };
     column #(
-        .SUM_BITS(SUM_BITS), .CHAINS(CHAINS), .ROWS(TERMS), .BIAS_BITS(BIAS_BITS), .SLOT_BITS(SLOT_BITS),
+        .SUM_BITS(ARRIVING), .CHAINS(CHAINS), .ROWS(TERMS), .BIAS_BITS(BIAS_BITS), .SLOT_BITS(SLOT_BITS),
         .MOVING_BITS(MOVING_BITS), .FOLD_BITS(FOLD_BITS), .GUARD_BITS(GUARD_BITS), .MAX_SHIFT(MAX_SHIFT),
         .ROUNDING(ROUNDING), .BITS(BITS), .SATURATING(SATURATING), .E(E), .BOUND(BOUND)
     ) u (
         .clk(clk), .rst(rst), .place(places[j*PLACE+:PLACE]), .exponent(exponents[j*CHAINS*E+:CHAINS*E]),
-        .top(tops[j*E+:E]), .sum(bottom[j*CHAINS*SUM_BITS+:CHAINS*SUM_BITS]), .held(held),
+        .top(tops[j*E+:E]), .sum(arriving[j*CHAINS*ARRIVING+:CHAINS*ARRIVING]), .held(held),
         .held_top(held_top), .floor(floor), .bias(bias), .bias_exponent(bias_exponent), .word(word),
         .place_out(place_out), .exponent_out(exponents[Next*CHAINS*E+:CHAINS*E]), .top_out(tops[Next*E+:E]),
         .write(write), .data(data), .overflow(overflow), .flushed(flushed)
@@ -177,19 +208,19 @@ module mac_array #(
     logic [OVERS-1:0] overflow;
     logic [LOST-1:0] flushed;
     logic write;
-    assign {word, bias_exponent, bias, floor, held} = column_in[j*READ+:READ];
+    assign {word, bias_exponent, bias, floor, held} = column_in[j*READ+:EDGE];
     assign places[Next*PLACE+:PLACE] = place_out;
     assign tops[Next*E+:E] = tops[j*E+:E];
-    assign column_out[j*WRITTEN+:WRITTEN] = {
+    assign column_out[j*WRITTEN+:SAID] = {
         flushed, overflow, data, place_out[2+SLOT_BITS+:MOVING_BITS], write, places[j*PLACE+:PLACE]
     };
     rising_column #(
-        .SUM_BITS(SUM_BITS), .CHAINS(CHAINS), .BIAS_BITS(BIAS_BITS), .SLOT_BITS(SLOT_BITS),
+        .SUM_BITS(ARRIVING), .CHAINS(CHAINS), .BIAS_BITS(BIAS_BITS), .SLOT_BITS(SLOT_BITS),
         .MOVING_BITS(MOVING_BITS), .FOLD_BITS(FOLD_BITS), .GUARD_BITS(GUARD_BITS), .MAX_SHIFT(MAX_SHIFT),
         .ROUNDING(ROUNDING), .BITS(BITS), .SATURATING(SATURATING), .E(E), .BOUND(BOUND)
     ) u (
         .clk(clk), .rst(rst), .place(places[j*PLACE+:PLACE]), .exponent(exponents[j*CHAINS*E+:CHAINS*E]),
-        .sum(bottom[j*CHAINS*SUM_BITS+:CHAINS*SUM_BITS]), .held(held), .floor(floor), .bias(bias),
+        .sum(arriving[j*CHAINS*ARRIVING+:CHAINS*ARRIVING]), .held(held), .floor(floor), .bias(bias),
         .bias_exponent(bias_exponent), .word(word), .place_out(place_out),
         .exponent_out(exponents[Next*CHAINS*E+:CHAINS*E]), .write(write), .data(data), .overflow(overflow),
         .flushed(flushed)
@@ -197,6 +228,6 @@ module mac_array #(
   end
   (* keep *) logic unused_edge;  // and the last columns
   assign unused_edge = ^{
-      places[OUTPUTS*PLACE+:WIDTH*PLACE], exponents[OUTPUTS*CHAINS*E+:WIDTH*CHAINS*E], tops[OUTPUTS*E+:WIDTH*E]
+      carried, open, places[OUTPUTS*PLACE+:WIDTH*PLACE], exponents[OUTPUTS*CHAINS*E+:WIDTH*CHAINS*E], tops[OUTPUTS*E+:WIDTH*E]
   };
 endmodule

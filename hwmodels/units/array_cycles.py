@@ -64,10 +64,16 @@ def updates(config: MacArrayConfig, rows: int, k: int, starts: Sequence[int]) ->
 
 
 def terms_per_fold(rows: int, k: int, starts: Sequence[int]) -> list[int]:
-    """The number of segments that end in each fold: what one row asks of its column's aligners."""
+    """The number of segments that have a part in each fold: sums that one row asks of its column.
+
+    One that goes on in the next fold needs no aligner yet, but its sum, for the raw bank, comes down the
+    same chains as the others, and takes a slot like them. By hand, k = 200 in segments of 48 on 64 rows
+    with a raw bank: 0 to 48 and a part of 48 to 96 are 2, and so on: 2, 2, 2, and the last 8 codes 1.
+    """
     terms = [0] * -(-k // rows)
-    for end in segment_ends(k, starts):
-        terms[(end - 1) // rows] += 1
+    for start, end in zip(starts, segment_ends(k, starts), strict=True):
+        for fold in range(start // rows, (end - 1) // rows + 1):
+            terms[fold] += 1
     return terms
 
 

@@ -9,7 +9,16 @@ from typing import Any
 from hwmodels.units import array_step
 from hwmodels.units.aligner import EXACT
 from hwmodels.units.array_cycles import intervals_of, segment_ends, terms_per_fold
-from hwmodels.units.array_step import BuiltArray, Inputs, Outputs, edge_ports, ports
+from hwmodels.units.array_step import (
+    Banked,
+    BuiltArray,
+    EdgeOutputs,
+    Inputs,
+    Marked,
+    Outputs,
+    edge_ports,
+    ports,
+)
 from hwmodels.units.column import Place
 from hwmodels.units.mac_array import (
     MatmulOperands,
@@ -68,6 +77,27 @@ class Memories:
         return len(self.operands.a[0])
 
     @property
+    def ends(self) -> list[int]:
+        """Where each segment ends."""
+        return segment_ends(self.depth, self.operands.segments)
+
+    def first(self, fold: int) -> int:
+        """The first segment of a fold."""
+        return sum(end <= fold * self.config.terms for end in self.ends)
+
+    def marks(self, place: Place) -> tuple[int, tuple[int, ...]]:
+        """Whether the first sum of a slot joins the raw bank's, and which goes there."""
+        start, first = place.fold * self.config.terms, place.slot * self.config.array.aligners
+        carried = place.slot == 0 and start not in self.operands.segments
+        return int(carried), tuple(
+            int(self.is_open(place.fold, first + i)) for i in range(self.config.array.aligners)
+        )
+
+    def is_open(self, fold: int, i: int) -> bool:
+        """Whether the i-th segment of a fold goes on in the next."""
+        return i < self.terms[fold] and self.ends[self.first(fold) + i] > (fold + 1) * self.config.terms
+
+    @property
     def terms(self) -> list[int]:
         """Segments of each fold."""
         return terms_per_fold(self.config.terms, self.depth, self.operands.segments)
@@ -105,8 +135,7 @@ class Memories:
         k, aligners = fold * self.config.terms + row, self.config.array.aligners
         if k >= self.depth:
             return 0
-        ends = segment_ends(self.depth, self.operands.segments)
-        slot, chain = divmod(sum(end <= k for end in ends) - sum(self.terms[:fold]), aligners)
+        slot, chain = divmod(sum(end <= k for end in self.ends) - self.first(fold), aligners)
         return slot << aligners | 1 << chain
 
     def code(self, lines: Sequence[Sequence[int]], line: int, fold: int, row: int) -> int:
@@ -115,12 +144,12 @@ class Memories:
         return lines[line][k] if line < len(lines) and k < self.depth else 0
 
     def exponents(self, lines: Sequence[Sequence[int]], line: int, place: Place) -> tuple[int, ...]:
-        """A line's exponents of the segments of one slot."""
+        """A line's exponents of the segments of one slot; a block of zeros where there is no term."""
         aligners = self.config.array.aligners
         found = []
         for i in range(place.slot * aligners, (place.slot + 1) * aligners):
-            absent = line >= len(lines) or i >= self.terms[place.fold]
-            found.append(ZERO_BLOCK if absent else lines[line][sum(self.terms[: place.fold]) + i])
+            absent = line >= len(lines) or i >= self.terms[place.fold] or self.is_open(place.fold, i)
+            found.append(ZERO_BLOCK if absent else lines[line][self.first(place.fold) + i])
         return tuple(found)
 
     def output(self, place: Place, j: int) -> tuple[int, int]:
@@ -143,6 +172,11 @@ class Memories:
     def top(self, place: Place) -> int:
         """The largest exponent of a moving row; under `EXACT` the floor is the bound."""
         return ZERO_BLOCK if self.config.array.normalise == EXACT else self.moving_tops[place.row]
+
+
+def edges(config: BuiltArray, said: Outputs) -> list[EdgeOutputs]:
+    """What the columns' edges say."""
+    return [c.edge if config.array.raw_bank else c for c in said.column_out]
 
 
 def bias_of(o: MatmulOperands, n: int) -> tuple[int, int]:
@@ -175,16 +209,17 @@ def run(
     Parameters
     ----------
     config : BuiltArray
-        Without a raw bank. The cycles of a prescan are not among those given.
+        The cycles of a prescan are not among those given.
     operands : MatmulOperands
     stepper : callable
         `array_step.step` or what behaves like it, such as a simulated module.
     """
     own, memories = config.array, memories_of(config, operands)
-    assert own.dataflow != "os" and not own.raw_bank
+    assert own.dataflow != "os"
     m, n = len(operands.a), len(operands.w)
     moving, held = (n, m) if memories.inputs_stay else (m, n)
     words: list[dict[int, Any]] = [{} for _ in range(config.outputs)]
+    raws: list[dict[int, int]] = [{} for _ in range(config.outputs)]
     nothing = zeros(edge_ports(config)[1].word)
     state, idle = array_step.reset(config, zeros(ports(config).state)), zeros(ports(config).inputs)
     intervals = memories.intervals
@@ -193,12 +228,15 @@ def run(
     said: list[Outputs] = [out]
     flushed = overflows = 0
     while len(said) == 1 or not out.done:
-        read = [words[j].get(c.place.row, nothing) for j, c in enumerate(out.column_out)]
+        rows = [c.place.row for c in edges(config, out)]
+        read = [(words[j].get(row, nothing), raws[j].get(row, 0)) for j, row in enumerate(rows)]
         state, out = stepper(config, state, entering(memories, idle, said, read))
         said.append(out)
-        for j, c in enumerate(out.column_out):
+        for j, c in enumerate(edges(config, out)):
             if c.write:
                 words[j][c.row] = c.data
+            if own.raw_bank and out.column_out[j].raw_write:
+                raws[j][c.row] = out.column_out[j].raw
             if j < held:
                 flushed += sum(c.flushed)
                 overflows += sum(c.overflow) if config.rising else c.overflow
@@ -211,7 +249,9 @@ def run(
     return MatmulResult(sums, exponents, flushed, overflows), len(said) - 1
 
 
-def entering(memories: Memories, idle: Inputs, said: Sequence[Outputs], words: Sequence[Any]) -> Inputs:
+def entering(
+    memories: Memories, idle: Inputs, said: Sequence[Outputs], words: Sequence[tuple[Any, int]]
+) -> Inputs:
     """What enters after all that the array has said: row r and column j hear it r and j cycles later."""
     own, last = memories.config.array, said[-1]
     code, passed = list(idle.code), list(idle.passed)
@@ -221,10 +261,15 @@ def entering(memories: Memories, idle: Inputs, said: Sequence[Outputs], words: S
     for j, then in zip(range(own.columns), reversed(said), strict=False):
         if then.load_next:
             passed[j] = memories.stays(j, then.ahead, then.load_row_next)
-    place = last.column_out[0].place
+    asked = edges(memories.config, last)
+    place = asked[0].place
     exponent, top = idle.exponent, 0
     if place.valid:
         exponent, top = memories.exponents(memories.moving[1], place.row, place), memories.top(place)
+        exponent = Marked(exponent, *memories.marks(place)) if own.raw_bank else exponent
+    column_in = [memories.column(j, c.place, words[j][0]) for j, c in enumerate(asked)]
+    if own.raw_bank:
+        column_in = [Banked(edge, raw) for edge, (_, raw) in zip(column_in, words, strict=True)]
     intervals = memories.intervals
     return idle._replace(
         last_slot=intervals[min(last.ahead, len(intervals) - 1)] - 1,
@@ -233,5 +278,5 @@ def entering(memories: Memories, idle: Inputs, said: Sequence[Outputs], words: S
         passed=tuple(passed),
         exponent=exponent,
         top=top,
-        column_in=tuple(memories.column(j, c.place, words[j]) for j, c in enumerate(last.column_out)),
+        column_in=tuple(column_in),
     )

@@ -8,6 +8,7 @@ and columns of elements as before, and the sums of `depth` times the rows in eac
 of outputs. The `width` outputs of an element have edges side by side.
 
 Under `RUNNING` the edges are those of `rising_column`, and the accumulator memory holds E beside each word.
+With a raw bank each column has a `raw_bank` between its elements and its edge.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from hwmodels.units import array_row, column, packed_row, rising_column, sequencer
+from hwmodels.units import array_row, column, packed_row, raw_bank, rising_column, sequencer
 from hwmodels.units.aligner import RUNNING
+from hwmodels.units.array_cycles import RAW_BITS
 from hwmodels.units.array_row import RowConfig
 from hwmodels.units.column import EXPONENT_BITS, ColumnConfig, Place
 from hwmodels.units.mac_array import MacArrayConfig, packing
@@ -25,6 +27,7 @@ from hwmodels.units.packed_element import PackedConfig
 from hwmodels.units.packed_row import PackedRowConfig
 from hwmodels.units.ports import FLAG, Ports, signed, unsigned
 from hwmodels.units.processing_element import ElementConfig
+from hwmodels.units.raw_bank import BankConfig
 from hwmodels.units.sequencer import FOLD_BITS, SequencerConfig, up
 
 
@@ -112,10 +115,16 @@ class BuiltArray:
     def column(self) -> ColumnConfig:
         """The edge of each column of outputs."""
         own = self.array
+        arriving = RAW_BITS if own.raw_bank else self.sum_bits
         return ColumnConfig(
-            self.sum_bits, own.aligners, self.terms, self.bias_bits, self.slot_bits,
+            arriving, own.aligners, self.terms, self.bias_bits, self.slot_bits,
             self.moving_bits, FOLD_BITS, own.aligner, own.accumulator,
         )  # fmt: skip
+
+    @property
+    def bank(self) -> BankConfig:
+        """The raw bank of each column of outputs, if there is one."""
+        return BankConfig(self.sum_bits, self.array.aligners)
 
     @property
     def sequencer(self) -> SequencerConfig:
@@ -147,6 +156,21 @@ class RisingInputs(NamedTuple):
     word: rising_column.Word
 
 
+class Banked(NamedTuple):
+    """The same with a raw bank: what the edge reads, and the bank's word."""
+
+    edge: Any
+    raw: int
+
+
+class Marked(NamedTuple):
+    """Exponents of a moving row with a raw bank, and which sums it joins or keeps, see `raw_bank.Inputs`."""
+
+    exponents: tuple[int, ...]
+    carried: int
+    open: tuple[int, ...]
+
+
 class Inputs(NamedTuple):
     """What enters in a cycle.
 
@@ -162,8 +186,8 @@ class Inputs(NamedTuple):
         What is held, into each column of elements.
     exponent, top : int
         See `column.Inputs`: of the moving row whose sums arrive at the first column. Where the bound rises,
-        nothing reads `top`.
-    column_in : tuple of EdgeInputs or RisingInputs
+        nothing reads `top`. With a raw bank the exponents are `Marked`.
+    column_in : tuple of EdgeInputs, RisingInputs or Banked
         What the memories of each column of outputs hold.
     """
 
@@ -174,7 +198,7 @@ class Inputs(NamedTuple):
     tag: Any
     code: tuple[Any, ...]
     passed: tuple[Any, ...]
-    exponent: tuple[int, ...]
+    exponent: Any
     top: int
     column_in: tuple[Any, ...]
 
@@ -193,6 +217,7 @@ class State(NamedTuple):
     corner_fold: int
     column: tuple[column.State, ...]
     rising: tuple[rising_column.State, ...]
+    bank: tuple[raw_bank.State, ...]
 
 
 class Wavefront(NamedTuple):
@@ -217,6 +242,14 @@ class EdgeOutputs(NamedTuple):
     flushed: tuple[int, ...]
 
 
+class BankedOutputs(NamedTuple):
+    """The same with a raw bank: and whether a word is written there in this row, and which."""
+
+    edge: EdgeOutputs
+    raw_write: int
+    raw: int
+
+
 class Outputs(NamedTuple):
     """What leaves in a cycle: what the sequencer says of the next, and the edge of each column."""
 
@@ -227,7 +260,7 @@ class Outputs(NamedTuple):
     fold_next: int
     stream_next: int
     row_next: int
-    column_out: tuple[EdgeOutputs, ...]
+    column_out: tuple[Any, ...]
 
 
 def row_ports(config: BuiltArray) -> Ports:
@@ -252,17 +285,23 @@ def ports(config: BuiltArray) -> Ports:
     control, row = sequencer.ports(config.sequencer), row_ports(config)
     c, r, told, made = control.inputs, row.inputs, control.outputs, edge.outputs
     rows, edges = (row.state,) * own.rows, (edge.state,) * config.outputs
-    written = EdgeOutputs(made.place_out, FLAG, c.last_row, made.data, made.overflow, made.flushed)
+    written: Any = EdgeOutputs(made.place_out, FLAG, c.last_row, made.data, made.overflow, made.flushed)
+    exponent, banks = edge.inputs.exponent, ()
+    if own.raw_bank:
+        bank = raw_bank.ports(config.bank)
+        exponent = Marked(exponent, FLAG, bank.inputs.open)
+        read, written = Banked(read, bank.inputs.word), BankedOutputs(written, FLAG, bank.outputs.data)
+        banks = (bank.state,) * config.outputs
     return Ports(
         Inputs(
             c.start, c.last_row, c.last_fold, c.last_slot,
-            r.tag, (r.code,) * own.rows, r.passed, edge.inputs.exponent, signed(EXPONENT_BITS),
+            r.tag, (r.code,) * own.rows, r.passed, exponent, signed(EXPONENT_BITS),
             (read,) * config.outputs,
         ),
         State(
             control.state, () if config.packed else rows, rows if config.packed else (),
             unsigned(config.moving_bits), unsigned(FOLD_BITS),
-            () if config.rising else edges, edges if config.rising else (),
+            () if config.rising else edges, edges if config.rising else (), banks,
         ),
         Outputs(
             told.done, told.ahead, told.load_next, told.load_row_next,
@@ -279,6 +318,7 @@ def reset(config: BuiltArray, state: State) -> State:
         pack=tuple(packed_row.reset(config.packed_row, r) for r in state.pack),
         column=tuple(column.reset(config.column, c) for c in state.column),
         rising=tuple(rising_column.reset(config.column, c) for c in state.rising),
+        bank=tuple(raw_bank.reset(config.bank, b) for b in state.bank),
     )
 
 
@@ -315,21 +355,29 @@ def step(config: BuiltArray, state: State, inputs: Inputs) -> tuple[State, Outpu
     row_now = select(corner.swap, 0, s.corner_row)
     fold = select(corner.swap, select(corner.fresh, 0, up(s.corner_fold, 1, FOLD_BITS)), s.corner_fold)
     place = Place(corner.valid, corner.last, corner.slot, row_now, fold)
-    coming = [Wavefront(place, x.exponent, x.top)] * config.width
-    columns, edges = [], []
+    marks: list[tuple[int, tuple[int, ...]]] = [x.exponent[1:] if own.raw_bank else (0, ())] * config.width
+    coming = [Wavefront(place, x.exponent[0] if own.raw_bank else x.exponent, x.top)] * config.width
+    columns, banks, said = [], [], []
     for j, edge in enumerate(s.column + s.rising):
         element, first = j // config.width, j % config.width * own.aligners
-        arriving = total[element][first : first + own.aligners]
-        after, out = edge_step(config, edge, coming[j], arriving, x.column_in[j])
+        arriving, read = total[element][first : first + own.aligners], x.column_in[j]
+        if own.raw_bank:
+            kept = raw_bank.Inputs(coming[j].place.valid, *marks[j], arriving, read.raw)
+            bank, raw = raw_bank.step(config.bank, s.bank[j], kept)
+            banks.append(bank)
+            marks.append((raw.carried_out, raw.open_out))
+            arriving, read = raw.sum_out, read.edge
+        after, out = edge_step(config, edge, coming[j], arriving, read)
         columns.append(after)
-        edges.append(
-            EdgeOutputs(coming[j].place, out.write, out.place_out.row, out.data, out.overflow, out.flushed)
+        told_here: Any = EdgeOutputs(
+            coming[j].place, out.write, out.place_out.row, out.data, out.overflow, out.flushed
         )
+        said.append(BankedOutputs(told_here, raw.write, raw.data) if own.raw_bank else told_here)
         top = x.top if config.rising else out.top_out
         coming.append(Wavefront(out.place_out, out.exponent_out, top))
     after_all = State(
         control, () if config.packed else tuple(rows), tuple(rows) if config.packed else (),
         up(row_now, corner.valid & corner.last, config.moving_bits), fold,
-        () if config.rising else tuple(columns), tuple(columns) if config.rising else (),
+        () if config.rising else tuple(columns), tuple(columns) if config.rising else (), tuple(banks),
     )  # fmt: skip
-    return after_all, Outputs(*told[2:], tuple(edges))
+    return after_all, Outputs(*told[2:], tuple(said))

@@ -31,7 +31,7 @@ def products(draw: st.DrawFn) -> tuple[BuiltArray, MatmulOperands]:
     dataflow = draw(st.sampled_from(["ws", "is"]))
     config = MacArrayConfig(
         draw(st.integers(2, 5)), draw(st.integers(1, 4)), dataflow, draw(st.booleans()),
-        draw(st.integers(1, 3)), False, draw(st.sampled_from([BOUND, EXACT, RUNNING])),
+        draw(st.integers(1, 3)), draw(st.booleans()), draw(st.sampled_from([BOUND, EXACT, RUNNING])),
         draw(st.sampled_from(["none", "K", "N"])),
         draw(st.sampled_from([2, 5, 64])),
         AlignerConfig(

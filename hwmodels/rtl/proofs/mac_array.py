@@ -16,6 +16,7 @@ from hwmodels.units import (
     column,
     mac_array,
     packed_row,
+    raw_bank,
     rising_column,
     sequencer,
 )
@@ -51,6 +52,7 @@ def parameters(config: BuiltArray) -> dict[str, int]:
         "SATURATING": int(own.accumulator.saturating),
         "LATENCY": own.accumulator.latency,
         "RISING": int(config.rising),
+        "BANKED": int(own.raw_bank),
     }
 
 
@@ -65,10 +67,12 @@ def cuts(config: BuiltArray) -> tuple[Cut, ...]:
     if config.rising:
         rising = tuple(f"rising[{j}].u" for j in outputs)
         edge = Cut("rising_column", rising, rising_column.step, rising_column.ports)
+    banks = tuple(f"bank[{j}].u" for j in outputs) if config.array.raw_bank else ()
     return (
         Cut("sequencer", ("control",), sequencer.step, sequencer.ports),
         row,
         edge,
+        Cut("raw_bank", banks, raw_bank.step, raw_bank.ports),
     )
 
 
@@ -149,6 +153,11 @@ def running(config: BuiltArray) -> BuiltArray:
     return replace(config, array=replace(config.array, normalise=RUNNING))
 
 
+def banked(config: BuiltArray) -> BuiltArray:
+    """The same array with a raw bank."""
+    return replace(config, array=replace(config.array, raw_bank=True))
+
+
 def twins() -> list[Twin]:
     """Arrays up to 3 x 3 down to their multipliers, and the shipped sizes."""
     return [
@@ -165,6 +174,10 @@ def twins() -> list[Twin]:
         array(running(small(2, 1)), "2 x 1 rising bound", whole=True, product=(1, 2, (1,))),
         array(running(small(2, 1, 2, overlap=False)), "2 x 1 serial rising bound", whole=True),
         array(running(packed(small(3, 2, 2), "N")), "3 x 2 rising bound packed along N, parts cut"),
+        array(banked(small(2, 1)), "2 x 1 raw bank", whole=True, product=(1, 3, ())),
+        array(banked(small(2, 1, 2, overlap=False)), "2 x 1 serial raw bank", whole=True),
+        array(banked(packed(small(3, 2, 2), "N")), "3 x 2 raw bank packed along N, parts cut"),
+        array(banked(running(small(3, 2))), "3 x 2 rising bound and raw bank, parts cut"),
         array(BuiltArray(load("edge16").array_config), "edge16"),
         array(BuiltArray(load("bct64").array_config), "bct64"),
         array(BuiltArray(load("tpu128").array_config), "tpu128", default=False),
@@ -179,4 +192,6 @@ BY_HAND = (
     Edit("mac_array.sv", "totals[(ROWS-1)*SUMS+:SUMS]", "sums[ROWS*SUMS+:SUMS]", "latency"),
     Edit("mac_array.sv", "data, place_out[2+SLOT_BITS", "data, places[j*PLACE+2+SLOT_BITS", "latency"),
     Edit("mac_array.sv", ".sum(bottom[j*CHAINS", ".sum(bottom[j/WIDTH*CHAINS", "width"),
+    Edit("mac_array.sv", ".coming(places[j*PLACE])", ".coming(places[j*PLACE+1])", "latency"),
+    Edit("mac_array.sv", "floor, held} = column_in[j*READ+:EDGE]", "floor, held} = column_in[0+:EDGE]", "width"),
 )
