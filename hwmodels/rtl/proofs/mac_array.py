@@ -190,8 +190,15 @@ BY_HAND = (
     Edit("mac_array.sv", "corner_fold + 1'b1", "corner_fold + turning[0]", "width"),
     Edit("mac_array.sv", "loads[0]           = load", "loads[0]           = load_next", "latency"),
     Edit("mac_array.sv", "totals[(ROWS-1)*SUMS+:SUMS]", "sums[ROWS*SUMS+:SUMS]", "latency"),
-    Edit("mac_array.sv", "data, place_out[2+SLOT_BITS", "data, places[j*PLACE+2+SLOT_BITS", "latency"),
+    Edit(
+        "mac_array.sv",
+        "place_out[2+SLOT_BITS+:MOVING_BITS], write, places[j*PLACE+:PLACE]\n    };\n    column",
+        "places[j*PLACE+2+SLOT_BITS+:MOVING_BITS], write, places[j*PLACE+:PLACE]\n    };\n    column",
+        "latency",
+    ),
     Edit("mac_array.sv", ".sum(bottom[j*CHAINS", ".sum(bottom[j/WIDTH*CHAINS", "width"),
     Edit("mac_array.sv", ".coming(places[j*PLACE])", ".coming(places[j*PLACE+1])", "latency"),
-    Edit("mac_array.sv", "floor, held} = column_in[j*READ+:EDGE]", "floor, held} = column_in[0+:EDGE]", "width"),
+    Edit(
+        "mac_array.sv", "floor, held} = column_in[j*READ+:EDGE]", "floor, held} = column_in[0+:EDGE]", "width"
+    ),
 )
