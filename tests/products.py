@@ -8,7 +8,8 @@ import numpy as np
 from calls import matmul_static
 
 from hwmodels.units import array_cycles, mac_array
-from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands
+from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import ZERO_BLOCK
 
 
@@ -33,7 +34,7 @@ def run_static(config: MacArrayConfig, o: MatmulOperands) -> tuple[np.ndarray, n
 def operands_of(built: BuiltArray, m: int, k: int, n: int, cuts: Sequence[int], seed: int) -> MatmulOperands:
     """A product with blocks of zeros, exponents near and far, and a bias; `cuts` are block boundaries."""
     rng, config = np.random.default_rng(seed), built.array
-    segments = array_cycles.segment_starts(config, config.rows, k, cuts)
+    segments = array_cycles.segment_starts(config, built.terms, k, cuts)
     index = np.searchsorted(segments, np.arange(k), side="right") - 1
     spread = rng.choice([1, 4, 40])
 
@@ -45,6 +46,7 @@ def operands_of(built: BuiltArray, m: int, k: int, n: int, cuts: Sequence[int], 
 
     (a, ea), (w, ew) = line(m, built.a_bits), line(n, built.w_bits)
     bias = rng.integers(-(2 ** (built.bias_bits - 1)), 2 ** (built.bias_bits - 1), n).tolist()
-    update = array_cycles.updates(config, config.rows, k, segments)
+    update = array_cycles.updates(config, built.terms, k, segments)
     bias_exponents = rng.integers(-130, -60, n).tolist()
-    return MatmulOperands(a, ea, w, ew, bias, bias_exponents, segments, update, built.w_bits, built.bias_bits)
+    bits = built.w_bits, built.bias_bits, built.a_bits
+    return MatmulOperands(a, ea, w, ew, bias, bias_exponents, segments, update, *bits)

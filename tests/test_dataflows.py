@@ -151,7 +151,7 @@ def test_a_slower_machine_saves_no_energy(
 
 
 def test_two_int4_in_an_element_halve_the_folds(folder: Path, tmp_path: Path) -> None:
-    """int4 x int4 packed along K: twice the rows; along N: twice the columns."""
+    """int4 x int4 packed along K: folds of 32 codes; along N: of 32 outputs; on the same elements."""
     plan = tmp_path / "w4a4.yaml"
     formats = {"weight": "int4", "activation": "int4", "vector": "int16", "bias": "int8", "embedding": "int8"}
     plan.write_text("".join(f"{role}: {element}@tensor\n" for role, element in formats.items()))
@@ -165,8 +165,8 @@ def test_two_int4_in_an_element_halve_the_folds(folder: Path, tmp_path: Path) ->
         counted[axis] = int((timeline.end - timeline.start)[mine].sum())
     assert counted == {
         "none": closed_form("ws", 16, 16, 32, 128, 64),
-        "K": closed_form("ws", 32, 16, 32, 128, 64),
-        "N": closed_form("ws", 16, 32, 32, 128, 64),
+        "K": closed_form("ws", 16, 16, 32, 128 // 2, 64),
+        "N": closed_form("ws", 16, 16, 32, 128, 64 // 2),
     }
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from hwmodels.units import accumulator, aligner, prescan
 from hwmodels.units.actions import Actions, merged, of
 from hwmodels.units.aligner import EXACT, RUNNING
-from hwmodels.units.mac_array import MacArrayConfig
+from hwmodels.units.mac_array import MacArrayConfig, packing
 from hwmodels.units.ops import bit_length
 from hwmodels.units.prescan import PrescanConfig
 
@@ -28,10 +28,8 @@ def effective(config: MacArrayConfig, a_bits: int, w_bits: int) -> tuple[int, in
 
     By hand: 64 x 64 packed along K is 128 x 64 for int4 x int4, and 64 x 64 for int8 x int4.
     """
-    packed = a_bits <= 4 and w_bits <= 4
-    rows = config.rows * 2 if packed and config.pack_axis == "K" else config.rows
-    columns = config.columns * 2 if packed and config.pack_axis == "N" else config.columns
-    return rows, columns
+    depth, width = packing(config, a_bits, w_bits)
+    return config.rows * depth, config.columns * width
 
 
 def segment_starts(config: MacArrayConfig, rows: int, k: int, *boundaries: Sequence[int]) -> list[int]:
@@ -66,10 +64,16 @@ def updates(config: MacArrayConfig, rows: int, k: int, starts: Sequence[int]) ->
 
 
 def terms_per_fold(rows: int, k: int, starts: Sequence[int]) -> list[int]:
-    """The number of segments that end in each fold: what one row asks of its column's aligners."""
+    """The number of segments that have a part in each fold: sums that one row asks of its column.
+
+    One that goes on in the next fold needs no aligner yet, but its sum, for the raw bank, comes down the
+    same chains as the others, and takes a slot like them. By hand, k = 200 in segments of 48 on 64 rows
+    with a raw bank: 0 to 48 and a part of 48 to 96 are 2, and so on: 2, 2, 2, and the last 8 codes 1.
+    """
     terms = [0] * -(-k // rows)
-    for end in segment_ends(k, starts):
-        terms[(end - 1) // rows] += 1
+    for start, end in zip(starts, segment_ends(k, starts), strict=True):
+        for fold in range(start // rows, (end - 1) // rows + 1):
+            terms[fold] += 1
     return terms
 
 
@@ -139,19 +143,25 @@ def cycles(
 ) -> ArrayCycles:
     """Cycles of a tile of ``m x n`` outputs with its whole reduction of k, cut at `starts`.
 
-    With R x C effective elements, and S cycles that a fold streams (see `streams_of`; m rows where the
+    With R x C elements, and S cycles that a fold streams (see `streams_of`; m rows where the
     weights stay, n columns where the inputs stay): serial folds take ``2 R + C - 2 + S`` each; with
     overlap they take ``R + sum of max(S, R) over all folds but the last + S of the last + R + C - 2``.
     Where the outputs stay, a tile takes its segments (see `segment_cycles`) and ``R + C - 2`` for the
     wave, whatever `overlap` says: nothing stationary is loaded.
 
+    Packed operands make folds deeper or outputs more (see `effective`), and not the array larger: the two
+    codes of an element are loaded in one cycle, by the wires that bring one of 8 bits, and their products
+    are added in one. So R and C of the load and of the wave are the elements that there are.
+
     By hand, 64 x 64 ``ws``, m = 49, two folds of one segment, overlap: S = 49, 64 + 64 + 49 + 126 = 303.
     With four segments in each and one aligner: II = 4, S = 196, 64 + 196 + 196 + 126 = 582; the aligner
     costs 279. With four in the first and one in the second: 64 + 196 + 49 + 126 = 435. 32 x 32 ``os``,
     k = 768 in one segment: 768 + 62 = 830; in 48 of 16 with one aligner, 48 x 32 + 62 = 1,598.
+    64 x 64 ``ws`` packed along K, int4 x int4, m = 49, k = 256 in two folds of 128, overlap: again
+    64 + 64 + 49 + 126 = 303.
     """
     rows, columns = effective(config, a_bits, w_bits)
-    wave = rows + columns - 2
+    down, wave = config.rows, config.rows + config.columns - 2
     terms = terms_per_fold(rows, k, starts)
     moving, bits = (m, a_bits) if config.dataflow == "ws" else (n, w_bits)
 
@@ -163,14 +173,14 @@ def cycles(
             return segment_cycles(rows, columns, k, starts, (a_bits, w_bits), aligners, port) + wave
         s = streams(aligners, port)
         if config.overlap:
-            return rows + sum(max(x, rows) for x in s[:-1]) + s[-1] + wave
-        return sum(rows + x + wave for x in s)
+            return down + sum(max(x, down) for x in s[:-1]) + s[-1] + wave
+        return sum(down + x + wave for x in s)
 
-    load, fill = len(terms) * rows, len(terms) * wave
+    load, fill = len(terms) * down, len(terms) * wave
     if config.dataflow == "os":
         load, fill = 0, wave
     elif config.overlap:
-        load = rows + sum(max(0, rows - x) for x in streams(config.aligners, config.port_bytes)[:-1])
+        load = down + sum(max(0, down - x) for x in streams(config.aligners, config.port_bytes)[:-1])
         fill = wave
     full, fed = total(UNLIMITED, UNLIMITED), total(UNLIMITED, config.port_bytes)
     actual = total(config.aligners, config.port_bytes)

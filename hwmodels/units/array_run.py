@@ -6,20 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hwmodels.units import mac_array
-from hwmodels.units.aligner import EXACT, RUNNING
-from hwmodels.units.array_cycles import effective, intervals_of, segment_ends, terms_per_fold
+from hwmodels.units import array_step
+from hwmodels.units.aligner import EXACT
+from hwmodels.units.array_cycles import intervals_of, segment_ends, terms_per_fold
+from hwmodels.units.array_step import (
+    Banked,
+    BuiltArray,
+    EdgeOutputs,
+    Inputs,
+    Marked,
+    Outputs,
+    edge_ports,
+    ports,
+)
 from hwmodels.units.column import Place
 from hwmodels.units.mac_array import (
-    BuiltArray,
-    EdgeInputs,
-    Inputs,
     MatmulOperands,
     MatmulResult,
-    Outputs,
     bias_floor,
     largest_exponent,
-    ports,
     start_bound,
 )
 from hwmodels.units.ops import ZERO_BLOCK
@@ -72,57 +77,106 @@ class Memories:
         return len(self.operands.a[0])
 
     @property
+    def ends(self) -> list[int]:
+        """Where each segment ends."""
+        return segment_ends(self.depth, self.operands.segments)
+
+    def first(self, fold: int) -> int:
+        """The first segment of a fold."""
+        return sum(end <= fold * self.config.terms for end in self.ends)
+
+    def marks(self, place: Place) -> tuple[int, tuple[int, ...]]:
+        """Whether the first sum of a slot joins the raw bank's, and which goes there."""
+        start, first = place.fold * self.config.terms, place.slot * self.config.array.aligners
+        carried = place.slot == 0 and start not in self.operands.segments
+        return int(carried), tuple(
+            int(self.is_open(place.fold, first + i)) for i in range(self.config.array.aligners)
+        )
+
+    def is_open(self, fold: int, i: int) -> bool:
+        """Whether the i-th segment of a fold goes on in the next."""
+        return i < self.terms[fold] and self.ends[self.first(fold) + i] > (fold + 1) * self.config.terms
+
+    @property
     def terms(self) -> list[int]:
         """Segments of each fold."""
-        return terms_per_fold(self.config.array.rows, self.depth, self.operands.segments)
+        return terms_per_fold(self.config.terms, self.depth, self.operands.segments)
 
     @property
     def intervals(self) -> list[int]:
         """Cycles that a moving row stays in each fold."""
         own = self.config.array
-        bits = self.config.row.element.moving_bits
-        return intervals_of(own.rows, self.terms, bits, own.aligners, own.port_bytes)
+        return intervals_of(self.config.terms, self.terms, self.config.codes[0], own.aligners, own.port_bytes)
+
+    def shaped(self, values: list[int]) -> Any:
+        """The codes or tags of an element: several together, or the only one."""
+        return tuple(values) if self.config.packed else values[0]
+
+    def tags(self, fold: int, row: int) -> Any:
+        """The tags of one row of elements."""
+        depth = self.config.depth
+        return self.shaped([self.tag(fold, row * depth + d) for d in range(depth)])
+
+    def moves(self, line: int, fold: int, row: int) -> Any:
+        """What moves into one row of elements."""
+        depth = self.config.depth
+        return self.shaped([self.code(self.moving[0], line, fold, row * depth + d) for d in range(depth)])
+
+    def stays(self, element: int, fold: int, row: int) -> Any:
+        """What is held by an element of one row."""
+        depth, width = self.config.depth, self.config.width
+        lines = range(element * width, (element + 1) * width)
+        return self.shaped(
+            [self.code(self.held[0], j, fold, row * depth + d) for j in lines for d in range(depth)]
+        )
 
     def tag(self, fold: int, row: int) -> int:
-        """The slot and the sum of one row: of its segment among those of the fold."""
-        k, aligners = fold * self.config.array.rows + row, self.config.array.aligners
+        """The slot and the sum of one code: of its segment among those of the fold."""
+        k, aligners = fold * self.config.terms + row, self.config.array.aligners
         if k >= self.depth:
             return 0
-        ends = segment_ends(self.depth, self.operands.segments)
-        slot, chain = divmod(sum(end <= k for end in ends) - sum(self.terms[:fold]), aligners)
+        slot, chain = divmod(sum(end <= k for end in self.ends) - self.first(fold), aligners)
         return slot << aligners | 1 << chain
 
     def code(self, lines: Sequence[Sequence[int]], line: int, fold: int, row: int) -> int:
         """A code of one of the lines; zero where there is none."""
-        k = fold * self.config.array.rows + row
+        k = fold * self.config.terms + row
         return lines[line][k] if line < len(lines) and k < self.depth else 0
 
     def exponents(self, lines: Sequence[Sequence[int]], line: int, place: Place) -> tuple[int, ...]:
-        """A line's exponents of the segments of one slot."""
+        """A line's exponents of the segments of one slot; a block of zeros where there is no term."""
         aligners = self.config.array.aligners
         found = []
         for i in range(place.slot * aligners, (place.slot + 1) * aligners):
-            absent = line >= len(lines) or i >= self.terms[place.fold]
-            found.append(0 if absent else lines[line][sum(self.terms[: place.fold]) + i])
+            absent = line >= len(lines) or i >= self.terms[place.fold] or self.is_open(place.fold, i)
+            found.append(ZERO_BLOCK if absent else lines[line][self.first(place.fold) + i])
         return tuple(found)
 
     def output(self, place: Place, j: int) -> tuple[int, int]:
         """Row and column of the output at a place of the array's column `j`."""
         return (j, place.row) if self.inputs_stay else (place.row, j)
 
-    def column(self, j: int, place: Place, word: int) -> EdgeInputs:
+    def column(self, j: int, place: Place, word: Any) -> Any:
         """What is read for column `j` at a place. Under `EXACT` the floor is what a prescan has found."""
-        lines = self.held[1]
+        lines, read = self.held[1], zeros(edge_ports(self.config)[1])
         if not place.valid or j >= len(lines):
-            return EdgeInputs((0,) * self.config.array.aligners, 0, 0, 0, 0, 0)
+            return read
         m, n = self.output(place, j)
         floor = self.bounds[m][n] if self.config.array.normalise == EXACT else self.floors[n]
-        bias = bias_of(self.operands, n)
-        return EdgeInputs(self.exponents(lines, j, place), self.held_tops[j], floor, *bias, word)
+        bias, below = bias_of(self.operands, n)
+        read = read._replace(
+            held=self.exponents(lines, j, place), floor=floor, bias=bias, bias_exponent=below, word=word
+        )
+        return read if self.config.rising else read._replace(held_top=self.held_tops[j])
 
     def top(self, place: Place) -> int:
         """The largest exponent of a moving row; under `EXACT` the floor is the bound."""
         return ZERO_BLOCK if self.config.array.normalise == EXACT else self.moving_tops[place.row]
+
+
+def edges(config: BuiltArray, said: Outputs) -> list[EdgeOutputs]:
+    """What the columns' edges say."""
+    return [c.edge if config.array.raw_bank else c for c in said.column_out]
 
 
 def bias_of(o: MatmulOperands, n: int) -> tuple[int, int]:
@@ -148,70 +202,81 @@ def memories_of(config: BuiltArray, o: MatmulOperands) -> Memories:
 
 
 def run(
-    config: BuiltArray, operands: MatmulOperands, stepper: Callable[..., Any] = mac_array.step
+    config: BuiltArray, operands: MatmulOperands, stepper: Callable[..., Any] = array_step.step
 ) -> tuple[MatmulResult, int]:
     """A whole product, clock cycle by clock cycle: what `mac_array.result` gives, and the cycles it took.
 
     Parameters
     ----------
     config : BuiltArray
-        Without a raw bank and not `RUNNING`. The cycles of a prescan are not among those given.
+        The cycles of a prescan are not among those given.
     operands : MatmulOperands
     stepper : callable
-        `mac_array.step` or what behaves like it, such as a simulated module.
+        `array_step.step` or what behaves like it, such as a simulated module.
     """
     own, memories = config.array, memories_of(config, operands)
-    assert own.dataflow != "os" and not own.raw_bank and own.normalise != RUNNING
-    assert effective(own, config.a_bits, config.w_bits) == (own.rows, own.columns)
+    assert own.dataflow != "os"
     m, n = len(operands.a), len(operands.w)
     moving, held = (n, m) if memories.inputs_stay else (m, n)
-    words: list[dict[int, int]] = [{} for _ in range(own.columns)]
-    state, idle = mac_array.reset(config, zeros(ports(config).state)), zeros(ports(config).inputs)
+    words: list[dict[int, Any]] = [{} for _ in range(config.outputs)]
+    raws: list[dict[int, int]] = [{} for _ in range(config.outputs)]
+    nothing = zeros(edge_ports(config)[1].word)
+    state, idle = array_step.reset(config, zeros(ports(config).state)), zeros(ports(config).inputs)
     intervals = memories.intervals
     operation = idle._replace(start=1, last_row=moving - 1, last_fold=len(intervals) - 1)
     state, out = stepper(config, state, operation)
     said: list[Outputs] = [out]
     flushed = overflows = 0
     while len(said) == 1 or not out.done:
-        read = [words[j].get(c.place.row, 0) for j, c in enumerate(out.column_out)]
+        rows = [c.place.row for c in edges(config, out)]
+        read = [(words[j].get(row, nothing), raws[j].get(row, 0)) for j, row in enumerate(rows)]
         state, out = stepper(config, state, entering(memories, idle, said, read))
         said.append(out)
-        for j, c in enumerate(out.column_out):
+        for j, c in enumerate(edges(config, out)):
             if c.write:
                 words[j][c.row] = c.data
+            if own.raw_bank and out.column_out[j].raw_write:
+                raws[j][c.row] = out.column_out[j].raw
             if j < held:
                 flushed += sum(c.flushed)
-                overflows += c.overflow
+                overflows += sum(c.overflow) if config.rising else c.overflow
     places = [[memories.output(Place(1, 1, 0, i, 0), j) for j in range(held)] for i in range(moving)]
     sums, exponents = [[0] * n for _ in range(m)], [[0] * n for _ in range(m)]
     for i, line in enumerate(places):
         for j, (y, x) in enumerate(line):
-            sums[y][x] = words[j][i]
-            exponents[y][x] = memories.bounds[y][x] - own.aligner.guard_bits
+            word, bound = words[j][i] if config.rising else (words[j][i], memories.bounds[y][x])
+            sums[y][x], exponents[y][x] = word, bound - own.aligner.guard_bits
     return MatmulResult(sums, exponents, flushed, overflows), len(said) - 1
 
 
-def entering(memories: Memories, idle: Inputs, said: Sequence[Outputs], words: Sequence[int]) -> Inputs:
+def entering(
+    memories: Memories, idle: Inputs, said: Sequence[Outputs], words: Sequence[tuple[Any, int]]
+) -> Inputs:
     """What enters after all that the array has said: row r and column j hear it r and j cycles later."""
     own, last = memories.config.array, said[-1]
     code, passed = list(idle.code), list(idle.passed)
     for r, then in zip(range(own.rows), reversed(said), strict=False):
         if then.stream_next:
-            code[r] = memories.code(memories.moving[0], then.row_next, then.fold_next, r)
+            code[r] = memories.moves(then.row_next, then.fold_next, r)
     for j, then in zip(range(own.columns), reversed(said), strict=False):
         if then.load_next:
-            passed[j] = memories.code(memories.held[0], j, then.ahead, then.load_row_next)
-    place = last.column_out[0].place
+            passed[j] = memories.stays(j, then.ahead, then.load_row_next)
+    asked = edges(memories.config, last)
+    place = asked[0].place
     exponent, top = idle.exponent, 0
     if place.valid:
         exponent, top = memories.exponents(memories.moving[1], place.row, place), memories.top(place)
+        exponent = Marked(exponent, *memories.marks(place)) if own.raw_bank else exponent
+    column_in = [memories.column(j, c.place, words[j][0]) for j, c in enumerate(asked)]
+    if own.raw_bank:
+        column_in = [Banked(edge, raw) for edge, (_, raw) in zip(column_in, words, strict=True)]
     intervals = memories.intervals
     return idle._replace(
         last_slot=intervals[min(last.ahead, len(intervals) - 1)] - 1,
-        tag=memories.tag(last.ahead, last.load_row_next) if last.load_next else 0,
+        tag=memories.tags(last.ahead, last.load_row_next) if last.load_next else idle.tag,
         code=tuple(code),
         passed=tuple(passed),
         exponent=exponent,
         top=top,
-        column_in=tuple(memories.column(j, c.place, words[j]) for j, c in enumerate(last.column_out)),
+        column_in=tuple(column_in),
     )

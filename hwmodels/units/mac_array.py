@@ -8,26 +8,18 @@ in a fold are added exactly, then once into the accumulator. An output-stationar
 aligned register in each element, and adds segment by segment. A bias is one more term, in the
 accumulator before the first.
 
-The hardware here is the array in which weights or inputs stay, under `BOUND` or `EXACT`: a sequencer, rows
-of elements, and the edges of the columns. What moves enters row r a cycle later than the row above, and
-what is held enters column j a cycle later than column 0 (or the tags that come with it).
+What the array does in a clock cycle is in `hwmodels.units.array_step`, or `hwmodels.units.os_array`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from hwmodels.units import accumulator, aligner, array_row, column, prescan, sequencer
+from hwmodels.units import accumulator, aligner, prescan
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import EXACT, RUNNING, AlignerConfig
-from hwmodels.units.array_row import RowConfig
-from hwmodels.units.column import ColumnConfig, Place
-from hwmodels.units.ops import ZERO_BLOCK, bit_length, largest, mul, select, smallest
-from hwmodels.units.ports import FLAG, Ports, unsigned
-from hwmodels.units.processing_element import ElementConfig
-from hwmodels.units.sequencer import FOLD_BITS, SequencerConfig, up
+from hwmodels.units.ops import ZERO_BLOCK, largest, mul, smallest
 
 
 @dataclass(frozen=True)
@@ -73,6 +65,15 @@ class MacArrayConfig:
     prescan_lanes: int = 64
 
 
+def packing(config: MacArrayConfig, a_bits: int, w_bits: int) -> tuple[int, int]:
+    """Codes that an element takes along the rows and along the columns, for operands of these widths.
+
+    By hand: 2 x 1 for int4 x int4 where `pack_axis` is ``K``, 1 x 1 for int8 x int4.
+    """
+    packed = a_bits <= 4 and w_bits <= 4
+    return 1 + (packed and config.pack_axis == "K"), 1 + (packed and config.pack_axis == "N")
+
+
 @dataclass(frozen=True)
 class MatmulOperands:
     """One tile of a product: ``M x K`` times ``K x N``.
@@ -89,8 +90,8 @@ class MatmulOperands:
         Where each segment starts along K, see `array_cycles.segment_starts`.
     update : sequence of bool
         After which segments the accumulator is updated, see `array_cycles.updates`.
-    w_bits, bias_bits : int
-        Widths of the multiplier's second operand (4 or 8) and of the bias.
+    w_bits, bias_bits, a_bits : int
+        Widths of the multiplier's second operand (4 or 8), of the bias, and of the first operand.
     """
 
     a: Sequence[Sequence[int]]
@@ -103,6 +104,7 @@ class MatmulOperands:
     update: Sequence[bool]
     w_bits: int = 8
     bias_bits: int = 8
+    a_bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,8 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
             flushed += aligner.is_flushed(b, shift, longest)
             total = 0
             for s, (first, last) in enumerate(zip(o.segments, ends, strict=True)):
-                exact = sum(mul(x, y, 8, o.w_bits) for x, y in zip(a[first:last], w[first:last], strict=True))
+                pairs = zip(a[first:last], w[first:last], strict=True)
+                exact = sum(mul(x, y, o.a_bits, o.w_bits) for x, y in pairs)
                 if config.normalise == RUNNING:
                     higher = prescan.join(top, ea[s], ew[s], ZERO_BLOCK)
                     flushed += aligner.is_flushed(acc, top - higher, longest)
@@ -187,196 +190,3 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
                     total = 0
             sums[-1][j], exponents[-1][j] = acc, top - guard
     return MatmulResult(sums, exponents, flushed, overflows)
-
-
-@dataclass(frozen=True)
-class BuiltArray:
-    """An array as it is built: the machine's, and the widths of its operands.
-
-    Attributes
-    ----------
-    array : MacArrayConfig
-    a_bits, w_bits, bias_bits : int
-    """
-
-    array: MacArrayConfig
-    a_bits: int = 8
-    w_bits: int = 8
-    bias_bits: int = 8
-
-    @property
-    def slot_bits(self) -> int:
-        """Width of a slot: R terms and as many bytes through a port of one byte take no more than 2 R."""
-        return bit_length(2 * self.array.rows - 1)
-
-    @property
-    def moving_bits(self) -> int:
-        """Width of a moving row's number, an address of the accumulator memory."""
-        return bit_length(max(1, self.array.accumulator.rows - 1))
-
-    @property
-    def row(self) -> RowConfig:
-        """Each row."""
-        own, operands = self.array, (self.a_bits, self.w_bits)
-        moving, held = operands if own.dataflow == "ws" else operands[::-1]
-        sum_bits = moving + held + bit_length(own.rows - 1)
-        element = ElementConfig(moving, held, sum_bits, own.aligners, own.overlap)
-        return RowConfig(element, own.columns, self.slot_bits)
-
-    @property
-    def column(self) -> ColumnConfig:
-        """Each column's edge."""
-        own = self.array
-        return ColumnConfig(
-            self.row.element.sum_bits, own.aligners, own.rows, self.bias_bits, self.slot_bits,
-            self.moving_bits, FOLD_BITS, own.aligner, own.accumulator,
-        )  # fmt: skip
-
-    @property
-    def sequencer(self) -> SequencerConfig:
-        """The sequencer."""
-        own = self.array
-        return SequencerConfig(
-            own.rows, own.columns, own.overlap, own.accumulator.latency, self.slot_bits, self.moving_bits
-        )
-
-
-class EdgeInputs(NamedTuple):
-    """What a column's memories hold at the place of the cycle before, see `column.Inputs`."""
-
-    held: tuple[int, ...]
-    held_top: int
-    floor: int
-    bias: int
-    bias_exponent: int
-    word: int
-
-
-class Inputs(NamedTuple):
-    """What enters in a cycle.
-
-    Attributes
-    ----------
-    start, last_row, last_fold, last_slot : int
-        A product that begins, and the interval of a fold, see `sequencer.Inputs`.
-    tag : int
-        The tag of the row that is loaded, see `array_row`.
-    code : tuple of int
-        What moves into each row.
-    passed : tuple of int
-        What is held, into each column.
-    exponent, top : int
-        See `column.Inputs`: of the moving row whose sums arrive at the first column.
-    column_in : tuple of EdgeInputs
-        What the memories of each column hold.
-    """
-
-    start: int
-    last_row: int
-    last_fold: int
-    last_slot: int
-    tag: int
-    code: tuple[int, ...]
-    passed: tuple[int, ...]
-    exponent: tuple[int, ...]
-    top: int
-    column_in: tuple[EdgeInputs, ...]
-
-
-class State(NamedTuple):
-    """The registers: of the parts, and at which row and fold the lower left corner is."""
-
-    control: sequencer.State
-    row: tuple[array_row.State, ...]
-    corner_row: int
-    corner_fold: int
-    column: tuple[column.State, ...]
-
-
-class EdgeOutputs(NamedTuple):
-    """What a column's memories are asked for, see `column.Place`, and what is written in which row."""
-
-    place: Place
-    write: int
-    row: int
-    data: int
-    overflow: int
-    flushed: tuple[int, ...]
-
-
-class Outputs(NamedTuple):
-    """What leaves in a cycle: what the sequencer says of the next, and the edge of each column."""
-
-    done: int
-    ahead: int
-    load_next: int
-    load_row_next: int
-    fold_next: int
-    stream_next: int
-    row_next: int
-    column_out: tuple[EdgeOutputs, ...]
-
-
-def ports(config: BuiltArray) -> Ports:
-    """The widths of the array's ports and registers."""
-    own, edge = config.array, column.ports(config.column)
-    control, row = sequencer.ports(config.sequencer), array_row.ports(config.row)
-    c, r, e, told, made = control.inputs, row.inputs, edge.inputs, control.outputs, edge.outputs
-    return Ports(
-        Inputs(
-            c.start, c.last_row, c.last_fold, c.last_slot,
-            r.tag, (r.code,) * own.rows, r.passed, e.exponent, e.top,
-            (EdgeInputs(e.held, e.held_top, e.floor, e.bias, e.bias_exponent, e.word),) * own.columns,
-        ),
-        State(
-            control.state, (row.state,) * own.rows, unsigned(config.moving_bits), unsigned(FOLD_BITS),
-            (edge.state,) * own.columns,
-        ),
-        Outputs(
-            told.done, told.ahead, told.load_next, told.load_row_next,
-            told.fold_next, told.stream_next, told.row_next,
-            (EdgeOutputs(made.place_out, FLAG, c.last_row, made.data, FLAG, made.flushed),) * own.columns,
-        ),
-    )  # fmt: skip
-
-
-def reset(config: BuiltArray, state: State) -> State:
-    """The state after a reset: nothing is on its way."""
-    return state._replace(
-        control=sequencer.reset(config.sequencer, state.control),
-        row=tuple(array_row.reset(config.row, r) for r in state.row),
-        column=tuple(column.reset(config.column, c) for c in state.column),
-    )
-
-
-def step(config: BuiltArray, state: State, inputs: Inputs) -> tuple[State, Outputs]:
-    """One clock cycle."""
-    s, x, own = state, inputs, config.array
-    control, told = sequencer.step(config.sequencer, s.control, sequencer.Inputs(*x[:4]))
-    wave, load, tag, passed = told.wave, told.load, x.tag, x.passed
-    sums = total = ((0,) * own.aligners,) * own.columns
-    rows, waves = [], []
-    for r in range(own.rows):
-        waves.append(wave)
-        arriving = array_row.Inputs(wave, load, tag, x.code[r], passed, sums)
-        after, below = array_row.step(config.row, s.row[r], arriving)
-        rows.append(after)
-        wave, load, tag = below.wave_out, below.load_out, below.tag_out
-        passed, sums, total = below.passed_out, below.sum_out, below.total
-
-    corner = waves[own.rows - 2]  # a cycle before the sums of the last row
-    row = select(corner.swap, 0, s.corner_row)
-    fold = select(corner.swap, select(corner.fresh, 0, up(s.corner_fold, 1, FOLD_BITS)), s.corner_fold)
-    place = Place(corner.valid, corner.last, corner.slot, row, fold)
-    exponent, top = x.exponent, x.top
-    columns, edges = [], []
-    for j in range(own.columns):
-        here = x.column_in[j]
-        reading = column.Inputs(place, exponent, top, total[j], *here)
-        edge, leaving = column.step(config.column, s.column[j], reading)
-        columns.append(edge)
-        edges.append(EdgeOutputs(place, leaving.write, leaving.place_out.row, *leaving[4:7]))
-        place, exponent, top = leaving.place_out, leaving.exponent_out, leaving.top_out
-    next_row = up(row, corner.valid & corner.last, config.moving_bits)
-    after_all = State(control, tuple(rows), next_row, fold, tuple(columns))
-    return after_all, Outputs(*told[2:], tuple(edges))

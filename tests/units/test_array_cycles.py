@@ -115,17 +115,19 @@ def test_by_hand() -> None:
 
 @given(st.integers(1, 90), st.sampled_from([4, 6, 16]), st.integers(1, 20), st.integers(1, 20))
 def test_terms_are_the_pairs_of_blocks_that_meet(k: int, rows: int, a_block: int, w_block: int) -> None:
-    """Recounted element by element: a term per pair of blocks, cut by folds or in the fold where it ends."""
+    """Recounted element by element: a term per pair of blocks, cut by folds or in each fold that it meets."""
     config = replace(BCT64, rows=rows)
     for bank in (False, True):
         own = replace(config, raw_bank=bank)
         starts = segment_starts(own, rows, k, range(0, k, a_block), range(0, k, w_block))
         ends: dict[tuple[int, ...], int] = {}
+        parts = {(i // rows, i // a_block, i // w_block) for i in range(k)}
         for i in range(k):
             pair = (i // a_block, i // w_block)
             ends[pair if bank else (*pair, i // rows)] = i
         folds = [end // rows for end in ends.values()]
-        assert array_cycles.terms_per_fold(rows, k, starts) == [folds.count(f) for f in range(ceil(k / rows))]
+        terms = [sum(fold == f for fold, *_ in parts) for f in range(ceil(k / rows))]
+        assert array_cycles.terms_per_fold(rows, k, starts) == terms
         assert sum(updates(own, rows, k, starts)) == len(set(folds))
 
 
@@ -135,8 +137,8 @@ def test_updates_follow_the_fold_in_which_a_segment_ends() -> None:
     bank = replace(BCT64, raw_bank=True)
     assert updates(bank, 64, 200, [0, 10, 48, 144]) == [False, True, True, True]  # ends 10, 48, 144, 200
     assert updates(bank, 64, 200, [0]) == [True]
-    assert array_cycles.terms_per_fold(64, 200, [0, 48, 96, 144]) == [1, 1, 1, 1]
-    assert array_cycles.terms_per_fold(64, 200, [0]) == [0, 0, 0, 1]
+    assert array_cycles.terms_per_fold(64, 200, [0, 48, 96, 144]) == [2, 2, 2, 1]
+    assert array_cycles.terms_per_fold(64, 200, [0]) == [1, 1, 1, 1]
     for other in (replace(BCT64, normalise=RUNNING), replace(BCT64, dataflow="os")):
         assert updates(other, 64, 128, starts) == [True] * 4
 
@@ -176,9 +178,15 @@ def test_prescan_runs_first() -> None:
 
 
 def test_packing_halves_the_folds() -> None:
+    """And the folds take no longer: two codes are loaded in a cycle, and the wave passes 64 elements."""
     packed = replace(BCT64, pack_axis="K", overlap=False)
-    assert cycles(packed, 49, 64, 256, [0, 128], 4, 4).total == 2 * (2 * 128 + 62 + 49)
+    assert cycles(packed, 49, 64, 256, [0, 128], 4, 4).total == 2 * (2 * 64 + 62 + 49)
     assert cycles(packed, 49, 64, 256, [0, 64, 128, 192], 8, 4).total == 4 * (2 * 64 + 62 + 49)
+    assert cycles(replace(packed, overlap=True), 49, 64, 256, [0, 128], 4, 4).total == 303
+    wide = replace(packed, pack_axis="N")
+    assert cycles(wide, 49, 128, 64, [0], 4, 4).total == 2 * 64 + 62 + 49
+    still = replace(BCT64, rows=32, columns=32, dataflow="os", pack_axis="N")
+    assert cycles(still, 32, 64, 768, [0], 4, 4).total == 768 + 62
 
 
 def test_actions_count_every_multiply_and_alignment() -> None:

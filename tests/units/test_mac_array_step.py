@@ -12,8 +12,9 @@ from products import operands_of
 
 from hwmodels.units import array_cycles, array_run, mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
-from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig
-from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands
+from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
+from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
 
 
@@ -30,7 +31,8 @@ def products(draw: st.DrawFn) -> tuple[BuiltArray, MatmulOperands]:
     dataflow = draw(st.sampled_from(["ws", "is"]))
     config = MacArrayConfig(
         draw(st.integers(2, 5)), draw(st.integers(1, 4)), dataflow, draw(st.booleans()),
-        draw(st.integers(1, 3)), False, draw(st.sampled_from([BOUND, EXACT])), "none",
+        draw(st.integers(1, 3)), draw(st.booleans()), draw(st.sampled_from([BOUND, EXACT, RUNNING])),
+        draw(st.sampled_from(["none", "K", "N"])),
         draw(st.sampled_from([2, 5, 64])),
         AlignerConfig(
             draw(st.integers(-3, 8)),
@@ -41,8 +43,9 @@ def products(draw: st.DrawFn) -> tuple[BuiltArray, MatmulOperands]:
             draw(st.sampled_from([20, 24, 32])), draw(st.booleans()), 8, 2, draw(st.sampled_from([1, 1, 7]))
         ),
     )  # fmt: skip
-    built = BuiltArray(config, 8, draw(st.sampled_from([4, 8])), draw(st.sampled_from([8, 32])))
-    moving, held, k = draw(st.integers(1, 6)), draw(st.integers(1, config.columns)), draw(st.integers(1, 13))
+    operands = draw(st.sampled_from([(8, 8), (8, 4), (4, 4), (3, 4)]))
+    built = BuiltArray(config, *operands, draw(st.sampled_from([8, 32])))
+    moving, held, k = draw(st.integers(1, 6)), draw(st.integers(1, built.outputs)), draw(st.integers(1, 13))
     m, n = (moving, held) if dataflow == "ws" else (held, moving)
     cuts = draw(st.lists(st.integers(1, 12), max_size=6))
     return built, operands_of(built, m, k, n, cuts, draw(st.integers(0, 2**31)))

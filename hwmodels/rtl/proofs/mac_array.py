@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from hwmodels.machines import load
 from hwmodels.rtl.reading import Reading
 from hwmodels.rtl.twin import Claim, Cut, Edit, Twin
 from hwmodels.rtl.words import Number, Terms, select
-from hwmodels.units import array_row, array_run, column, mac_array, sequencer
+from hwmodels.units import (
+    array_row,
+    array_run,
+    array_step,
+    column,
+    mac_array,
+    packed_row,
+    raw_bank,
+    rising_column,
+    sequencer,
+)
 from hwmodels.units.accumulator import AccumulatorConfig
-from hwmodels.units.aligner import BOUND, AlignerConfig
+from hwmodels.units.aligner import BOUND, RUNNING, AlignerConfig
 from hwmodels.units.array_cycles import cycles, segment_starts, updates
-from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands
+from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import HALF_UP, RNE, ZERO_BLOCK
 from hwmodels.units.ports import signed
 from hwmodels.units.sequencer import FOLD_BITS
@@ -20,14 +32,16 @@ from hwmodels.units.sequencer import FOLD_BITS
 
 def parameters(config: BuiltArray) -> dict[str, int]:
     """Those of the module."""
-    element, own = config.row.element, config.array
+    own = config.array
     return {
         "ROWS": own.rows,
         "COLUMNS": own.columns,
         "OVERLAP": int(own.overlap),
         "CHAINS": own.aligners,
-        "CODE_BITS": element.moving_bits,
-        "HELD_BITS": element.held_bits,
+        "CODE_BITS": config.codes[0],
+        "HELD_BITS": config.codes[1],
+        "DEPTH": config.depth,
+        "WIDTH": config.width,
         "BIAS_BITS": config.bias_bits,
         "MOVING_BITS": config.moving_bits,
         "FOLD_BITS": FOLD_BITS,
@@ -37,17 +51,28 @@ def parameters(config: BuiltArray) -> dict[str, int]:
         "BITS": own.accumulator.bits,
         "SATURATING": int(own.accumulator.saturating),
         "LATENCY": own.accumulator.latency,
+        "RISING": int(config.rising),
+        "BANKED": int(own.raw_bank),
     }
 
 
 def cuts(config: BuiltArray) -> tuple[Cut, ...]:
     """The parts, which are proved on their own."""
-    rows = tuple(f"row[{r}].u" for r in range(config.array.rows))
-    columns = tuple(f"column[{j}].u" for j in range(config.array.columns))
+    rows = range(config.array.rows)
+    row = Cut("array_row", tuple(f"row[{r}].u" for r in rows), array_row.step, array_row.ports)
+    if config.packed:
+        row = Cut("packed_row", tuple(f"pack[{r}].u" for r in rows), packed_row.step, packed_row.ports)
+    outputs = range(config.outputs)
+    edge = Cut("column", tuple(f"column[{j}].u" for j in outputs), column.step, column.ports)
+    if config.rising:
+        rising = tuple(f"rising[{j}].u" for j in outputs)
+        edge = Cut("rising_column", rising, rising_column.step, rising_column.ports)
+    banks = tuple(f"bank[{j}].u" for j in outputs) if config.array.raw_bank else ()
     return (
         Cut("sequencer", ("control",), sequencer.step, sequencer.ports),
-        Cut("array_row", rows, array_row.step, array_row.ports),
-        Cut("column", columns, column.step, column.ports),
+        row,
+        edge,
+        Cut("raw_bank", banks, raw_bank.step, raw_bank.ports),
     )
 
 
@@ -58,8 +83,8 @@ def operation(config: BuiltArray, m: int, k: int, cuts: Sequence[int]) -> Callab
     """
 
     def claims(terms: Terms, reading: Reading) -> Iterator[Claim]:
-        n, own = config.array.columns, config.array
-        starts = segment_starts(own, own.rows, k, cuts)
+        n, own = config.outputs, config.array
+        starts = segment_starts(own, config.terms, k, cuts)
 
         def lines(name: str, count: int, length: int, bits: int) -> list[list[Number]]:
             kind = signed(bits)
@@ -75,8 +100,9 @@ def operation(config: BuiltArray, m: int, k: int, cuts: Sequence[int]) -> Callab
         ea, ew = lines("ea", m, len(starts), 8), lines("ew", n, len(starts), 8)
         a, w = codes("a", config.a_bits, ea), codes("w", config.w_bits, ew)
         bias, below = lines("bias", 1, n, config.bias_bits)[0], lines("eb", 1, n, 8)[0]
-        update = updates(own, own.rows, k, starts)
-        o = MatmulOperands(a, ea, w, ew, bias, below, starts, update, config.w_bits, config.bias_bits)
+        update = updates(own, config.terms, k, starts)
+        bits = config.w_bits, config.bias_bits, config.a_bits
+        o = MatmulOperands(a, ea, w, ew, bias, below, starts, update, *bits)
         got, count = reading.of(array_run.run)(config, o)
         want = reading.of(mac_array.result)(own, o)
         yield Claim("cycles", count == cycles(own, m, n, k, starts, config.a_bits, config.w_bits).total)
@@ -99,7 +125,8 @@ def array(
 ) -> Twin:
     """One array, with its parts cut or whole; with a `product`, see `operation`, any such of it too."""
     return Twin(
-        unit=mac_array, label=label, config=config, module="mac_array", parameters=parameters(config),
+        unit=array_step, label=label, config=config, module="mac_array", name="mac_array",
+        parameters=parameters(config),
         cuts=() if whole else cuts(config), operation=operation(config, *product) if product else None,
         tested="tests/units/test_mac_array_step.py", default=default,
     )  # fmt: skip
@@ -116,6 +143,21 @@ def small(
     return BuiltArray(own, a_bits=8, w_bits=3, bias_bits=4)
 
 
+def packed(config: BuiltArray, axis: str) -> BuiltArray:
+    """The same array with operands so narrow that an element takes two codes."""
+    return replace(config, array=replace(config.array, pack_axis=axis), a_bits=4)
+
+
+def running(config: BuiltArray) -> BuiltArray:
+    """The same array under a bound that rises."""
+    return replace(config, array=replace(config.array, normalise=RUNNING))
+
+
+def banked(config: BuiltArray) -> BuiltArray:
+    """The same array with a raw bank."""
+    return replace(config, array=replace(config.array, raw_bank=True))
+
+
 def twins() -> list[Twin]:
     """Arrays up to 3 x 3 down to their multipliers, and the shipped sizes."""
     return [
@@ -125,6 +167,17 @@ def twins() -> list[Twin]:
         array(small(2, 2, aligners=2, overlap=False), "2 x 2 two aligners", whole=True, default=False),
         array(small(3, 3, dataflow="is"), "3 x 3 inputs stay", whole=True),
         array(small(3, 2, aligners=2), "3 x 2, parts cut"),
+        array(packed(small(2, 1), "K"), "2 x 1 packed along K", whole=True, product=(1, 4, (1,))),
+        array(packed(small(2, 1), "N"), "2 x 1 packed along N", whole=True, product=(1, 2, (1,))),
+        array(packed(small(2, 2, 2, overlap=False), "N"), "2 x 2 serial packed along N", whole=True),
+        array(packed(small(3, 2, 2, dataflow="is"), "K"), "3 x 2 packed along K, parts cut"),
+        array(running(small(2, 1)), "2 x 1 rising bound", whole=True, product=(1, 2, (1,))),
+        array(running(small(2, 1, 2, overlap=False)), "2 x 1 serial rising bound", whole=True),
+        array(running(packed(small(3, 2, 2), "N")), "3 x 2 rising bound packed along N, parts cut"),
+        array(banked(small(2, 1)), "2 x 1 raw bank", whole=True, product=(1, 3, ())),
+        array(banked(small(2, 1, 2, overlap=False)), "2 x 1 serial raw bank", whole=True),
+        array(banked(packed(small(3, 2, 2), "N")), "3 x 2 raw bank packed along N, parts cut"),
+        array(banked(running(small(3, 2))), "3 x 2 rising bound and raw bank, parts cut"),
         array(BuiltArray(load("edge16").array_config), "edge16"),
         array(BuiltArray(load("bct64").array_config), "bct64"),
         array(BuiltArray(load("tpu128").array_config), "tpu128", default=False),
@@ -132,10 +185,20 @@ def twins() -> list[Twin]:
 
 
 BY_HAND = (
-    Edit("mac_array.sv", "waves[ROWS-2]", "waves[ROWS-1]", "latency"),
+    Edit("mac_array.sv", "waves[(ROWS-2)*WAVE+:WAVE]", "waves[(ROWS-1)*WAVE+:WAVE]", "latency"),
     Edit("mac_array.sv", "corner_row_now  = turning[1] ? '0", "corner_row_now  = turning[2] ? '0", "latency"),
     Edit("mac_array.sv", "corner_fold + 1'b1", "corner_fold + turning[0]", "width"),
-    Edit("mac_array.sv", ".load(load_in)", ".load(load)", "latency"),
-    Edit("mac_array.sv", "bottom       = totals[ROWS-1]", "bottom       = sums[ROWS]", "latency"),
-    Edit("mac_array.sv", "data, place_out[2+SLOT_BITS", "data, place_in[2+SLOT_BITS", "latency"),
+    Edit("mac_array.sv", "loads[0]           = load", "loads[0]           = load_next", "latency"),
+    Edit("mac_array.sv", "totals[(ROWS-1)*SUMS+:SUMS]", "sums[ROWS*SUMS+:SUMS]", "latency"),
+    Edit(
+        "mac_array.sv",
+        "place_out[2+SLOT_BITS+:MOVING_BITS], write, places[j*PLACE+:PLACE]\n    };\n    column",
+        "places[j*PLACE+2+SLOT_BITS+:MOVING_BITS], write, places[j*PLACE+:PLACE]\n    };\n    column",
+        "latency",
+    ),
+    Edit("mac_array.sv", ".sum(bottom[j*CHAINS", ".sum(bottom[j/WIDTH*CHAINS", "width"),
+    Edit("mac_array.sv", ".coming(places[j*PLACE])", ".coming(places[j*PLACE+1])", "latency"),
+    Edit(
+        "mac_array.sv", "floor, held} = column_in[j*READ+:EDGE]", "floor, held} = column_in[0+:EDGE]", "width"
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,8 @@ from hwmodels.rtl.proofs import mac_array as proofs
 from hwmodels.units import array_cycles, array_run
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig
-from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands, MatmulResult
+from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands, MatmulResult
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
 from rtl.cosim import Scenario, Stepper
 
@@ -64,11 +65,12 @@ SEGMENTS = {"one element": (1,), "ragged folds": (1, 2, 4), "whole folds": (2,)}
 
 def scenarios() -> list[Scenario]:
     """Every array at every edge, each with as many segments in a fold, and the flows of several folds."""
-    return list(_scenarios())
+    return list(products(CONFIGS))
 
 
-def _scenarios() -> Iterator[Scenario]:
-    for name, (mode, config) in CONFIGS.items():
+def products(configs: Mapping[str, tuple[str, BuiltArray]]) -> Iterator[Scenario]:
+    """Those of some arrays, each with its mode."""
+    for name, (mode, config) in configs.items():
         for edge, (moving, folds) in EDGES.items():
             for segments in SEGMENTS[edge]:
                 o = operands(config, edge, moving, folds, segments)
@@ -85,7 +87,7 @@ def _scenarios() -> Iterator[Scenario]:
 
 def operands(config: BuiltArray, edge: str, moving: int, folds: int, segments: int) -> MatmulOperands:
     """A product that fills the array's columns, or all but one."""
-    rows, held = config.array.rows, config.array.columns - (edge == "ragged folds")
+    rows, held = config.terms, config.outputs - (edge == "ragged folds")
     k = rows * folds - (edge == "ragged folds")
     if edge == "one element":
         held = k = 1
