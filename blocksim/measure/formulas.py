@@ -75,10 +75,11 @@ def _matmul(model: CostModel, record: Any) -> tuple[str, str]:
     a, b = model.operands(op)
     starts = model.segments(op_id, group).starts.tolist()
     rows, columns = array_cycles.effective(array, a.bits, b.bits)
+    wave = f"{array.rows} + {array.columns} - 2"
     if array.dataflow == "os":
         rule = "sum over segments of max(B, ceil(R / aligners), ceil(bytes fed / port)) + R + C - 2"
         text = _segments(array, rows, columns, op.k, starts, (a.bits, b.bits))
-        text += f" + {rows} + {columns} - 2"
+        text += f" + {wave}"
     else:
         moving, bits = (m, a.bits) if array.dataflow == "ws" else (n, b.bits)
         fed = -(-rows * bits // 8)
@@ -86,11 +87,11 @@ def _matmul(model: CostModel, record: Any) -> tuple[str, str]:
         streams = [_stream(array, moving, fed, t) for t in terms]
         if array.overlap:
             rule = "R + sum of max(S, R) over all folds but the last + S of the last + R + C - 2"
-            parts = [_times(count, f"max({s}, {rows})") for s, count in _runs(streams[:-1])]
-            text = " + ".join([f"{rows}", *parts, streams[-1], f"{rows} + {columns} - 2"])
+            parts = [_times(count, f"max({s}, {array.rows})") for s, count in _runs(streams[:-1])]
+            text = " + ".join([f"{array.rows}", *parts, streams[-1], wave])
         else:
             rule = "(2 R + C - 2 + S) of every fold"
-            each = [(f"(2 x {rows} + {columns} - 2 + {s})", count) for s, count in _runs(streams)]
+            each = [(f"(2 x {array.rows} + {array.columns} - 2 + {s})", count) for s, count in _runs(streams)]
             text = " + ".join(_times(count, one) for one, count in each)
         rule += "; S = M x II, II = max(1, ceil(terms / aligners), ceil(bytes fed / port))"
     if array.normalise == EXACT:
