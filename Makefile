@@ -11,7 +11,7 @@ help:
 	@echo "make models  fetch MiniLM and the texts to judge it by, into .models/"
 	@echo "make minilm  MiniLM at several block sizes; writes minilm/scores.csv"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   execution against onnxruntime fp32, side by side; writes bench/bench.json"
+	@echo "make bench   side by side with onnxruntime; writes bench/bench.json, docs/bench.md; REF=<commit> compares"
 	@echo "make area    every unit and MAC flavour synthesised; writes hwmodels/costs/synthesis.yaml, docs/area.md"
 	@echo "make mutate  small changes of the units and kernels, which the tests have to reject; docs/mutants.md"
 	@echo "make prove   every unit's SystemVerilog against its specification, for all states and inputs"
@@ -66,7 +66,7 @@ prove: .venv/developed
 	$(BIN)/blocksim prove
 
 bench: .venv/developed
-	$(BIN)/python bench/bench.py
+	$(BIN)/python bench/bench.py $(if $(REF),--ref $(REF))
 
 area: .venv/developed
 	$(BIN)/python bench/area.py $(AREA)

@@ -1,150 +1,183 @@
-"""How fast execution is, against fp32 inference of the same model: side by side, in one run.
+"""How fast blocksim is, side by side with what one would use instead, or with another commit of itself.
 
-``make bench`` writes ``bench/bench.json`` and ``docs/bench.md``. Pairs are interleaved, so that a
-machine whose speed drifts slows both; a pause before each call lets the other's worker threads, which
-spin for a while after theirs, fall asleep. Ratios are taken pair by pair, and medians are quoted.
+``make bench`` writes ``bench/bench.json``, ``docs/bench.md`` and ``docs/bench.png``. Turns are interleaved,
+so that a machine whose speed drifts slows all sides; ratios are taken turn by turn, and medians are quoted.
+``make bench REF=<commit>`` interleaves whole runs of another commit's kernels instead, and only prints.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import statistics
-import time
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import numba
-import numpy as np
-import onnxruntime as ort
-
-import blocksim as bs
-from blocksim.compiler import compile_graph
-from blocksim.compiler.precision import load
-from hwmodels import machines
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PAIRS, THREADS, BATCHES = 20, 2, (1, 8, 64)
-CONFIGURATIONS = (("bct-int8", "64x64"), ("bct-int8", "16x16"), ("bct-int8", "8x8"), ("bct-w4a8", "64x64"))
+ROUNDS = 11
+COMPARED = ("ViT, batch 64, bct-int8 64x64", "MiniLM, 128 tokens, bct-int8 64x64")
+"""What is timed against another commit."""
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+def machine() -> dict[str, Any]:
+    """What it ran on."""
+    import llvmlite
+    import numba
+    import numpy as np
+    import onnxruntime as ort
 
+    from hwmodels.kernels.microkernel import KIND
 
-def rested(function: Callable[[], object]) -> float:
-    """Wall time of one call, after a pause in which the other side's threads stop spinning."""
-    time.sleep(0.02)
-    return seconds(function)
-
-
-def pairs(ours: Callable[[], object], theirs: Callable[[], object]) -> dict[str, float]:
-    """Medians of both, and of their ratio pair by pair, after two warm calls of each."""
-    for function in (ours, theirs) * 2:
-        function()
-    times = [(rested(ours), rested(theirs)) for _ in range(PAIRS)]
-    return {
-        "ours_ms": 1e3 * statistics.median(a for a, _ in times),
-        "theirs_ms": 1e3 * statistics.median(b for _, b in times),
-        "ratio": statistics.median(a / b for a, b in times),
-        "ratio_min": min(a / b for a, b in times),
-        "ratio_max": max(a / b for a, b in times),
-    }
-
-
-def measure() -> dict[str, object]:
-    """Every figure of the benchmark."""
-    model = bs.zoo.load("vit_fashion")
-    graph = bs.import_onnx(model.path)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    session = ort.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
-    executions, schedules = [], []
-    for plan, block in CONFIGURATIONS:
-        trace = compile_graph(graph, machines.load("bct64"), load(plan, block))
-        linked = bs.link(trace)
-        bs.schedule(trace)
-        times = [seconds(lambda t=trace: bs.schedule(t)) for _ in range(PAIRS)]
-        schedules.append(
-            {
-                "configuration": f"{plan} {block}",
-                "instructions": len(trace.program),
-                "ms": 1e3 * statistics.median(times),
-            }
-        )
-        for batch in BATCHES:
-            images = {"image": model.inputs["image"][:batch]}
-            result = pairs(
-                lambda p=linked, x=images: bs.execute(p, x, threads=THREADS),
-                lambda x=images: session.run(None, x),
-            )
-            executions.append({"configuration": f"{plan} {block}", "batch": batch, **result})
-            row = executions[-1]
-            print(
-                f"{row['configuration']:<18} batch {batch:>3}: {row['ratio']:.2f}x onnxruntime fp32",
-                flush=True,
-            )
-    return {
-        "machine": {
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "numba": numba.__version__,
-            "numpy": np.__version__,
-            "onnxruntime": ort.__version__,
-        },
-        "pairs": PAIRS,
-        "threads": THREADS,
-        "execute": executions,
-        "schedule": schedules,
-    }
-
-
-def processor() -> str:
-    """The processor's name, where the system tells it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "microkernel": KIND,
+        "python": platform.python_version(),
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "numpy": np.__version__,
+        "onnxruntime": ort.__version__,
+    }
 
 
-def page(figures: dict[str, object]) -> str:
+def measure(rounds: int) -> list[dict[str, Any]]:
+    """Every case: medians of both sides, and of their ratios turn by turn."""
+    from cases import cases
+
+    rows = []
+    for case in cases():
+        ours: list[float] = []
+        theirs: dict[str, list[float]] = {name: [] for name in case.theirs}
+        for _ in range(rounds):
+            ours.append(case.ours())
+            for name, turn in case.theirs.items():
+                theirs[name].append(turn())
+        row: dict[str, Any] = {
+            "group": case.group, "name": case.name, "ms": 1e3 * statistics.median(ours),
+            "gmacs": case.work / statistics.median(ours) / 1e9,
+        }  # fmt: skip
+        for name, times in theirs.items():
+            ratios = [t / o for t, o in zip(times, ours, strict=True)]
+            row[name] = {
+                "ms": 1e3 * statistics.median(times), "speed": statistics.median(ratios),
+                "lowest": min(ratios), "highest": max(ratios),
+            }  # fmt: skip
+        rows.append(row)
+        beside = "; ".join(f"{row[name]['speed']:.2f}x the speed of {name}" for name in theirs)
+        print(f"{case.name}: {row['ms']:.2f} ms{'; ' if beside else ''}{beside}", flush=True)
+    return rows
+
+
+def page(figures: dict[str, Any]) -> str:
     """The figures as a page."""
-    machine = figures["machine"]
-    assert isinstance(machine, dict)
+    about = ", ".join(f"{k} {v}" for k, v in figures["machine"].items())
     lines = [
-        "# Speed",
-        "",
-        "Written by `make bench`: the embedded ViT, warm, both with "
-        f"{figures['threads']} threads, medians of {figures['pairs']} interleaved pairs. *Execute* is "
-        "everything from encoding the inputs to decoding the outputs, bit-exact; *fp32* is "
-        "`session.run` of onnxruntime.",
-        "",
-        "Machine: " + ", ".join(f"{k} {v}" for k, v in machine.items()) + ".",
-        "",
-        "| configuration | batch | execute ms | fp32 ms | ratio | range |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
-    for row in figures["execute"]:  # type: ignore[attr-defined]
-        lines.append(
-            f"| {row['configuration']} | {row['batch']} | {row['ours_ms']:.2f} | {row['theirs_ms']:.2f} "
-            f"| {row['ratio']:.2f} | {row['ratio_min']:.2f} to {row['ratio_max']:.2f} |"
-        )
-    lines += ["", "| configuration | instructions | schedule ms |", "|---|---:|---:|"]
-    for row in figures["schedule"]:  # type: ignore[attr-defined]
-        lines.append(f"| {row['configuration']} | {row['instructions']} | {row['ms']:.2f} |")
+        "# Speed", "",
+        f"Written by `make bench`: warm, two threads, medians of {figures['rounds']} interleaved turns. "
+        "*Speed* is how many times as fast as the other side, turn by turn, with its range. *Product* is "
+        "MATMUL alone, from codes to wide sums, every term aligned and every overflow counted. *Model* is "
+        "everything from encoding the inputs to decoding the outputs.",
+        "", f"Machine: {about}.", "", "![speed](bench.png)", "",
+        "| product (M x K x N, plan) | ms | GMAC/s | to MatMulInteger | range | to NumPy fp32 |",
+        "|---|---:|---:|---:|---|---:|",
+    ]  # fmt: skip
+    for row in figures["cases"]:
+        if row["group"] == "product":
+            other, fp32 = row["MatMulInteger"], row["NumPy fp32"]
+            lines.append(
+                f"| {row['name']} | {row['ms']:.2f} | {row['gmacs']:.0f} | {other['speed']:.2f} "
+                f"| {other['lowest']:.2f} to {other['highest']:.2f} | {fp32['speed']:.2f} |"
+            )
+    lines += ["", "| model | ms | onnxruntime fp32 ms | speed | range |", "|---|---:|---:|---:|---|"]
+    for row in figures["cases"]:
+        if row["group"] == "model":
+            other = row["onnxruntime fp32"]
+            lines.append(
+                f"| {row['name']} | {row['ms']:.1f} | {other['ms']:.1f} | {other['speed']:.2f} "
+                f"| {other['lowest']:.2f} to {other['highest']:.2f} |"
+            )
+    lines += ["", "| schedule | ms |", "|---|---:|"]
+    lines += [f"| {r['name']} | {r['ms']:.1f} |" for r in figures["cases"] if r["group"] == "schedule"]
     return "\n".join(lines) + "\n"
+
+
+def draw(figures: dict[str, Any], path: Path) -> None:
+    """One bar for each product and model: how many times as fast as the other side."""
+    import matplotlib.pyplot as plt
+
+    groups = (("product", "MatMulInteger"), ("model", "onnxruntime fp32"))
+    plotted = [[r for r in figures["cases"] if r["group"] == group] for group, _ in groups]
+    figure, axes = plt.subplots(
+        2, 1, figsize=(8, 8), height_ratios=[len(rows) for rows in plotted], layout="constrained"
+    )
+    for ax, rows, (group, other) in zip(axes, plotted, groups, strict=True):
+        names, speeds = [r["name"] for r in rows], [r[other]["speed"] for r in rows]
+        errors = [
+            [s - r[other]["lowest"], r[other]["highest"] - s] for s, r in zip(speeds, rows, strict=True)
+        ]
+        ax.barh(names, speeds, xerr=list(zip(*errors, strict=True)), color="#4477aa", ecolor="#888888")
+        ax.axvline(1, color="black", linewidth=0.8)
+        ax.invert_yaxis()
+        ax.set_xlabel(f"speed of a bit-exact {group}, {other} = 1 (median and range)")
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+@contextmanager
+def worktree(ref: str) -> Iterator[Path]:
+    """Another commit of the project in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "ref"
+        subprocess.run(["git", "-C", str(ROOT), "worktree", "add", "--detach", str(place), ref], check=True)
+        try:
+            yield place
+        finally:
+            subprocess.run(["git", "-C", str(ROOT), "worktree", "remove", "--force", str(place)], check=True)
+
+
+def compare(ref: str, rounds: int) -> None:
+    """Time a few models here and at another commit, in processes that take turns."""
+    script = Path(__file__).parent / "one_model.py"
+    with worktree(ref) as other:
+        for name in COMPARED:
+            times: dict[Path, list[float]] = {ROOT: [], other: []}
+            for _ in range(rounds):
+                for place, found in times.items():
+                    environment = os.environ | {"PYTHONPATH": str(place)}
+                    done = subprocess.run(
+                        [sys.executable, str(script), name], env=environment, cwd=place, check=True,
+                        capture_output=True, text=True,
+                    )  # fmt: skip
+                    found.append(float(done.stdout.split()[-1]))
+            ratio = statistics.median(a / b for a, b in zip(times[ROOT], times[other], strict=True))
+            here, there = (1e3 * statistics.median(t) for t in times.values())
+            print(f"{name}: {here:.2f} ms here, {there:.2f} ms at {ref}: {ratio:.3f} of its time", flush=True)
 
 
 def main() -> None:
     """Measure, write, print."""
-    figures = measure()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ref", default="", help="another commit to compare with")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    if given.ref:
+        compare(given.ref, given.rounds)
+        return
+    figures = {"machine": machine(), "rounds": given.rounds, "cases": measure(given.rounds)}
     (ROOT / "bench" / "bench.json").write_text(json.dumps(figures, indent=2) + "\n")
     (ROOT / "docs" / "bench.md").write_text(page(figures))
+    draw(figures, ROOT / "docs" / "bench.png")
     print(page(figures))
 
 

@@ -1,8 +1,7 @@
-"""What the benchmark times: products, whole models, and their schedules, each beside what it is compared with."""
+"""What the benchmark times: products, whole models and schedules, each beside what it is compared with."""
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -63,7 +62,7 @@ def timed(function: Callable[[], Any], warm: int = 2, repeats: int = 1) -> Calla
 
 
 def session(model: onnx.ModelProto | Path, threads: int = THREADS) -> ort.InferenceSession:
-    """onnxruntime on as many threads."""
+    """A session of onnxruntime on as many threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
@@ -86,7 +85,7 @@ def product_model(m: int, k: int, n: int) -> onnx.ModelProto:
 
 
 def integer_product(m: int, k: int, n: int) -> Callable[[], Any]:
-    """onnxruntime's MatMulInteger, unsigned times signed."""
+    """The integer product of onnxruntime, MatMulInteger: unsigned times signed."""
     rng = np.random.default_rng(0)
     weight = rng.integers(-127, 128, (k, n), np.int8)
     graph = helper.make_graph(
@@ -119,7 +118,9 @@ def products() -> Iterator[Case]:
             yield Case("product", f"{m} x {k} x {n}, {plan} {block}", ours, theirs, m * k * n)
 
 
-def matmul_alone(linked: Linked, x: dict[str, np.ndarray], repeats: int, threads: int = THREADS) -> Callable[[], float]:
+def matmul_alone(
+    linked: Linked, x: dict[str, np.ndarray], repeats: int, threads: int = THREADS
+) -> Callable[[], float]:
     """The one MATMUL of a program, again and again by a team of threads."""
     op, steps = next((op, steps) for op, steps in linked.steps if op.kind == "matmul")
     again = Linked(linked.manifest, ((op, (steps[0],) * repeats),), linked.spare)
@@ -200,8 +201,3 @@ def cases() -> Iterator[Case]:
     """All of them."""
     yield from products()
     yield from models()
-
-
-def median(values: list[float]) -> float:
-    """The middle one."""
-    return statistics.median(values)

@@ -168,8 +168,8 @@ def test_no_more_hold_a_bank_than_it_has_ports(tiny_graph: Graph, ports: int) ->
     one = {"banks": 2, "ports": ports}
     on = machine(sram={"activations": one, "weights": one})
     trace = compiled(tiny_graph, "bct-int8", "5x3", on)
-    t, prints = schedule(trace), CostModel(trace.manifest).footprints
-    held = [prints.banks(r) for r in trace.program]
+    t, spans = schedule(trace), CostModel(trace.manifest).footprints.banks(trace.program)
+    held = [{bank for first, last in own for bank in range(first, last)} for own in spans]
     assert any(held)
     for bank in range(4):
         mine = [i for i, banks in enumerate(held) if bank in banks and t.end[i] > t.start[i]]

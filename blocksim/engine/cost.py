@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from blocksim.engine.footprints import Footprints
 from blocksim.engine.segments import Segments, segments_of
-from blocksim.trace.isa import Flag, Opcode
+from blocksim.trace.isa import Flag, Opcode, Program
 from blocksim.trace.manifest import Blocks, Manifest, OpSpec, TensorSpec, spanned
 from hwmodels.formats.packing import packed_bytes
 from hwmodels.units import array_cycles, dma, elementwise, lut, norm, os_array, requantizer, softmax
 from hwmodels.units.actions import Actions
 from hwmodels.units.array_cycles import ArrayCycles
+
+BUSY_FIELDS = ("opcode", "flags", "op_id", "group", "rows", "columns", "size")
+"""What the cycles of an instruction depend on."""
+
+MIXERS = np.array([3, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1, 0x1B873593], np.int64)
+"""Odd numbers that a hash multiplies fields by."""
 
 PRICE_PARTS = ("prescan", "align", "requantize", "exponents")
 """The price of the block: what would not be there if no tensor had blocks."""
@@ -59,7 +68,21 @@ class CostModel:
     def busy(self, record: Any) -> Busy:
         """Cycles of one instruction, given as a tuple of the fields of `isa.INSTRUCTION`."""
         opcode, _, flags, op_id, group, _, rows, _, columns, _, _, _, _, size, *_ = record
-        key = (opcode, flags, op_id, group, rows, columns, size)
+        return self._busy_at((opcode, flags, op_id, group, rows, columns, size))
+
+    def cycles_of(self, program: Program) -> NDArray[np.int64]:
+        """`busy` of many instructions, a row each: cycles, latency, and what `Busy` says of the cycles."""
+        fields = np.stack([program[name].astype(np.int64) for name in BUSY_FIELDS], axis=1)
+        # a hash of a row tells rows apart fast; the rows behind equal ones are compared below
+        mixed = (fields * MIXERS[: fields.shape[1]]).sum(axis=1)
+        _, first, inverse = np.unique(mixed, return_index=True, return_inverse=True)
+        assert (fields == fields[first][inverse]).all(), "two kinds of instruction have the same hash"
+        found = [astuple(self._busy_at(tuple(row))) for row in fields[first].tolist()]
+        return np.array(found, np.int64).reshape(-1, 7)[inverse]
+
+    def _busy_at(self, key: tuple[int, ...]) -> Busy:
+        """Cycles of an instruction, given as `BUSY_FIELDS`."""
+        opcode, flags, op_id, group, rows, columns, size = key
         found = self._busy.get(key)
         if found is None:
             found = self._busy[key] = self._busy_of(Opcode(opcode), op_id, flags, group, rows, columns, size)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from typing import Any
 
-from blocksim.trace.isa import Flag, Opcode
-from blocksim.trace.manifest import Manifest, OpSpec, TensorSpec
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim.trace.isa import Flag, Opcode, Program
+from blocksim.trace.manifest import Index, Manifest, OpSpec, TensorSpec
+from hwmodels.formats.packing import packed_bytes
 
 WEIGHTS, ACTIVATIONS = 0, 1
 """The two SRAMs."""
+
+OPERANDS = 4
+"""Operands of an instruction that lie in an SRAM, at the most."""
+
+FIELDS = (
+    "opcode", "flags", "op_id", "group", "row", "rows", "column", "columns", "dst", "a", "b", "c", "size",
+)  # fmt: skip
+
+Banks = NDArray[np.int64]
+"""See `Footprints.banks`."""
 
 
 class Footprints:
@@ -44,67 +59,98 @@ class Footprints:
             return (tile[3] - tile[2]) * len(constant.column_starts)
         return max(0, offset + size - max(offset, constant.codes_bytes))
 
-    def banks(self, record: Any) -> list[int]:
-        """The banks that an instruction holds a port of: those of the weight SRAM, then the other's.
+    def banks(self, program: Program) -> Banks:
+        """The banks that instructions hold a port of: those of the weight SRAM, then the other's.
 
         A bank is a stretch of addresses. An operand that runs over several banks holds a port of each.
-        """
-        opcode, flags = Opcode(record["opcode"]), Flag(int(record["flags"]))
-        op = self.manifest.operators[record["op_id"]]
-        touched: set[int] = set()
-        size = int(record["size"])
-        if opcode in (Opcode.LOAD, Opcode.STORE):
-            if not flags & Flag.TO_TABLES:
-                memory = WEIGHTS if flags & Flag.TO_WEIGHTS else ACTIVATIONS
-                at = int(record["a"] if opcode is Opcode.STORE else record["dst"])
-                self._cover(touched, memory, at, size)
-        elif opcode is not Opcode.HOST:
-            self._operands(touched, opcode, op, record)
-        return sorted(touched)
 
-    def _operands(self, touched: set[int], opcode: Opcode, op: OpSpec, r: Any) -> None:
-        row, rows, group = int(r["row"]), int(r["rows"]), int(r["group"])
-        tensors, flags = self.manifest.tensors, Flag(int(r["flags"]))
+        Returns
+        -------
+        int64, shape (instructions, `OPERANDS`, 2)
+            Of every operand the first bank, and the first after its last; both zero where there is none.
+        """
+        held = np.zeros((len(program), OPERANDS, 2), np.int64)
+        fields = {name: program[name].astype(np.int64) for name in FIELDS}
+        fields |= {
+            f"{name}_window": program[f"{name}_window"][:, 0].astype(np.int64) for name in ("dst", "a", "b")
+        }
+        kind = (fields["op_id"] << 24) | (fields["opcode"] << 16) | fields["flags"]
+        order = np.argsort(kind, kind="stable")
+        for alike in np.split(order, np.flatnonzero(np.diff(kind[order])) + 1) if len(order) else []:
+            opcode, flags = Opcode(fields["opcode"][alike[0]]), Flag(int(fields["flags"][alike[0]]))
+            op = self.manifest.operators[fields["op_id"][alike[0]]]
+            own = _Alike(self, held, alike, {name: values[alike] for name, values in fields.items()})
+            if opcode in (Opcode.LOAD, Opcode.STORE):
+                if not flags & Flag.TO_TABLES:
+                    memory = WEIGHTS if flags & Flag.TO_WEIGHTS else ACTIVATIONS
+                    own.cover(0, memory, own["a" if opcode is Opcode.STORE else "dst"], own["size"])
+            elif opcode is not Opcode.HOST:
+                self._operands(own, opcode, flags, op)
+        return held
+
+    def _operands(self, own: _Alike, opcode: Opcode, flags: Flag, op: OpSpec) -> None:
+        row, rows, group = own["row"], own["rows"], own["group"]
+        tensors = self.manifest.tensors
         if flags & Flag.SPILL:  # a tile's sums, written or read
             word = self.manifest.machine.buffer_bytes(op.kind)
-            at = int(r["a"] if opcode is Opcode.REQUANT else r["dst"])
-            self._cover(touched, ACTIVATIONS, at, rows * int(r["columns"]) * word)
+            own.cover(
+                3, ACTIVATIONS, own["a" if opcode is Opcode.REQUANT else "dst"], rows * own["columns"] * word
+            )
         if opcode in (Opcode.REQUANT, Opcode.GATHER):
             copy = bool(flags & Flag.COPY)
             out = tensors[op.writes[1 if copy else 0]]
-            first = group * op.out.row_step + row
-            self._rows(touched, out, int(r["dst"]), r["dst_window"], first, rows)
+            own.rows(0, out, "dst", group * op.out.row_step + row, rows)
             multiplier = op.copy_multiplier if copy else op.multiplier
             if multiplier is not None:
-                self._cover(touched, WEIGHTS, int(r["b"]), self.manifest.constants[multiplier].size)
+                own.cover(1, WEIGHTS, own["b"], np.full_like(row, self.manifest.constants[multiplier].size))
             return
         assert op.a is not None
-        first = group * op.a.row_step + row if op.kind == "matmul" else row
-        self._rows(touched, tensors[op.a.tensor], int(r["a"]), r["a_window"], first, rows)
+        is_product = op.kind == "matmul"
+        own.rows(0, tensors[op.a.tensor], "a", group * op.a.row_step + row if is_product else row, rows)
         if op.b is not None:
             first, count = row, rows
-            if op.kind == "matmul":
-                first = group * op.b.row_step + (0 if op.b.transposed else int(r["column"]))
-                count = op.k if op.b.transposed else int(r["columns"])
-            self._rows(touched, tensors[op.b.tensor], int(r["b"]), r["b_window"], first, count)
-        for slot, name in (("b", op.weight or op.constant or op.mask), ("c", op.bias)):
-            if name is not None and op.b is None:
-                spec, size = self.manifest.constants[name], self.manifest.constants[name].size
-                if op.kind == "matmul":
-                    size = spec.tile_span(spec.tile_starts.index(int(r["column"])))[1]
+            if is_product:
+                first = group * op.b.row_step + (0 if op.b.transposed else own["column"])
+                count = np.full_like(row, op.k) if op.b.transposed else own["columns"]
+            own.rows(1, tensors[op.b.tensor], "b", first, count)
+            return
+        for slot, place, name in ((1, "b", op.weight or op.constant or op.mask), (2, "c", op.bias)):
+            if name is not None:
+                spec = self.manifest.constants[name]
+                size = np.full_like(row, spec.size)
+                if is_product:
+                    spans = np.array([spec.tile_span(t)[1] for t in range(len(spec.tile_starts))])
+                    size = spans[np.searchsorted(spec.tile_starts, own["column"])]
                 elif spec.rows > 1:
-                    _, codes, _, exponents = spec.window(row, row + rows)
-                    size = codes + exponents
-                self._cover(touched, WEIGHTS, int(r[slot]), size)
+                    size = np.array(
+                        [sum(spec.window(r, r + n)[1::2]) for r, n in zip(row, rows, strict=True)]
+                    )
+                own.cover(slot, WEIGHTS, own[place], size)
 
-    def _rows(self, touched: set[int], spec: TensorSpec, at: int, window: Any, first: int, rows: int) -> None:
-        start, _, _, _ = spec.window(int(window[0]), int(window[0]) + int(window[1]))
-        codes, n, _, _ = spec.window(first, first + rows)
-        self._cover(touched, ACTIVATIONS, at + codes - start, n)
 
-    def _cover(self, touched: set[int], memory: int, at: int, size: int) -> None:
-        bank = self.memories[memory].nbytes // self.memories[memory].banks
-        base = 0 if memory == WEIGHTS else self.memories[WEIGHTS].banks
-        last = self.memories[memory].banks - 1
-        first_bank, last_bank = at // bank, max(at, at + size - 1) // bank
-        touched.update(base + b for b in range(min(first_bank, last), min(last_bank, last) + 1))
+@dataclass(frozen=True)
+class _Alike:
+    """Instructions of one operator, opcode and flags, and the banks that they hold."""
+
+    prints: Footprints
+    held: Banks
+    index: Index
+    fields: dict[str, Index]
+
+    def __getitem__(self, name: str) -> Index:
+        return self.fields[name]
+
+    def rows(self, slot: int, spec: TensorSpec, place: str, first: Index, rows: Index) -> None:
+        """An operand that is some rows of a tensor."""
+        start = packed_bytes(self[f"{place}_window"] * spec.columns, spec.bits)
+        codes = packed_bytes(first * spec.columns, spec.bits)
+        end = packed_bytes((first + rows) * spec.columns, spec.bits)
+        self.cover(slot, ACTIVATIONS, self[place] + codes - start, end - codes)
+
+    def cover(self, slot: int, memory: int, at: Index, size: Index) -> None:
+        """An operand that is some bytes of a memory."""
+        part = self.prints.memories[memory]
+        bank, last = part.nbytes // part.banks, part.banks - 1
+        base = 0 if memory == WEIGHTS else self.prints.memories[WEIGHTS].banks
+        self.held[self.index, slot, 0] = base + np.minimum(at // bank, last)
+        self.held[self.index, slot, 1] = base + np.minimum(np.maximum(at, at + size - 1) // bank, last) + 1

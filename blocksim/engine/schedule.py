@@ -63,32 +63,15 @@ def schedule(trace: Trace) -> Timeline:
     Timeline
     """
     model = CostModel(trace.manifest)
-    costs = [model.busy(record) for record in trace.program.tolist()]
-    busy = np.array(
-        [(c.cycles, c.latency, c.aligner, c.weight_load, c.fill, c.feed, c.prescan) for c in costs], np.int64
-    ).reshape(-1, 7)
+    busy, held = model.cycles_of(trace.program), model.footprints.banks(trace.program)
     n = len(busy)
     start, end, stall, cause, port = (np.zeros(n, np.int64) for _ in range(5))
     units = trace.program["unit"].astype(np.int64)
     waits = np.ascontiguousarray(trace.program["wait"], np.int64)
-    held = [model.footprints.banks(record) for record in trace.program]
-    edges = np.cumsum([0, *(len(h) for h in held)], dtype=np.int64)
-    banks = np.array([b for h in held for b in h], np.int64)
     sram = trace.manifest.machine.sram
     ports = np.array([m.ports for m in (sram.weights, sram.activations) for _ in range(m.banks)], np.int64)
     last = _run(
-        units,
-        waits,
-        busy[:, 0].copy(),
-        busy[:, 1].copy(),
-        edges,
-        banks,
-        ports,
-        start,
-        end,
-        stall,
-        cause,
-        port,
+        units, waits, busy[:, 0].copy(), busy[:, 1].copy(), held, ports, start, end, stall, cause, port
     )
     return Timeline(start, end, stall, cause, port, busy[:, 2:], int(last))
 
@@ -129,13 +112,21 @@ def _forget(bank: int, horizon: int, taken: Cycles, counts: Cycles) -> None:
 
 
 @kernel
+def _is_held_before(held: Cycles, slot: int, bank: int) -> bool:
+    """Whether an earlier operand of the instruction lies in the bank too: one port serves both."""
+    before = False
+    for s in range(slot):
+        before = before | ((held[s, 0] <= bank) & (bank < held[s, 1]))
+    return before
+
+
+@kernel
 def _run(
     units: Cycles,
     waits: Cycles,
     busy: Cycles,
     latency: Cycles,
-    edges: Cycles,
-    banks: Cycles,
+    held: Cycles,
     ports: Cycles,
     start: Cycles,
     end: Cycles,
@@ -169,10 +160,11 @@ def _run(
         settled = busy[i] == 0
         while not settled:
             settled = True
-            for b in range(edges[i], edges[i + 1]):
-                at = _free_at(begin, busy[i], banks[b], ports[banks[b]], taken, counts)
-                if at > begin:
-                    begin, settled = at, False
+            for slot in range(held.shape[1]):
+                for bank in range(held[i, slot, 0], held[i, slot, 1]):
+                    at = _free_at(begin, busy[i], bank, ports[bank], taken, counts)
+                    if at > begin:
+                        begin, settled = at, False
         start[i], end[i] = begin, begin + busy[i]
         stall[i], port[i] = begin - free[u], begin - due
         cause[i] = who if ready > free[u] else -1
@@ -185,16 +177,18 @@ def _run(
         for v in range(n_units):
             if left[v] > 0:
                 horizon = min(horizon, free[v])
-        for b in range(edges[i], edges[i + 1]):
-            bank = banks[b]
-            if counts[bank] > 16:
-                _forget(bank, horizon, taken, counts)
-            if counts[bank] == taken.shape[1]:
-                wider = np.zeros((ports.shape[0], 2 * taken.shape[1], 2), np.int64)
-                wider[:, : taken.shape[1]] = taken
-                taken = wider
-            taken[bank, counts[bank], 0], taken[bank, counts[bank], 1] = start[i], end[i]
-            counts[bank] += 1
+        for slot in range(held.shape[1]):
+            for bank in range(held[i, slot, 0], held[i, slot, 1]):
+                if _is_held_before(held[i], slot, bank):
+                    continue
+                if counts[bank] > 16:
+                    _forget(bank, horizon, taken, counts)
+                if counts[bank] == taken.shape[1]:
+                    wider = np.zeros((ports.shape[0], 2 * taken.shape[1], 2), np.int64)
+                    wider[:, : taken.shape[1]] = taken
+                    taken = wider
+                taken[bank, counts[bank], 0], taken[bank, counts[bank], 1] = start[i], end[i]
+                counts[bank] += 1
     return last
 
 

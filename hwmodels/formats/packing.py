@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Count = TypeVar("Count", int, NDArray[np.int64])
 
-def packed_bytes(count: int, bits: int) -> int:
-    """Bytes that `count` codes of `bits` bits take."""
+
+def packed_bytes(count: Count, bits: int) -> Count:
+    """Bytes that `count` codes of `bits` bits take; counts may be an array."""
     return -(-count * bits // 8)
 
 
