@@ -18,17 +18,19 @@ from pathlib import Path
 
 from rich.progress import track
 
-from hwmodels.rtl.mutants import EQUAL, REFUSED, SURVIVED, Judgement, judge, listed
+from hwmodels.rtl.mutants import EQUAL, REFUSED, SEED, SURVIVED, Judgement, judge, listed
 from hwmodels.rtl.proof import one_cycle
 from hwmodels.rtl.suite import twins, units
 
 PAGE = Path(__file__).parent.parent / "docs" / "mutants_rtl.md"
-PER_MODULE = 70
-HEADING = """\
+PER_UNIT, PER_MODULE = 72, 24
+"""Mutants of a unit, shared out evenly among its modules, and the fewest of each module (if it has as many)."""
+
+HEADING = f"""\
 # Mutants of the modules
 
-yosys changes one bit of one cell (inverted, stuck, or tied to another bit), {count} times per module with
-seed 2026 (`python tools/mutate_rtl.py`). The proof of one cycle has to refuse each; one that it accepts has
+yosys changes one bit of one cell (inverted, stuck, or tied to another bit), {PER_UNIT} times per unit and no less than
+{PER_MODULE} times per module, with seed {SEED} (`python tools/mutate_rtl.py`). The proof of one cycle has to refuse each; one that it accepts has
 to be shown to be the same function, netlist against netlist. Before that, every module is accepted as it is.
 
 | unit | module | parameters | mutants | refused | the same function | survived |
@@ -51,7 +53,9 @@ def quickest(unit: str) -> Iterator[int]:
 
 def tasks(unit: str) -> list[tuple[str, int, str]]:
     """All mutants of a unit."""
-    return [(unit, i, change) for i in quickest(unit) for change in listed(twins(unit)[i], PER_MODULE)]
+    chosen = list(quickest(unit))
+    each = max(PER_MODULE, -(-PER_UNIT // len(chosen)))
+    return [(unit, i, change) for i in chosen for change in listed(twins(unit)[i], each)]
 
 
 def judged(task: tuple[str, int, str]) -> tuple[tuple[str, str, str], Judgement]:
@@ -88,7 +92,7 @@ def main() -> int:
     if few:
         print(f"fewer than 60 mutants: {', '.join(few)}")
     if not given.units:
-        PAGE.write_text(HEADING.format(count=PER_MODULE) + "\n".join(lines) + "\n")
+        PAGE.write_text(HEADING + "\n".join(lines) + "\n")
     return 1 if survivors or few else 0
 
 
