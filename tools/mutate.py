@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -39,16 +40,24 @@ LEAST = 0.95
 TESTS = {
     "units/accumulator": ("exact_ops", "array_cycles", "vector_units", "mac_array"),
     "units/actions": ("array_cycles", "vector_units"),
+    "units/array_cycles": ("array_cycles", "mac_array_step", "os_array_step"),
+    "units/array_row": ("mac_array_step",),
+    "units/array_run": ("mac_array_step",),
     "units/aligner": ("exact_ops", "ops", "vector_units", "mac_array"),
+    "units/column": ("mac_array_step",),
     "units/dma": ("vector_units",),
     "units/elementwise": ("vector_units",),
     "units/lut": ("vector_units",),
     "units/mac_array": ("exact_array_cycles", "array_cycles", "mac_array"),
     "units/norm": ("vector_units",),
+    "units/os_array": ("os_array_step",),
+    "units/os_element": ("os_array_step",),
     "units/ops": ("ops", "requantizer", "vector_units", "mac_array"),
     "units/ports": ("vector_units",),
     "units/prescan": ("array_cycles", "mac_array"),
+    "units/processing_element": ("mac_array_step",),
     "units/requantizer": ("requantizer",),
+    "units/sequencer": ("mac_array_step",),
     "units/softmax": ("vector_units",),
     "units/tables": ("vector_units",),
     "kernels/jit": ("ops", "vector_units"),
@@ -192,12 +201,11 @@ def chosen(arguments: argparse.Namespace) -> list[Mutant]:
     for name in arguments.modules or modules():
         module, _, line = name.removeprefix("hwmodels/").partition(":")
         module = module.removesuffix(".py")
-        found = list(mutants(module, (ROOT / "hwmodels" / f"{module}.py").read_text()))
+        found = mutants(module, (ROOT / "hwmodels" / f"{module}.py").read_text())
         if line:
-            found = [m for m in found if m.number == int(line)]
-        elif not arguments.all:
-            found = found[: arguments.per_module]
-        picked += found
+            picked += [m for m in found if m.number == int(line)]
+        else:
+            picked += islice(found, None if arguments.all else arguments.per_module)
     return picked
 
 
