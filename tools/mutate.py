@@ -8,13 +8,14 @@ that no test rejects has *survived*. Survivors that compute the same as the orig
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -215,7 +216,7 @@ def told(m: Mutant) -> str:
 
 
 def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdict]:
-    """Run every mutant; first, once for each module, the original, which has to pass."""
+    """Run every mutant; first, once, the tests of all of them on the original, which has to pass."""
     verdicts: list[Verdict] = []
     columns = [TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
     with tempfile.TemporaryDirectory(prefix="mutants-") as name, Progress(*columns, console=console) as bar:
@@ -223,20 +224,20 @@ def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdi
         benches: SimpleQueue[Bench] = SimpleQueue()
         for bench in every:
             benches.put(bench)
-        limits: dict[str, float] = {}
-        seconds: dict[tuple[str, ...], float] = {}
         first = benches.get()
-        needed = sorted({m.module for m in picked})
-        task = bar.add_task("originals", total=len(needed))
-        for module in needed:
-            tests = tests_of(module)
-            if tests not in seconds:
-                start = time.monotonic()
-                if first.run(tests, 3600) != 0:
-                    sys.exit(f"mutate: {module}: {' '.join(tests)}: fail without any change: mend them first")
-                seconds[tests] = time.monotonic() - start
-            limits[module] = 30 + 5 * seconds[tests]
-            bar.advance(task)
+        needed = {m.module: tests_of(m.module) for m in picked}
+        every_test = sorted({test for tests in needed.values() for test in tests})
+        task = bar.add_task("original", total=1)
+        if first.run(every_test, 3600) != 0:
+            sys.exit(f"mutate: {' '.join(every_test)}: fail without any change: mend them first")
+        bar.advance(task)
+        seconds: Counter[str] = Counter()
+        for test, own in json.loads((Path(name) / "times.json").read_text()).items():
+            seconds[test.partition("::")[0]] += own
+        limits = {
+            module: 30 + 5 * sum(s for file, s in seconds.items() if file.startswith(tests))
+            for module, tests in needed.items()
+        }
         benches.put(first)
 
         def judge(mutant: Mutant) -> Verdict:
