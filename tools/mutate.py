@@ -1,8 +1,8 @@
 """Mutation testing of the units and the kernels: does a test fail for every small change?
 
-A mutant (see `mutants`) is run in a copy of the packages against the tests that concern its module; one
-that no test rejects has *survived*. Survivors that compute the same as the original are explained in
-``tools/survivors.yaml``; any other is a hole in the tests.
+A mutant (see `mutants`) is run in a copy of the packages against the tests that concern its module, and then
+against the proofs of its unit; one that none rejects has *survived*. Survivors that compute the same as the
+original are explained in ``tools/survivors.yaml``; any other is a hole in the tests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ from mutants import Mutant, mutants
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from hwmodels.rtl.suite import units
 
 ROOT = Path(__file__).resolve().parent.parent
 REASONS = ROOT / "tools" / "survivors.yaml"
@@ -71,6 +73,9 @@ TESTS = {
 ``exact_<module>`` and ``<module>_step``, and for a unit ``exact_units``. A module that is not here, such as
 ``norm_root``, has those of the longest name that its own begins with, or else those called like it."""
 
+PROOFS = {"units/ops": "shared", "units/os_element": "os_array"}
+"""Unit whose proofs concern a module, where neither is called like the start of the other."""
+
 RUN = '''
 import json, resource, sys
 from pathlib import Path
@@ -112,6 +117,19 @@ sys.exit(pytest.main(["-x", "-q", "--tb=no", "-p", "no:cacheprovider", *sys.argv
 '''
 """Runs tests until one fails, with a bound on memory; the first run, of the original, times them."""
 
+PROVE = """
+import sys
+
+from hwmodels.rtl.proof import one_cycle
+from hwmodels.rtl.suite import twins
+
+sys.exit(not all(one_cycle(twin).holds for twin in twins(sys.argv[1]) if twin.default))
+"""
+"""Proves a cycle of each module of a unit: sees what no run of a spec shows, as the width of a register."""
+
+PATIENCE = 90.0
+"""Seconds for the proofs of a mutant; with no answer by then it has survived."""
+
 
 def modules() -> list[str]:
     """Every module with something to change."""
@@ -133,6 +151,13 @@ def tests_of(module: str) -> tuple[str, ...]:
     own = f"hwmodels/{module}.py"
     doctests = [own] if ">>> " in (ROOT / own).read_text() else []
     return (*doctests, *files) if files else (*doctests, "tests/units")
+
+
+def unit_of(module: str) -> str:
+    """The unit with whose proofs a module is concerned, if with any."""
+    stem = module.removeprefix("units/")
+    called = [unit for unit in units() if f"{stem}_".startswith(f"{unit}_")]
+    return PROOFS.get(module, max(called, key=len, default=""))
 
 
 @dataclass(frozen=True)
@@ -157,13 +182,13 @@ class Bench:
             else:
                 shutil.copy2(source, folder / name)
 
-    def run(self, tests: Sequence[str], seconds: float) -> int | None:
-        """Run tests: their exit code, or None if they took too long."""
+    def run(self, program: str, arguments: Sequence[str], seconds: float) -> int | None:
+        """Run a program in the copy: its exit code, or None if it took too long."""
         cache = self.folder / "cache"
         environment = {**os.environ, "PYTHONPATH": str(self.folder), "BLOCKSIM_CACHE": str(cache)}
         self.process = process = subprocess.Popen(
-            [sys.executable, "-c", RUN, *tests], cwd=self.folder, env=environment, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [sys.executable, "-c", program, *arguments], cwd=self.folder, env=environment,
+            start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             return process.wait(seconds)
@@ -180,12 +205,14 @@ class Bench:
             self.process.wait()
 
     def judge(self, mutant: Mutant, seconds: float) -> Verdict:
-        """Run the tests on a mutant."""
-        path = self.folder / "hwmodels" / f"{mutant.module}.py"
+        """Run the tests on a mutant, and the proofs of its unit if they do not reject it."""
+        path, unit = self.folder / "hwmodels" / f"{mutant.module}.py", unit_of(mutant.module)
         original = path.read_bytes()
         try:
             self._write(path, mutant.source.encode())
-            code = self.run(tests_of(mutant.module), seconds)
+            code = self.run(RUN, tests_of(mutant.module), seconds)
+            if code == 0 and unit:
+                code = self.run(PROVE, [unit], PATIENCE) or 0
         finally:
             self._write(path, original)
         return Verdict(mutant, {0: "survived", None: "timeout"}.get(code, "rejected"))
@@ -228,16 +255,13 @@ def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdi
         needed = {m.module: tests_of(m.module) for m in picked}
         every_test = sorted({test for tests in needed.values() for test in tests})
         task = bar.add_task("original", total=1)
-        if first.run(every_test, 3600) != 0:
+        if first.run(RUN, every_test, 3600) != 0:
             sys.exit(f"mutate: {' '.join(every_test)}: fail without any change: mend them first")
         bar.advance(task)
-        seconds: Counter[str] = Counter()
+        seconds: defaultdict[str, float] = defaultdict(float)
         for test, own in json.loads((Path(name) / "times.json").read_text()).items():
             seconds[test.partition("::")[0]] += own
-        limits = {
-            module: 30 + 5 * sum(s for file, s in seconds.items() if file.startswith(tests))
-            for module, tests in needed.items()
-        }
+        limits = {module: 30 + 5 * sum(seconds[t] for t in tests) for module, tests in needed.items()}
         benches.put(first)
 
         def judge(mutant: Mutant) -> Verdict:
