@@ -1,8 +1,8 @@
 """Mutation testing of the units and the kernels: does a test fail for every small change?
 
-A mutant (see `mutants`) is run in a copy of the packages against the tests that concern its module, and then
-against the proofs of its unit; one that none rejects has *survived*. Survivors that compute the same as the
-original are explained in ``tools/survivors.yaml``; any other is a hole in the tests.
+A mutant (see `mutants`) is run in a copy of the packages against the tests that concern its module and the
+proofs of its unit; one that none rejects has *survived*. Survivors that compute the same as the original are
+explained in ``tools/survivors.yaml``; any other is a hole in the tests.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ TESTS = {
     "units/elementwise": ("vector_units",),
     "units/lut": ("vector_units",),
     "units/mac_array": ("exact_array_cycles", "array_cycles", "mac_array"),
-    "units/norm": ("vector_units",),
+    "units/norm": ("exact_kernels_vector", "vector_units"),
     "units/os_array": ("os_array_step",),
     "units/os_element": ("os_array_step",),
     "units/ops": ("ops", "requantizer", "vector_units", "mac_array"),
@@ -61,7 +61,7 @@ TESTS = {
     "units/processing_element": ("mac_array_step",),
     "units/requantizer": ("requantizer",),
     "units/sequencer": ("mac_array_step",),
-    "units/softmax": ("vector_units",),
+    "units/softmax": ("exact_kernels_vector", "vector_units"),
     "units/tables": ("vector_units",),
     "kernels/jit": ("ops", "vector_units"),
     "kernels/matmul": ("mac_array",),
@@ -137,20 +137,24 @@ def modules() -> list[str]:
     return [f"{p.parent.name}/{p.stem}" for p in files if p.stem != "__init__"]
 
 
-def tests_of(module: str) -> tuple[str, ...]:
-    """The tests that concern a module, as arguments of pytest."""
+def tests_of(module: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tests of a module itself, and the others that concern it, as arguments of pytest."""
     kind, stem = module.split("/")
     known = [name for name in TESTS if f"{module}_".startswith(f"{name}_")]
     family = max(known, key=len).split("/")[1] if known else stem
     globs = [f"exact_{kind}*", f"exact_{stem}*", f"exact_{family}*", f"{stem}_step", f"{family}_step"]
     if kind == "kernels":
         globs = [f"exact_{kind}_{stem}*"]
-    globs += TESTS[f"{kind}/{family}"] if known else [f"{stem}*", f"{family}*"]
-    found = [p for glob in globs for p in sorted((ROOT / "tests" / "units").glob(f"test_{glob}.py"))]
-    files = dict.fromkeys(p.relative_to(ROOT).as_posix() for p in found)
+    others = TESTS[f"{kind}/{family}"] if known else (f"{stem}*", f"{family}*")
     own = f"hwmodels/{module}.py"
-    doctests = [own] if ">>> " in (ROOT / own).read_text() else []
-    return (*doctests, *files) if files else (*doctests, "tests/units")
+    steps = [name for name in others if name.endswith("_step")]  # which compile nothing
+    first = [*([own] if ">>> " in (ROOT / own).read_text() else []), *_files([*globs, *steps])]
+    return tuple(first), tuple(file for file in _files(others) if file not in first)
+
+
+def _files(globs: Sequence[str]) -> list[str]:
+    found = [p for glob in globs for p in sorted((ROOT / "tests" / "units").glob(f"test_{glob}.py"))]
+    return list(dict.fromkeys(p.relative_to(ROOT).as_posix() for p in found))
 
 
 def unit_of(module: str) -> str:
@@ -205,17 +209,24 @@ class Bench:
             self.process.wait()
 
     def judge(self, mutant: Mutant, seconds: float) -> Verdict:
-        """Run the tests on a mutant, and the proofs of its unit if they do not reject it."""
-        path, unit = self.folder / "hwmodels" / f"{mutant.module}.py", unit_of(mutant.module)
+        """Put a mutant to the tests of its module, the proofs of its unit, and the other tests."""
+        path = self.folder / "hwmodels" / f"{mutant.module}.py"
         original = path.read_bytes()
         try:
             self._write(path, mutant.source.encode())
-            code = self.run(RUN, tests_of(mutant.module), seconds)
-            if code == 0 and unit:
-                code = self.run(PROVE, [unit], PATIENCE) or 0
+            code = next((code for code in self._codes(mutant.module, seconds) if code != 0), 0)
         finally:
             self._write(path, original)
         return Verdict(mutant, {0: "survived", None: "timeout"}.get(code, "rejected"))
+
+    def _codes(self, module: str, seconds: float) -> Iterator[int | None]:
+        own, others = tests_of(module)
+        if own:
+            yield self.run(RUN, own, seconds)
+        if unit := unit_of(module):
+            yield self.run(PROVE, [unit], PATIENCE) or 0
+        if others:  # many of these compile kernels first
+            yield self.run(RUN, others, seconds)
 
     def _write(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)
@@ -252,7 +263,7 @@ def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdi
         for bench in every:
             benches.put(bench)
         first = benches.get()
-        needed = {m.module: tests_of(m.module) for m in picked}
+        needed = {m.module: sum(tests_of(m.module), ()) for m in picked}
         every_test = sorted({test for tests in needed.values() for test in tests})
         task = bar.add_task("original", total=1)
         if first.run(RUN, every_test, 3600) != 0:
