@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -268,6 +269,9 @@ def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdi
         task = bar.add_task("original", total=1)
         if first.run(RUN, every_test, 3600) != 0:
             sys.exit(f"mutate: {' '.join(every_test)}: fail without any change: mend them first")
+        for unit in sorted({unit_of(module) for module in needed} - {""}):
+            if first.run(PROVE, [unit], PATIENCE):
+                sys.exit(f"mutate: {unit}: not proved without any change: mend it first")
         bar.advance(task)
         seconds: defaultdict[str, float] = defaultdict(float)
         for test, own in json.loads((Path(name) / "times.json").read_text()).items():
@@ -377,7 +381,8 @@ def main() -> None:
         if not path.exists() or line not in path.read_text():
             console.print(f"no longer there: {module}: {line} -> {becomes}", markup=False, highlight=False)
     if arguments.write:
-        command = " ".join(["tools/mutate.py", *(a for a in sys.argv[1:] if not a.startswith("--jobs"))])
+        given = re.sub(r"--jobs[ =]\d+ ?", "", " ".join(sys.argv[1:])).strip()
+        command = f"tools/mutate.py {given}"
         PAGE.write_text("\n".join([*page(verdicts, known, command), ""]))
     alive = [v.mutant for v in verdicts if v.outcome == "survived"]
     unexplained = [m for m in alive if m.key not in known]
