@@ -1,23 +1,26 @@
 """Mutation testing of the units and the kernels: does a test fail for every small change?
 
-A mutant (see `mutants`) is run in a copy of the packages against the tests that concern its module; one
-that no test rejects has *survived*. Survivors that compute the same as the original are explained in
-``tools/survivors.yaml``; any other is a hole in the tests.
+A mutant (see `mutants`) is run in a copy of the packages against the tests that concern its module and the
+proofs of its unit; one that none rejects has *survived*. Survivors that compute the same as the original are
+explained in ``tools/survivors.yaml``; any other is a hole in the tests.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -26,6 +29,8 @@ from mutants import Mutant, mutants
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from hwmodels.rtl.suite import units
 
 ROOT = Path(__file__).resolve().parent.parent
 REASONS = ROOT / "tools" / "survivors.yaml"
@@ -39,17 +44,25 @@ LEAST = 0.95
 TESTS = {
     "units/accumulator": ("exact_ops", "array_cycles", "vector_units", "mac_array"),
     "units/actions": ("array_cycles", "vector_units"),
+    "units/array_cycles": ("array_cycles", "mac_array_step", "os_array_step"),
+    "units/array_row": ("mac_array_step",),
+    "units/array_run": ("mac_array_step",),
     "units/aligner": ("exact_ops", "ops", "vector_units", "mac_array"),
+    "units/column": ("mac_array_step",),
     "units/dma": ("vector_units",),
     "units/elementwise": ("vector_units",),
     "units/lut": ("vector_units",),
     "units/mac_array": ("exact_array_cycles", "array_cycles", "mac_array"),
-    "units/norm": ("vector_units",),
+    "units/norm": ("exact_kernels_vector", "vector_units"),
+    "units/os_array": ("os_array_step",),
+    "units/os_element": ("os_array_step",),
     "units/ops": ("ops", "requantizer", "vector_units", "mac_array"),
     "units/ports": ("vector_units",),
     "units/prescan": ("array_cycles", "mac_array"),
+    "units/processing_element": ("mac_array_step",),
     "units/requantizer": ("requantizer",),
-    "units/softmax": ("vector_units",),
+    "units/sequencer": ("mac_array_step",),
+    "units/softmax": ("exact_kernels_vector", "vector_units"),
     "units/tables": ("vector_units",),
     "kernels/jit": ("ops", "vector_units"),
     "kernels/matmul": ("mac_array",),
@@ -60,6 +73,9 @@ TESTS = {
 """Tests that concern a module, ``tests/units/test_<name>.py``, besides its own doctests, those called
 ``exact_<module>`` and ``<module>_step``, and for a unit ``exact_units``. A module that is not here, such as
 ``norm_root``, has those of the longest name that its own begins with, or else those called like it."""
+
+PROOFS = {"units/ops": "shared", "units/os_element": "os_array"}
+"""Unit whose proofs concern a module, where neither is called like the start of the other."""
 
 RUN = '''
 import json, resource, sys
@@ -102,6 +118,19 @@ sys.exit(pytest.main(["-x", "-q", "--tb=no", "-p", "no:cacheprovider", *sys.argv
 '''
 """Runs tests until one fails, with a bound on memory; the first run, of the original, times them."""
 
+PROVE = """
+import sys
+
+from hwmodels.rtl.proof import one_cycle
+from hwmodels.rtl.suite import twins
+
+sys.exit(not all(one_cycle(twin).holds for twin in twins(sys.argv[1]) if twin.default))
+"""
+"""Proves a cycle of each module of a unit: sees what no run of a spec shows, as the width of a register."""
+
+PATIENCE = 90.0
+"""Seconds for the proofs of a mutant; with no answer by then it has survived."""
+
 
 def modules() -> list[str]:
     """Every module with something to change."""
@@ -109,20 +138,31 @@ def modules() -> list[str]:
     return [f"{p.parent.name}/{p.stem}" for p in files if p.stem != "__init__"]
 
 
-def tests_of(module: str) -> tuple[str, ...]:
-    """The tests that concern a module, as arguments of pytest."""
+def tests_of(module: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tests of a module itself, and the others that concern it, as arguments of pytest."""
     kind, stem = module.split("/")
     known = [name for name in TESTS if f"{module}_".startswith(f"{name}_")]
     family = max(known, key=len).split("/")[1] if known else stem
     globs = [f"exact_{kind}*", f"exact_{stem}*", f"exact_{family}*", f"{stem}_step", f"{family}_step"]
     if kind == "kernels":
         globs = [f"exact_{kind}_{stem}*"]
-    globs += TESTS[f"{kind}/{family}"] if known else [f"{stem}*", f"{family}*"]
-    found = [p for glob in globs for p in sorted((ROOT / "tests" / "units").glob(f"test_{glob}.py"))]
-    files = dict.fromkeys(p.relative_to(ROOT).as_posix() for p in found)
+    others = TESTS[f"{kind}/{family}"] if known else (f"{stem}*", f"{family}*")
     own = f"hwmodels/{module}.py"
-    doctests = [own] if ">>> " in (ROOT / own).read_text() else []
-    return (*doctests, *files) if files else (*doctests, "tests/units")
+    steps = [name for name in others if name.endswith("_step")]  # which compile nothing
+    first = [*([own] if ">>> " in (ROOT / own).read_text() else []), *_files([*globs, *steps])]
+    return tuple(first), tuple(file for file in _files(others) if file not in first)
+
+
+def _files(globs: Sequence[str]) -> list[str]:
+    found = [p for glob in globs for p in sorted((ROOT / "tests" / "units").glob(f"test_{glob}.py"))]
+    return list(dict.fromkeys(p.relative_to(ROOT).as_posix() for p in found))
+
+
+def unit_of(module: str) -> str:
+    """The unit with whose proofs a module is concerned, if with any."""
+    stem = module.removeprefix("units/")
+    called = [unit for unit in units() if f"{stem}_".startswith(f"{unit}_")]
+    return PROOFS.get(module, max(called, key=len, default=""))
 
 
 @dataclass(frozen=True)
@@ -147,13 +187,13 @@ class Bench:
             else:
                 shutil.copy2(source, folder / name)
 
-    def run(self, tests: Sequence[str], seconds: float) -> int | None:
-        """Run tests: their exit code, or None if they took too long."""
+    def run(self, program: str, arguments: Sequence[str], seconds: float) -> int | None:
+        """Run a program in the copy: its exit code, or None if it took too long."""
         cache = self.folder / "cache"
         environment = {**os.environ, "PYTHONPATH": str(self.folder), "BLOCKSIM_CACHE": str(cache)}
         self.process = process = subprocess.Popen(
-            [sys.executable, "-c", RUN, *tests], cwd=self.folder, env=environment, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [sys.executable, "-c", program, *arguments], cwd=self.folder, env=environment,
+            start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             return process.wait(seconds)
@@ -170,15 +210,24 @@ class Bench:
             self.process.wait()
 
     def judge(self, mutant: Mutant, seconds: float) -> Verdict:
-        """Run the tests on a mutant."""
+        """Put a mutant to the tests of its module, the proofs of its unit, and the other tests."""
         path = self.folder / "hwmodels" / f"{mutant.module}.py"
         original = path.read_bytes()
         try:
             self._write(path, mutant.source.encode())
-            code = self.run(tests_of(mutant.module), seconds)
+            code = next((code for code in self._codes(mutant.module, seconds) if code != 0), 0)
         finally:
             self._write(path, original)
         return Verdict(mutant, {0: "survived", None: "timeout"}.get(code, "rejected"))
+
+    def _codes(self, module: str, seconds: float) -> Iterator[int | None]:
+        own, others = tests_of(module)
+        if own:
+            yield self.run(RUN, own, seconds)
+        if unit := unit_of(module):
+            yield self.run(PROVE, [unit], PATIENCE) or 0
+        if others:  # many of these compile kernels first
+            yield self.run(RUN, others, seconds)
 
     def _write(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)
@@ -192,12 +241,11 @@ def chosen(arguments: argparse.Namespace) -> list[Mutant]:
     for name in arguments.modules or modules():
         module, _, line = name.removeprefix("hwmodels/").partition(":")
         module = module.removesuffix(".py")
-        found = list(mutants(module, (ROOT / "hwmodels" / f"{module}.py").read_text()))
+        found = mutants(module, (ROOT / "hwmodels" / f"{module}.py").read_text())
         if line:
-            found = [m for m in found if m.number == int(line)]
-        elif not arguments.all:
-            found = found[: arguments.per_module]
-        picked += found
+            picked += [m for m in found if m.number == int(line)]
+        else:
+            picked += islice(found, None if arguments.all else arguments.per_module)
     return picked
 
 
@@ -207,7 +255,7 @@ def told(m: Mutant) -> str:
 
 
 def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdict]:
-    """Run every mutant; first, once for each module, the original, which has to pass."""
+    """Run every mutant; first, once, the tests of all of them on the original, which has to pass."""
     verdicts: list[Verdict] = []
     columns = [TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
     with tempfile.TemporaryDirectory(prefix="mutants-") as name, Progress(*columns, console=console) as bar:
@@ -215,20 +263,20 @@ def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdi
         benches: SimpleQueue[Bench] = SimpleQueue()
         for bench in every:
             benches.put(bench)
-        limits: dict[str, float] = {}
-        seconds: dict[tuple[str, ...], float] = {}
         first = benches.get()
-        needed = sorted({m.module for m in picked})
-        task = bar.add_task("originals", total=len(needed))
-        for module in needed:
-            tests = tests_of(module)
-            if tests not in seconds:
-                start = time.monotonic()
-                if first.run(tests, 3600) != 0:
-                    sys.exit(f"mutate: {module}: {' '.join(tests)}: fail without any change: mend them first")
-                seconds[tests] = time.monotonic() - start
-            limits[module] = 30 + 5 * seconds[tests]
-            bar.advance(task)
+        needed = {m.module: sum(tests_of(m.module), ()) for m in picked}
+        every_test = sorted({test for tests in needed.values() for test in tests})
+        task = bar.add_task("original", total=1)
+        if first.run(RUN, every_test, 3600) != 0:
+            sys.exit(f"mutate: {' '.join(every_test)}: fail without any change: mend them first")
+        for unit in sorted({unit_of(module) for module in needed} - {""}):
+            if first.run(PROVE, [unit], PATIENCE):
+                sys.exit(f"mutate: {unit}: not proved without any change: mend it first")
+        bar.advance(task)
+        seconds: defaultdict[str, float] = defaultdict(float)
+        for test, own in json.loads((Path(name) / "times.json").read_text()).items():
+            seconds[test.partition("::")[0]] += own
+        limits = {module: 30 + 5 * sum(seconds[t] for t in tests) for module, tests in needed.items()}
         benches.put(first)
 
         def judge(mutant: Mutant) -> Verdict:
@@ -286,7 +334,8 @@ def page(verdicts: Sequence[Verdict], known: dict[tuple[str, str, str], str], co
     yield ""
     yield f"Written by `{command}`. A mutant is a module with one token changed: an operator, a comparison, a"
     yield "constant, the arms of a `select`, `largest` for `smallest`, one rounding for another. It is"
-    yield "rejected if a test fails, or if the tests take longer than 30 s and five times their usual time."
+    yield "rejected if a test or a proof of its unit fails, or if the tests take longer than 30 s and five"
+    yield "times their usual time. A proof that takes too long rejects nothing."
     yield ""
     yield f"| {' | '.join(HEADINGS)} |"
     yield f"|---|{'---:|' * (len(HEADINGS) - 1)}"
@@ -332,7 +381,8 @@ def main() -> None:
         if not path.exists() or line not in path.read_text():
             console.print(f"no longer there: {module}: {line} -> {becomes}", markup=False, highlight=False)
     if arguments.write:
-        command = " ".join(["tools/mutate.py", *(a for a in sys.argv[1:] if not a.startswith("--jobs"))])
+        given = re.sub(r"--jobs[ =]\d+ ?", "", " ".join(sys.argv[1:])).strip()
+        command = f"tools/mutate.py {given}"
         PAGE.write_text("\n".join([*page(verdicts, known, command), ""]))
     alive = [v.mutant for v in verdicts if v.outcome == "survived"]
     unexplained = [m for m in alive if m.key not in known]

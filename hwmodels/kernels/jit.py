@@ -34,9 +34,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels lie: ``$BLOCKSIM_CACHE`` or the user's cache, keyed by the sources."""
+    """Where compiled kernels lie: ``$BLOCKSIM_CACHE`` or the user's cache, keyed by what they are made of.
+
+    That is the sources, the compiler, and the microkernel that is asked for.
+    """
     root = os.environ.get("BLOCKSIM_CACHE") or platformdirs.user_cache_dir("blocksim", appauthor=False)
-    digest = hashlib.sha256(numba.__version__.encode())
+    made_of = f"{numba.__version__} {os.environ.get('BLOCKSIM_MICROKERNEL', '')}"
+    digest = hashlib.sha256(made_of.encode())
     package = Path(__file__).resolve().parent.parent
     for source in sorted(package.rglob("*.py")):
         digest.update(source.relative_to(package).as_posix().encode())

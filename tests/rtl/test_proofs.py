@@ -39,6 +39,11 @@ def test_a_unit_has_five_mutants_by_hand(unit: str) -> None:
     assert len(by_hand(unit)) >= 5
 
 
+def test_every_module_has_a_mutant_by_hand() -> None:
+    """Those of ``mac/``, which have no spec, are edited in ``test_mac_flavours.py``."""
+    assert {edit.file for _, edit in EDITS} == {f"{module}.sv" for module in MODULES}
+
+
 @pytest.mark.parametrize(("unit", "edit"), EDITS, ids=[f"{u}-{e.kind}-{i}" for i, (u, e) in enumerate(EDITS)])
 def test_a_mutant_made_by_hand_is_refused(unit: str, edit: Edit, tmp_path: Path) -> None:
     for source in yosys.SOURCES.glob("*.sv"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import numba
 import platformdirs
 import pytest
 
+import hwmodels
 from hwmodels.kernels import jit, vector
 
 
@@ -46,3 +50,23 @@ def test_kernels_are_cached_and_leave_the_lock() -> None:
     for kernel in (compiled, vector.lut):
         assert kernel.targetoptions["nogil"] is True
         assert Path(kernel.stats.cache_path).is_relative_to(jit.cache_folder())
+
+
+def test_what_one_process_compiled_another_loads(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from hwmodels.kernels.jit import kernel\n"
+        "@kernel\n"
+        "def twice(x):\n"
+        "    return 2 * x\n"
+        "print(twice(4), sum(twice.stats.cache_hits.values()), sum(twice.stats.cache_misses.values()))\n"
+    )
+    places = [str(Path(hwmodels.__file__).parent.parent), str(tmp_path)]
+    environment = {
+        **os.environ,
+        "BLOCKSIM_CACHE": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join(places),
+    }
+    command = [sys.executable, "-c", "import own"]
+    said = [subprocess.run(command, env=environment, capture_output=True, check=True).stdout for _ in "12"]
+    assert [line.split() for line in said] == [[b"8", b"0", b"1"], [b"8", b"1", b"0"]]
+    assert list((tmp_path / "cache").rglob("own.twice-*.nbi"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import calls
 import numpy as np
 import pytest
@@ -107,3 +109,41 @@ def test_matrices(height: int) -> None:
     products = [elementwise.result_mul(*row) for row in rows]
     assert (sums.tolist(), exponents.tolist()) == ([p[0] for p in products], [p[1] for p in products])
     assert counts[0] == 0
+
+
+def test_softmax_of_words_that_are_nearly_nothing() -> None:
+    """One key, whose distance of zero goes right by 55 to 69 positions, past the bits of a word of 64."""
+    table = (1 << 16, 0)
+    config = replace(MACHINE.softmax_config, exp2=table, reciprocal=table)
+    codes, keys = np.full((1, N), -9, np.int16), np.arange(N)[None] == 2
+    rows, steps = np.zeros(1, np.int64), softmax.step_bits(2)
+    for e in range(-67, -52):
+        shared = np.full((1, BLOCKS), e, np.int16)
+        sums, exponents = np.full((1, N), 77, np.int64), np.full((1, N), 99, np.int16)
+        calls.softmax_rows(
+            codes, shared, rows, EDGES, keys, np.ones((1, N), np.bool_), 1, config.guard_bits,
+            np.array(table), steps, np.array(table), steps, sums, exponents,
+        )  # fmt: skip
+        assert sums[0].tolist() == [0, 0, (1 << 16) - 1, 0, 0, 0, 0]
+        assert (sums[0].tolist(), exponents[0].tolist()) == softmax.result(
+            config, codes[0].tolist(), [e] * N, keys[0].tolist()
+        )
+
+
+@pytest.mark.parametrize("small", ["gamma", "beta"])
+def test_norm_whose_gamma_or_beta_is_nearly_nothing(small: str) -> None:
+    """It goes right by 60 to 66 positions, past the bits of a word of 64."""
+    config, (codes, shared, spread) = MACHINE.norm_config, operands(5, -14, -14)
+    gamma, beta = np.full(N, 3, np.int16), np.array([-9, 9, -9, 9, -9, 9, -9], np.int16)
+    far, near = np.arange(60, 67).astype(np.int16), np.zeros(N, np.int16)
+    ge, be = (-8 - far, near) if small == "gamma" else (near, -14 - far)
+    o = norm.NormOperands(
+        16, True, norm.epsilon_of(0.0, N), *(tuple(v.tolist()) for v in (gamma, ge, beta, be))
+    )
+    sums, exponents = buffers()
+    calls.norm_rows(
+        codes, shared, ROWS, EDGES, 16, True, *o.epsilon, gamma, ge, beta, be,
+        np.array(config.root), norm.step_bits(len(config.root)), config.newton_steps, sums, exponents,
+    )  # fmt: skip
+    want = [norm.result(config, o, c.tolist(), e) for c, e in zip(codes, spread, strict=True)]
+    assert (sums.tolist(), exponents.tolist()) == ([w[0] for w in want], [w[1] for w in want])

@@ -245,4 +245,6 @@ BY_HAND = (
     Edit("norm_control.sv", "fetch         = issued[5]", "fetch         = issued[4]", "latency"),
     Edit("norm_root.sv", ".LIMIT(44)", ".LIMIT(44), .LONGEST_LEFT(43)", "width"),
     Edit("norm_control.sv", "address + 16'd1", "16'(15'(address + 16'd1))", "width"),
+    Edit("norm_entry.sv", "10'(exponent) - 10'(row_exponent)", "10'(exponent) + 10'(row_exponent)", "sign"),
+    Edit("norm_sums.sv", "fresh ? 30'sd0", "gather ? 30'sd0", "latency"),
 )

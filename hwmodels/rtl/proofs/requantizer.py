@@ -125,4 +125,5 @@ BY_HAND = (
     Edit("requantizer.sv", ".width_4(width_3)", ".width_4(width_2)", "latency"),
     Edit("requantizer_exponent.sv", "RANK_BITS'(7)", "RANK_BITS'(8)", "width"),
     Edit("requantizer_round.sv", "W'(127)", "W'(255)", "width"),
+    Edit("requantizer_scale.sv", "(sum_exponent) + SCALED", "(sum_exponent) - SCALED", "sign"),
 )

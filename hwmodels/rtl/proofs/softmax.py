@@ -223,4 +223,5 @@ BY_HAND = (
     Edit("softmax.sv", "phase[5]", "phase[4]", "latency"),
     Edit("softmax_row.sv", ".LONGEST_LEFT(FRACTION)", ".LONGEST_LEFT(FRACTION - 1)", "width"),
     Edit("softmax_totals.sv", "SUM_BITS'(sums[Last])", "SUM_BITS'(sums[Last][LANE_BITS-2:0])", "width"),
+    Edit("softmax_sum.sv", "node[2*i+1].v + node", "node[2*i+1].v | node", "width"),
 )
