@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,7 @@ PRICE_PARTS = ("prescan", "align", "requantize", "exponents")
 """The price of the block: what would not be there if no tensor had blocks."""
 
 
-@dataclass(frozen=True)
-class Busy:
+class Busy(NamedTuple):
     """Cycles of one instruction.
 
     Attributes
@@ -77,7 +75,7 @@ class CostModel:
         mixed = (fields * MIXERS[: fields.shape[1]]).sum(axis=1)
         _, first, inverse = np.unique(mixed, return_index=True, return_inverse=True)
         assert (fields == fields[first][inverse]).all(), "two kinds of instruction have the same hash"
-        found = [astuple(self._busy_at(tuple(row))) for row in fields[first].tolist()]
+        found = [self._busy_at(tuple(row)) for row in fields[first].tolist()]
         return np.array(found, np.int64).reshape(-1, 7)[inverse]
 
     def _busy_at(self, key: tuple[int, ...]) -> Busy:

@@ -7,11 +7,13 @@ free unit waiting is noted with the unit that retired the last of those tickets.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blocksim.engine.cost import CostModel
+from blocksim.engine.footprints import Banks
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Unit
 from hwmodels.kernels.jit import kernel
@@ -62,18 +64,45 @@ def schedule(trace: Trace) -> Timeline:
     -------
     Timeline
     """
-    model = CostModel(trace.manifest)
-    busy, held = model.cycles_of(trace.program), model.footprints.banks(trace.program)
-    n = len(busy)
-    start, end, stall, cause, port = (np.zeros(n, np.int64) for _ in range(5))
-    units = trace.program["unit"].astype(np.int64)
-    waits = np.ascontiguousarray(trace.program["wait"], np.int64)
-    sram = trace.manifest.machine.sram
-    ports = np.array([m.ports for m in (sram.weights, sram.activations) for _ in range(m.banks)], np.int64)
+    if trace not in _known:
+        _known[trace] = _demands(trace)
+    own = _known[trace]
+    start, end, stall, cause, port = (np.zeros(len(own.units), np.int64) for _ in range(5))
     last = _run(
-        units, waits, busy[:, 0].copy(), busy[:, 1].copy(), held, ports, start, end, stall, cause, port
+        own.units, own.waits, own.busy, own.latency, own.banks, own.ports, start, end, stall, cause, port
     )
-    return Timeline(start, end, stall, cause, port, busy[:, 2:], int(last))
+    return Timeline(start, end, stall, cause, port, own.parts, int(last))
+
+
+@dataclass(frozen=True)
+class _Demands:
+    """What the instructions of a trace ask for, by instruction; and the ports of every bank."""
+
+    units: Cycles
+    waits: Cycles
+    busy: Cycles
+    latency: Cycles
+    parts: Cycles
+    banks: Banks
+    ports: Cycles
+
+
+_known: WeakKeyDictionary[Trace, _Demands] = WeakKeyDictionary()
+"""Worked out once for each trace: a schedule is often asked for again."""
+
+
+def _demands(trace: Trace) -> _Demands:
+    model, program, sram = CostModel(trace.manifest), trace.program, trace.manifest.machine.sram
+    busy = model.cycles_of(program)
+    return _Demands(
+        program["unit"].astype(np.int64),
+        np.ascontiguousarray(program["wait"], np.int64),
+        busy[:, 0].copy(),
+        busy[:, 1].copy(),
+        busy[:, 2:].copy(),
+        model.footprints.banks(program),
+        np.array([m.ports for m in (sram.weights, sram.activations) for _ in range(m.banks)], np.int64),
+    )
 
 
 @kernel

@@ -22,9 +22,9 @@ HEAD = "blocksim-trace"
 """The entry of the file's metadata that makes it a trace."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
-    """A compiled model: the only thing that reaches the datapath.
+    """A compiled model: the only thing that reaches the datapath. A trace equals itself alone.
 
     Attributes
     ----------
