@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from hwmodels.kernels import matmul, vector
+from hwmodels.kernels import elementwise, matmul, norm
+from hwmodels.kernels import lut as lut_kernel
 from hwmodels.kernels import requantizer as requantizer_kernels
+from hwmodels.kernels import softmax as softmax_kernel
 from hwmodels.kernels.matmul import PANEL, stays_narrow
 from hwmodels.kernels.packed_operands import pack_lines
 from hwmodels.kernels.team import LEFT, assembled
@@ -58,7 +60,7 @@ def lut(x: Any, shared: Any, rows: Any, edges: Any, table: Any, *rest: Any) -> N
     *config, sums, exponents, counts = rest
 
     def call(part: int, parts: int, given: list[Any], own: Any, under: Any, total: Any) -> None:
-        vector.lut(
+        lut_kernel.lut(
             TEAM,
             part,
             parts,
@@ -81,7 +83,7 @@ def softmax_rows(
     exp2: Any, exp2_low: int, reciprocal: Any, reciprocal_low: int, sums: Any, exponents: Any,
 ) -> None:  # fmt: skip
     def call(part: int, parts: int, given: list[Any], own: Any, under: Any, _: Any) -> None:
-        vector.softmax_rows(
+        softmax_kernel.softmax_rows(
             TEAM, part, parts, given[0], shared, rows, edges, keys, present, per_sample, guard,
             softmax.lowest(guard), exp2.astype(np.int32), exp2_low, reciprocal.astype(np.int32),
             reciprocal_low, own, under,
@@ -95,7 +97,7 @@ def norm_rows(x: Any, shared: Any, rows: Any, edges: Any, *rest: Any) -> None:
 
     def call(part: int, parts: int, given: list[Any], own: Any, under: Any, _: Any) -> None:
         table = root.astype(np.int32)
-        vector.norm_rows(
+        norm.norm_rows(
             TEAM, part, parts, given[0], shared, rows, edges, *config, table, low, steps, own, under
         )
 
@@ -121,11 +123,11 @@ def _matrices(
 
 
 def add_matrices(*arguments: Any) -> None:
-    _matrices(vector.add_matrices, *arguments)
+    _matrices(elementwise.add_matrices, *arguments)
 
 
 def multiply_matrices(*arguments: Any) -> None:
-    _matrices(vector.multiply_matrices, *arguments)
+    _matrices(elementwise.multiply_matrices, *arguments)
 
 
 def requantize(samples: int, sums: Any, exponents: Any, valid: Any, *rest: Any) -> None:

@@ -142,7 +142,7 @@ def test_bits_do_not_depend_on_threads_or_company(vit: ZooModel, vit_graph: Grap
 
 def test_no_float_carries_integers(vit: ZooModel, vit_graph: Graph) -> None:
     """Every buffer between encode and decode is of an integer type, and so is every kernel argument."""
-    from hwmodels.kernels import matmul, requantizer, vector
+    from hwmodels.kernels import elementwise, lut, matmul, norm, requantizer, softmax
 
     linked = bs.link(compiled(vit_graph, "bct-int8", "16x16"))
     with linked.workspace(1) as w:
@@ -152,7 +152,10 @@ def test_no_float_carries_integers(vit: ZooModel, vit_graph: Graph) -> None:
     kernels = [
         *(getattr(matmul, n) for n in ("matmul_static", "matmul_dynamic")),
         requantizer.requantize,
-        *(getattr(vector, n) for n in ("lut", "softmax_rows", "norm_rows", "add_matrices")),
+        lut.lut,
+        softmax.softmax_rows,
+        norm.norm_rows,
+        elementwise.add_matrices,
     ]
     for kernel in kernels:
         assert kernel.signatures, kernel

@@ -68,7 +68,17 @@ TESTS = {
     "kernels/matmul": ("mac_array",),
     "kernels/panel": ("exact_kernels_matmul", "mac_array"),
     "kernels/requantizer": ("requantizer",),
-    "kernels/vector": ("vector_units",),
+    "kernels/elementwise": ("exact_kernels_vector", "vector_units"),
+    "kernels/instructions": ("lanes", "mac_array"),
+    "kernels/lanes": ("lanes", "requantizer"),
+    "kernels/lut": ("exact_kernels_vector", "vector_units"),
+    "kernels/microkernel": ("mac_array", "exact_kernels_matmul"),
+    "kernels/norm": ("exact_kernels_vector", "vector_units"),
+    "kernels/packed_operands": ("mac_array", "exact_kernels_matmul"),
+    "kernels/rows": ("exact_kernels_vector", "vector_units"),
+    "kernels/softmax": ("exact_kernels_vector", "vector_units"),
+    "kernels/stream": ("lanes",),
+    "kernels/tile": ("mac_array", "exact_kernels_matmul"),
 }
 """Tests that concern a module, ``tests/units/test_<name>.py``, besides its own doctests, those called
 ``exact_<module>`` and ``<module>_step``, and for a unit ``exact_units``. A module that is not here, such as

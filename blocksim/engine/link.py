@@ -29,10 +29,13 @@ from blocksim.engine.workspace import Linked, Step, Workspace, repeated, stored
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, Index, OpSpec, SourceSpec
-from hwmodels.kernels import vector as kernels
+from hwmodels.kernels.elementwise import add_matrices, multiply_matrices
+from hwmodels.kernels.lut import lut
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static, stays_narrow
+from hwmodels.kernels.norm import norm_rows
 from hwmodels.kernels.packed_operands import pack_lines
 from hwmodels.kernels.requantizer import NO_STATIC, requantize
+from hwmodels.kernels.softmax import softmax_rows
 from hwmodels.kernels.team import pass_by
 from hwmodels.units import norm, softmax
 from hwmodels.units.aligner import BOUND
@@ -314,7 +317,7 @@ class _Linker:
         ) -> None:
             maps = w.maps[name]
             present = w.present if op.padded else np.ones((w.samples, spec.columns), np.bool_)
-            kernels.softmax_rows(
+            softmax_rows(
                 w.team, part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
                 keys, present, spec.rows, config.guard_bits, softmax.lowest(config.guard_bits),
                 exp2, lows[0], reciprocal, lows[1], sums, exponents,
@@ -334,7 +337,7 @@ class _Linker:
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, _groups: Index, _counts: Any
         ) -> None:
             maps = w.maps[name]
-            kernels.norm_rows(
+            norm_rows(
                 w.team, part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
                 bits, op.centred, *epsilon, *gamma, *beta,
                 root, low, config.newton_steps, sums, exponents,
@@ -352,7 +355,7 @@ class _Linker:
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, _groups: Index, counts: Any
         ) -> None:
             maps = w.maps[name]
-            kernels.lut(
+            lut(
                 w.team, part, parts, w.codes[name], w.shared[name], maps.rows, maps.column_edges,
                 table, config.fraction, config.in_bits, span, config.step_bits, sums, exponents, counts[3:],
             )  # fmt: skip
@@ -366,7 +369,7 @@ class _Linker:
         aligner: tuple[Any, ...] = (
             (config.guard_bits, config.max_shift, config.rounding) if op.kind == "add" else ()
         )
-        call: Callable[..., None] = kernels.add_matrices if op.kind == "add" else kernels.multiply_matrices
+        call: Callable[..., None] = add_matrices if op.kind == "add" else multiply_matrices
         fixed: tuple[Any, ...] = ()
         b_spec: Blocks
         if op.b is not None:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.microkernel import A_TYPE, PANEL, STEP, TILE
 from hwmodels.kernels.packed_operands import pack_panel, pack_rows, packed_steps
 from hwmodels.kernels.panel import Codes, Exponents, Flags, Index, panel_bound, panel_each, runs_of
+from hwmodels.kernels.target import A_TYPE, PANEL, STEP, TILE
 from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.units.aligner import BOUND
 from hwmodels.units.mac_array import MacArrayConfig

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwmodels.kernels.instructions import address
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.microkernel import A_TYPE, OFFSET, PANEL, STEP, TILE, address, pack_step
+from hwmodels.kernels.microkernel import pack_step
+from hwmodels.kernels.target import A_TYPE, OFFSET, PANEL, STEP, TILE
 
 Codes = NDArray[Any]
 Index = NDArray[np.int64]

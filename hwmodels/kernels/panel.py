@@ -12,22 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwmodels.kernels.instructions import address, copy
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.microkernel import (
-    ALIKE,
-    ANY,
-    LEFT,
-    PANEL,
-    ROW_BYTES,
-    TILE,
-    Packed,
-    Panel,
-    Part,
-    address,
-    copy,
-    dot,
-    multiply,
-)
+from hwmodels.kernels.microkernel import ALIKE, ANY, LEFT, Packed, Panel, Part, dot, multiply
+from hwmodels.kernels.target import PANEL, ROW_BYTES, TILE
 from hwmodels.units.accumulator import add, overflows
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, align, bound, distance, is_flushed
 from hwmodels.units.ops import ZERO_BLOCK, largest, smallest

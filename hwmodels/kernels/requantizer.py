@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwmodels.kernels.instructions import address
 from hwmodels.kernels.jit import kernel
 from hwmodels.kernels.lanes import Number, largest, magnitude, reading, smallest
-from hwmodels.kernels.microkernel import address
 from hwmodels.kernels.stream import ADD, Read, Scalar, signed, stream
 from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.units import requantizer_lane as lane

@@ -15,12 +15,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from hwmodels.kernels.instructions import I32, I64, LANES, copied, reduced, splat
 from hwmodels.kernels.jit import emitted
 from hwmodels.kernels.lanes import Lanes, LoadedTable, Number, at, bits_for
-
-LANES = 16
-
-I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 
 class Read(NamedTuple):
@@ -96,7 +93,7 @@ class _Loop:
             self._rest(b, reads, writes, done, rest, known, loaded, totals)
         for i, (total, how) in enumerate(zip(totals, self.folds, strict=True)):
             place = b.inttoptr(b.add(folds, ir.Constant(I64, 8 * i)), I64.as_pointer())
-            found, before = _reduced(b, how, b.load(total)), b.load(place)
+            found, before = reduced(b, how, b.load(total)), b.load(place)
             both = b.add(before, found) if how == ADD else b.select(
                 b.icmp_signed(">", found, before), found, before
             )  # fmt: skip
@@ -120,16 +117,16 @@ class _Loop:
         ):
             buffer = _buffer(b, kind.bits)
             b.store(ir.Constant(buffer.type.pointee, None), buffer)
-            _copy(b, b.ptrtoint(buffer, I64), address, b.mul(rest, ir.Constant(I64, kind.bits // 8)))
+            copied(b, b.ptrtoint(buffer, I64), address, b.mul(rest, ir.Constant(I64, kind.bits // 8)))
             held_reads.append(b.ptrtoint(buffer, I64))
         held_writes = [b.ptrtoint(_buffer(b, bits), I64) for bits in self.writes]
         order = ir.Constant(ir.VectorType(I64, LANES), list(range(LANES)))
-        there = b.icmp_signed("<", order, _splat(b, rest))
+        there = b.icmp_signed("<", order, splat(b, rest))
         self._apply(b, held_reads, held_writes, known, loaded, totals, there)
         for to, source, bits in zip(
             self._moved(b, writes, self.writes, done), held_writes, self.writes, strict=True
         ):
-            _copy(b, to, source, b.mul(rest, ir.Constant(I64, bits // 8)))
+            copied(b, to, source, b.mul(rest, ir.Constant(I64, bits // 8)))
 
     def _apply(
         self,
@@ -177,29 +174,11 @@ class _Loop:
     @staticmethod
     def _scalar(b: ir.IRBuilder, x: ir.Value, kind: Scalar) -> Number:
         bits = bits_for(*kind)
-        return Lanes(b, _splat(b, b.trunc(x, I32) if bits == 32 else x), *kind, LANES)
-
-
-def _splat(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    kind = ir.VectorType(x.type, LANES)
-    one = b.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(I32, 0))
-    order = ir.Constant(ir.VectorType(I32, LANES), [0] * LANES)
-    return b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), order)
+        return Lanes(b, splat(b, b.trunc(x, I32) if bits == 32 else x), *kind, LANES)
 
 
 def _buffer(b: ir.IRBuilder, bits: int) -> ir.Value:
     return cgutils.alloca_once(b, ir.VectorType(ir.IntType(bits), LANES))
-
-
-def _copy(b: ir.IRBuilder, to: ir.Value, source: ir.Value, size: ir.Value) -> None:
-    pointer = ir.IntType(8).as_pointer()
-    cgutils.raw_memcpy(b, b.inttoptr(to, pointer), b.inttoptr(source, pointer), size, 1)
-
-
-def _reduced(b: ir.IRBuilder, how: str, x: ir.Value) -> ir.Value:
-    name = f"llvm.vector.reduce.{how}.v{LANES}i64"
-    function = b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(I64, [x.type]), name)
-    return b.call(function, [x])
 
 
 def stream(

@@ -17,8 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numpy.typing import NDArray
 
+from hwmodels.kernels.instructions import address
 from hwmodels.kernels.jit import emitted, kernel
-from hwmodels.kernels.microkernel import address
 
 Team = NDArray[np.int64]
 """A team's counters, see `assembled`."""

@@ -14,7 +14,7 @@ import platformdirs
 import pytest
 
 import hwmodels
-from hwmodels.kernels import jit, vector
+from hwmodels.kernels import jit, lut
 
 
 def test_the_folder_is_named_after_the_sources_and_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_kernels_are_cached_and_leave_the_lock() -> None:
     before = config.CACHE_DIR
     compiled: Any = jit.kernel(test_kernels_are_cached_and_leave_the_lock)
     assert before == config.CACHE_DIR
-    for kernel in (compiled, vector.lut):
+    for kernel in (compiled, lut.lut):
         assert kernel.targetoptions["nogil"] is True
         assert Path(kernel.stats.cache_path).is_relative_to(jit.cache_folder())
 
