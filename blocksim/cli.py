@@ -355,6 +355,8 @@ def main() -> None:
         code = app(standalone_mode=False)  # the code of an early exit, where there was one
         if code == INTERRUPTED:
             raise KeyboardInterrupt
+        if code:
+            raise SystemExit(code)
     except BlocksimError as error:
         _fail(f"blocksim: {error}", 2)
     except (KeyboardInterrupt, typer.Abort):

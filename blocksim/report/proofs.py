@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from hwmodels.rtl.proof import Proof
 
 NEEDED = ("pyosys", "bitwuzla")
+SECOND_SOLVER = "z3"
 
 COLUMNS = ("unit", "parameters", "registers", "bits", "one cycle", "operation", "seconds")
 
 
-def chosen_units(named: Sequence[str]) -> list[str]:
-    """The units that are named, or all.
+def chosen_units(named: Sequence[str], every: bool) -> list[str]:
+    """The units that are named, each once, or all.
 
     Raises
     ------
     BlocksimError
         If one is not known, or the extra `rtl` is not installed.
     """
-    for package in NEEDED:
+    for package in (*NEEDED, SECOND_SOLVER) if every else NEEDED:
         if importlib.util.find_spec(package) is None:
             raise BlocksimError("prove", "extra rtl", "not installed", "pip install 'blocksim[rtl]'")
     from hwmodels.rtl.suite import units
@@ -36,27 +37,33 @@ def chosen_units(named: Sequence[str]) -> list[str]:
     for name in named:
         if name not in known:
             raise BlocksimError("command line", "UNIT", name, f"give some of {', '.join(known)}")
-    return list(named) or known
+    return list(dict.fromkeys(named)) or known
 
 
 def prove_units(named: Sequence[str], every: bool) -> bool:
     """Prove and print; whether everything holds."""
     import typer
 
-    units = chosen_units(named)
+    units = chosen_units(named, every)
     from hwmodels.rtl.suite import places, prove_all
+    from hwmodels.rtl.yosys import YosysError
 
     proofs: list[Proof] = []
     with progress_bar("proving", len(places(units, every)), True) as advance:
-        for proof in prove_all(units, every):
-            proofs.append(proof)
-            if advance:
-                advance(1)
+        try:
+            for proof in prove_all(units, every):
+                proofs.append(proof)
+                if advance:
+                    advance(1)
+        except YosysError as error:
+            line = str(error).splitlines()[0].strip()
+            raise BlocksimError("prove", "module", line, "mend the SystemVerilog") from None
     proofs.sort(key=lambda p: (p.unit, p.label))
     _print(proofs_table(proofs))
     for proof in proofs:
         for line in proof.counterexample:
-            typer.echo(line if proof.step != "counterexample" else f"counterexample: {line}")
+            refuted = "counterexample" in (proof.step, proof.operation)
+            typer.echo(f"counterexample: {line}" if refuted else line)
     typer.echo(summary(proofs))
     return all(proof.holds for proof in proofs)
 
@@ -70,7 +77,8 @@ def proofs_table(proofs: Sequence[Proof]) -> Table:
         table.add_column(column, justify="right" if column in ("registers", "bits", "seconds") else "left")
     for p in proofs:
         counts = (f"{p.registers:,}", f"{p.bits:,}")
-        table.add_row(p.unit, p.label, *counts, p.step, p.operation, f"{p.seconds:.1f}")
+        operation = f"{p.operation} ({p.scope})" if p.scope and p.operation == "proved" else p.operation
+        table.add_row(p.unit, p.label, *counts, p.step, operation, f"{p.seconds:.1f}")
     return table
 
 

@@ -27,6 +27,8 @@ from hwmodels.units.ports import leaves
 TOGETHER = 256
 """Questions that are asked as one where a module has more of them: its parts are cut, and most are wires."""
 
+CONTRADICTION = "the assumptions contradict each other, so that nothing is proved"
+
 TESTED = "tested"
 """What a whole operation is where it is not proved."""
 
@@ -48,6 +50,8 @@ class Proof:
     operation : str
         The same of a whole operation against `result` and `cycles`; or `TESTED`, or `COMBINATIONAL`; or the
         unit that it is a part of.
+    scope : str
+        How large the whole operation is, if it is not of the unit's own size.
     seconds : float
     checks, confirmed : int
         Questions answered, and how many of the answers z3 confirmed, where it was asked.
@@ -65,6 +69,7 @@ class Proof:
     checks: int
     confirmed: int
     counterexample: tuple[str, ...] = ()
+    scope: str = ""
 
     @property
     def holds(self) -> bool:
@@ -108,6 +113,7 @@ def prove(twin: Twin, folder: Path = yosys.SOURCES, second: bool = False) -> Pro
         checks=proof.checks + answer.checks,
         confirmed=proof.confirmed + answer.confirmed,
         counterexample=lines,
+        scope=twin.scope,
         seconds=time.perf_counter() - start,
     )
 
@@ -144,8 +150,14 @@ def one_cycle(
 def _answer(terms: Terms, premises: Sequence[Term], checks: Sequence[Check], second: bool) -> Answer:
     """Ask one after the other, until one does not hold; where there are many, first of `TOGETHER` at once."""
     nothing = terms.manager.mk_false()
-    if ask(terms, premises, nothing)[0] != REFUTED:
-        return Answer(UNKNOWN, 0, 0, Check("the premises can be met", nothing))
+    if ask(terms, premises, nothing)[0] == PROVED:
+        return Answer(UNKNOWN, 0, 0, Check(CONTRADICTION, nothing))
+    invariant, *others = premises or [terms.manager.mk_true()]
+    del invariant
+    for check in (c for c in checks if c.from_any):
+        outcome, solver = ask(terms, others, check.holds)
+        if outcome != PROVED:
+            return Answer(outcome, 1, 0, check, solver)
     size = TOGETHER if len(checks) > TOGETHER else 1
     confirmed = 0
     for start in range(0, len(checks), size):
@@ -180,6 +192,9 @@ def _told(setting: Setting, answer: Answer) -> Iterator[str]:
     if check is None:
         return
     title = f"{setting.twin.title} ({setting.twin.label}): {check.text}"
+    if check.text == CONTRADICTION:
+        yield title
+        return
     if answer.outcome == UNKNOWN:
         yield f"{title}: no answer in {SECONDS} s"
         return
@@ -193,8 +208,11 @@ def _told(setting: Setting, answer: Answer) -> Iterator[str]:
 
     yield f"{title} does not hold where"
     for kind, shape in (("state", setting.state), ("input", setting.inputs)):
-        for name, x in leaves(shape):
-            yield f"  {kind} {name} = {value(x)}"
+        found = [(name, value(x)) for name, x in leaves(shape)]
+        yield from (f"  {kind} {name} = {number}" for name, number in found if number)
+        zeros = sum(number == 0 for _, number in found)
+        if zeros:
+            yield f"  and the other {zeros} of the {kind} are 0"
     if setting.reset is not None:
         yield f"  input rst = {int(solver.get_value(setting.reset).value(10))}"
     if check.sides:

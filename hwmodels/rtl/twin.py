@@ -12,6 +12,11 @@ from hwmodels.rtl.words import Number, Terms
 from hwmodels.units import ops
 
 
+def always(*_: Any) -> int:
+    """A condition that holds."""
+    return 1
+
+
 @dataclass(frozen=True)
 class Cut:
     """Parts that a proof takes for granted: their inputs are shown to be equal, their outputs are free.
@@ -26,12 +31,15 @@ class Cut:
         `ops.mul`, or the `step` of a part that is proved on its own.
     ports : callable, optional
         The part's `ports`, where `function` is a `step`.
+    promised : callable
+        What the part's own proof takes as promised, which is then shown of every instance.
     """
 
     part: str
     instances: tuple[str, ...]
     function: Callable[..., Any] = ops.mul
     ports: Callable[..., Any] | None = None
+    promised: Callable[..., Number] = always
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,6 @@ class Claim:
 
     text: str
     holds: Number
-
-
-def always(*_: Any) -> int:
-    """A condition that holds."""
-    return 1
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Twin:
         ``(config, state, inputs) -> condition``: what whoever feeds the unit sees to.
     operation : callable, optional
         ``(terms, reading) -> claims``: that a whole operation gives `result` in `cycles`, by unrolling.
+    scope : str
+        How large that operation is, where it is not of the unit's own size: lanes, elements.
     tested : str
         Where that is tested, if it is not unrolled.
     part_of : str
@@ -93,6 +98,7 @@ class Twin:
     invariant: Callable[..., Number] = always
     promised: Callable[..., Number] = always
     operation: Callable[[Terms, Reading], Iterable[Claim]] | None = None
+    scope: str = ""
     tested: str = ""
     part_of: str = ""
     default: bool = True

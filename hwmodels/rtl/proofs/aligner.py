@@ -32,6 +32,14 @@ def promised(config: LaneConfig, _: LaneState, inputs: LaneInputs) -> Number:
     return aligner.within_reach(config, inputs)
 
 
+def all_promised(config: StageConfig, state: aligner.State, inputs: aligner.Inputs) -> Number:
+    """The same of every lane."""
+    kept: Number = 1
+    for x, exponent in zip(inputs.x, inputs.exponent, strict=True):
+        kept = kept & promised(config.lane, LaneState(), LaneInputs(x, exponent, inputs.bound))
+    return kept
+
+
 def lane(config: LaneConfig, label: str) -> Twin:
     """One lane."""
     return Twin(
@@ -66,8 +74,11 @@ def stage(config: StageConfig, label: str, small: StageConfig, default: bool = T
     return Twin(
         unit=aligner, label=label, config=config, module="aligner_stage",
         parameters={"LANES": config.lanes, "SUM_BITS": config.sum_bits, **parameters(config.lane)},
-        cuts=(Cut("aligner", instances, aligner.lane_step, aligner.lane_ports),),
-        operation=operation(small, small.lanes + 1, (1,)), default=default, name="aligner stage",
+        cuts=(Cut("aligner", instances, aligner.lane_step, aligner.lane_ports, promised),),
+        promised=all_promised,
+        operation=operation(small, small.lanes + 1, (1,)),
+        scope=f"{small.lanes} lanes, {small.lanes + 1} terms of {small.lane.x_bits} bits",
+        default=default, name="aligner stage",
     )  # fmt: skip
 
 
@@ -93,6 +104,9 @@ def twins() -> list[Twin]:
         stage(StageConfig(dropping, 3, 32), "3 lanes", small),
     ]
 
+
+PARTS = {"aligner": lane}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
 
 BY_HAND = (
     Edit("round_shift.sv", "half & (sticky | quotient[1])", "half & quotient[1]", "sticky"),

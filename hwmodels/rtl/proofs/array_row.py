@@ -39,6 +39,9 @@ def twins() -> list[Twin]:
     ]
 
 
+PARTS = {"array_row": row}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
+
 BY_HAND = (
     Edit("array_row.sv", "load_out   <= ~rst & halfway", "load_out   <= ~rst & load", "latency"),
     Edit("array_row.sv", "own = wave[1] ? following : held", "own = swap ? following : held", "latency"),

@@ -53,6 +53,9 @@ def twins() -> list[Twin]:
     ]
 
 
+PARTS = {"column": edge}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
+
 BY_HAND = (
     Edit("column.sv", "assign fresh     = fold == '0", "assign fresh     = row == '0", "latency"),
     Edit("column.sv", "slot == '0 ? '0 : partial", "last ? '0 : partial", "latency"),

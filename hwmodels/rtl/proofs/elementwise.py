@@ -70,7 +70,7 @@ def whole(config: ElementwiseConfig, label: str) -> Twin:
         unit=elementwise, label=label, config=config, module="elementwise",
         parameters={"LANES": config.lanes, **parameters(config)},
         cuts=(Cut("elementwise_lane", instances, elementwise.lane_step, elementwise.lane_ports),),
-        operation=operation(replace(config, lanes=2), 3, (1,)),
+        operation=operation(replace(config, lanes=2), 3, (1,)), scope="2 lanes, 3 elements",
     )  # fmt: skip
 
 
@@ -90,6 +90,9 @@ def twins() -> list[Twin]:
         lane(short, "shifts of 1"),
     ]
 
+
+PARTS = {"elementwise_lane": lane}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
 
 BY_HAND = (
     Edit("round_shift.sv", "half & (sticky | quotient[1])", "half & sticky", "sticky"),

@@ -63,7 +63,7 @@ def whole(config: LutConfig, label: str) -> Twin:
         unit=lut, label=label, config=config, module="lut",
         parameters={"LANES": config.lanes, **parameters(config)},
         cuts=(Cut("lut_lane", instances, lut.lane_step, lut.lane_ports),),
-        operation=operation(replace(config, lanes=2), 3),
+        operation=operation(replace(config, lanes=2), 3), scope="2 lanes, 3 elements",
     )  # fmt: skip
 
 
@@ -73,6 +73,9 @@ def twins() -> list[Twin]:
     other = LutConfig(lanes=3, in_bits=16, fraction=8, step_bits=3, table=(0,) * 65, latency=6)
     return [lane(shipped, "bct64"), whole(shipped, "bct64"), lane(other, "16 bits"), whole(other, "16 bits")]
 
+
+PARTS = {"lut_lane": lane}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
 
 BY_HAND = (
     Edit("interpolate.sv", "1 << (LOW - 1)", "1 << LOW", "rounding"),

@@ -33,6 +33,7 @@ from hwmodels.units.sequencer import FOLD_BITS
 def parameters(config: BuiltArray) -> dict[str, int]:
     """Those of the module."""
     own = config.array
+    assert own.accumulator.latency == 1, "a column that writes later than at once is not built"
     return {
         "ROWS": own.rows,
         "COLUMNS": own.columns,
@@ -128,6 +129,7 @@ def array(
         unit=array_step, label=label, config=config, module="mac_array", name="mac_array",
         parameters=parameters(config),
         cuts=() if whole else cuts(config), operation=operation(config, *product) if product else None,
+        scope=f"{product[0]} rows, {product[1]} steps" if product else "",
         tested="tests/units/test_mac_array_step.py", default=default,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hwmodels.machines import load
 from hwmodels.rtl.reading import Reading
-from hwmodels.rtl.twin import Claim, Cut, Edit, Twin
+from hwmodels.rtl.twin import Claim, Cut, Edit, Twin, always
 from hwmodels.rtl.words import AnyTable, Number, Terms, fits, fits_unsigned
 from hwmodels.units import norm, norm_lanes, norm_root, norm_step, ops, tables
 from hwmodels.units.norm import (
@@ -84,9 +84,9 @@ def part(
     }
 
 
-def entry(config: NormConfig) -> Twin:
+def entry(config: NormConfig, label: str) -> Twin:
     """A lane of pass 1."""
-    return Twin(**part("entry", config, "any", {}, ("u_square",)), promised=aligned_to_largest)
+    return Twin(**part("entry", config, label, {}, ("u_square",)), promised=aligned_to_largest)
 
 
 def element(config: NormConfig, label: str) -> Twin:
@@ -114,12 +114,18 @@ def parts(config: NormConfig) -> tuple[Cut, ...]:
     """All parts but the control, each as a cut."""
     lanes = range(config.lanes)
 
-    def cut(module: str, instances: tuple[str, ...], home: Any, name: str) -> Cut:
+    def cut(
+        module: str,
+        instances: tuple[str, ...],
+        home: Any,
+        name: str,
+        promised: Callable[..., Number] = always,
+    ) -> Cut:
         ports: Callable[..., Any] = getattr(home, f"{name}_ports")
-        return Cut(module, instances, getattr(home, f"{name}_step"), ports)
+        return Cut(module, instances, getattr(home, f"{name}_step"), ports, promised)
 
     return (
-        cut("norm_entry", tuple(f"entry[{i}].u" for i in lanes), norm_lanes, "entry"),
+        cut("norm_entry", tuple(f"entry[{i}].u" for i in lanes), norm_lanes, "entry", aligned_to_largest),
         cut("norm_sums", ("sums",), norm_root, "sums"),
         cut("norm_root", ("reciprocal",), norm_root, "root"),
         cut("norm_element", tuple(f"element[{i}].u" for i in lanes), norm_lanes, "element"),
@@ -131,13 +137,16 @@ def whole(config: NormConfig, label: str) -> Twin:
     return Twin(
         unit=norm_step, label=label, config=config, module="norm", name="norm",
         parameters={"LANES": config.lanes, **root_parameters(config)}, cuts=parts(config), tested=TESTED,
+        promised=all_aligned,
     )  # fmt: skip
 
 
 def operated(config: NormConfig, columns: int, label: str) -> Twin:
     """The same with a whole operation on one row, of fewer lanes."""
     few = replace(config, lanes=columns)
-    return replace(whole(config, label), operation=operation(few, columns), tested="")
+    return replace(
+        whole(config, label), operation=operation(few, columns), scope=f"a row of {columns}", tested=""
+    )
 
 
 def uncut(config: NormConfig, label: str) -> Twin:
@@ -148,9 +157,7 @@ def uncut(config: NormConfig, label: str) -> Twin:
         *root_multipliers(config, "reciprocal."),
         *(f"element[{i}].u.{each}" for i in lanes for each in ("u_length", "u_root", "u_gamma")),
     )
-    return replace(
-        whole(config, label), cuts=(Cut("multiplier", multipliers),), promised=all_aligned, name="norm, uncut"
-    )
+    return replace(whole(config, label), cuts=(Cut("multiplier", multipliers),), name="norm, uncut")
 
 
 def other(lanes: int, newton_steps: int, latency: int, segments: int) -> NormConfig:
@@ -225,7 +232,7 @@ def twins() -> list[Twin]:
         *(uncut(c, label) for c, label in ((bare, short), (most, longest), (long, longer))),
     )
     return [
-        entry(shipped),
+        entry(shipped, "any"),
         *(element(c, label) for c, label in ((shipped, own), (long, longer))),
         *(sums(replace(shipped, lanes=n), f"{n} lanes") for n in (1, 2, 3, 5, 16, 64, 128)),
         *(root(c, label) for c, label in ((shipped, own), (bare, short), (long, longer))),
@@ -234,6 +241,9 @@ def twins() -> list[Twin]:
         *(replace(twin, default=False) for twin in slow),
     ]
 
+
+PARTS = {"norm_entry": entry, "norm_element": element, "norm_sums": sums, "norm_root": root}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
 
 BY_HAND = (
     Edit("norm_newton.sv", "(product + 40'sd32768)", "product", "rounding"),

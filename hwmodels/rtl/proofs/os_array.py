@@ -22,6 +22,7 @@ TESTED = "tests/units/test_os_array_step.py"
 def parameters(config: MacArrayConfig) -> dict[str, int]:
     """Those of the module `os_aligner`."""
     lane, word = config.aligner, config.accumulator
+    assert config.pack_axis == "none", "operands of 4 bits are not packed where outputs stay"
     return {
         "GROUP": os_element.group(config),
         "BITS": word.bits,
@@ -141,6 +142,9 @@ def twins() -> list[Twin]:
         ),
     ]
 
+
+PARTS = {"os_aligner": aligner, "os_element": element}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
 
 BY_HAND = (
     Edit("os_element.sv", "first ? RAW_BITS'(product)", "served ? RAW_BITS'(product)", "latency"),

@@ -40,6 +40,9 @@ def twins() -> list[Twin]:
     ]
 
 
+PARTS = {"packed_element": element}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
+
 BY_HAND = (
     Edit(
         "packed_element.sv",

@@ -39,6 +39,9 @@ def twins() -> list[Twin]:
     ]
 
 
+PARTS = {"packed_row": row}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
+
 BY_HAND = (
     Edit("packed_row.sv", "load_out <= ~rst & halfway", "load_out <= ~rst & load", "latency"),
     Edit("packed_row.sv", "wave[1] ? following[d] : held[d]", "swap ? following[d] : held[d]", "latency"),

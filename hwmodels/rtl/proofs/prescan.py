@@ -31,10 +31,10 @@ def operation(lanes: int, m: int, n: int, segments: int) -> Callable[[Terms, Rea
     return claims
 
 
-def lane() -> Twin:
-    """One lane."""
+def lane(config: PrescanConfig, label: str) -> Twin:
+    """One lane, whatever the number of lanes."""
     return Twin(
-        unit=prescan, label="8 bits", config=PrescanConfig(1), module="prescan_lane",
+        unit=prescan, label=label, config=config, module="prescan_lane",
         parameters={"EXPONENT_BITS": EXPONENT_BITS}, name="prescan lane", part_of="prescan",
         ports=prescan.lane_ports, step=prescan.lane_step, reset=lambda _, state: state,
     )  # fmt: skip
@@ -46,20 +46,23 @@ def whole(lanes: int, label: str) -> Twin:
     return Twin(
         unit=prescan, label=label, config=PrescanConfig(lanes), module="prescan", parameters={"LANES": lanes},
         cuts=(Cut("prescan_lane", instances, prescan.lane_step, prescan.lane_ports),),
-        operation=operation(min(lanes, 4), 2, 3, 2),
+        operation=operation(min(lanes, 4), 2, 3, 2), scope="2 x 3 outputs, 2 segments",
     )  # fmt: skip
 
 
 def twins() -> list[Twin]:
     """The shipped numbers of lanes, and few."""
     return [
-        lane(),
+        lane(PrescanConfig(1), "8 bits"),
         whole(load("bct64").array_config.prescan_lanes, "bct64"),
         whole(load("edge16").array_config.prescan_lanes, "edge16"),
         whole(1, "1 lane"),
         whole(3, "3 lanes"),
     ]
 
+
+PARTS = {"prescan_lane": lane}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
 
 BY_HAND = (
     Edit(

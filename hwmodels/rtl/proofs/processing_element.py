@@ -38,6 +38,9 @@ def twins() -> list[Twin]:
     ]
 
 
+PARTS = {"processing_element": element}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
+
 BY_HAND = (
     Edit("processing_element.sv", "swap ? following : held", "swapping ? following : held", "latency"),
     Edit(

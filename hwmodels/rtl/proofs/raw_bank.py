@@ -24,6 +24,9 @@ def twins() -> list[Twin]:
     ]
 
 
+PARTS = {"raw_bank": bank}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
+
 BY_HAND = (
     Edit("raw_bank.sv", "i == 0 && carried", "carried", "width"),
     Edit("raw_bank.sv", "i == 0 && carried", "i == 0 && carried_out", "latency"),

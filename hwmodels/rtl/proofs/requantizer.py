@@ -88,7 +88,7 @@ def whole(config: RequantizerConfig, label: str, bits: int = 8, mode: str = "sea
         unit=requantizer, label=label, config=config, module="requantizer",
         parameters={"LANES": config.lanes, **parameters(config)},
         cuts=(Cut("requantizer_lane", instances, requantizer_lane.lane_step, requantizer_lane.lane_ports),),
-        operation=operation(replace(config, lanes=2), 3, bits, mode),
+        operation=operation(replace(config, lanes=2), 3, bits, mode), scope="2 lanes, 3 elements",
     )  # fmt: skip
 
 
@@ -114,6 +114,9 @@ def twins() -> list[Twin]:
         replace(whole(tpu, "tpu128"), default=False),
     ]
 
+
+PARTS = {"requantizer_lane": lane}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
 
 BY_HAND = (
     Edit("requantizer_round.sv", "kept[1] & (kept[0] | kept[2])", "kept[1]", "rounding"),

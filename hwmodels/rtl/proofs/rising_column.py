@@ -42,6 +42,9 @@ def twins() -> list[Twin]:
     ]
 
 
+PARTS = {"rising_column": edge}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
+
 BY_HAND = (
     Edit("rising_column.sv", "fresh     = fold == '0", "fresh     = row == '0", "latency"),
     Edit("rising_column.sv", "first     = slot == '0", "first     = last", "latency"),

@@ -41,6 +41,9 @@ def twins() -> list[Twin]:
     ]
 
 
+PARTS = {"rising_term": term}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
+
 BY_HAND = (
     Edit("rising_term.sv", "exponent < bound ?", "exponent <= bound + 1 ?", "width"),
     Edit("rising_term.sv", "row == ZeroBlock || column == ZeroBlock ||", "row == ZeroBlock ||", "sign"),

@@ -39,6 +39,9 @@ def twins() -> list[Twin]:
     ]
 
 
+PARTS = {"sequencer": control}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
+
 BY_HAND = (
     Edit("sequencer.sv", "LEFT_BITS'(Wave - 1)", "LEFT_BITS'(Wave)", "latency"),
     Edit("sequencer.sv", "LEFT_BITS'(Least - 1)", "LEFT_BITS'(LATENCY - 1)", "latency"),

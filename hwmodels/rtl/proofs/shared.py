@@ -211,6 +211,12 @@ def _interpolate(c: Line) -> Twin:
     return twin(f"{c.bits} bits", c, parameters, interpolate, interpolate_ports, cuts=cut)
 
 
+def multiplier_of(widths: tuple[int, int], _: str = "") -> Twin:
+    """A multiplier."""
+    a, b = widths
+    return twin(f"{a} x {b} bits", widths, {"WA": a, "WB": b}, multiplier, multiplier_ports)
+
+
 def twins() -> list[Twin]:
     """Every mode, at the widths of shipped units and at odd ones."""
     roundings = (FLOOR, HALF_UP, RNE)
@@ -229,13 +235,13 @@ def twins() -> list[Twin]:
             twin(f"{bits} bits", bits, {"W": bits}, bit_length, bit_length_ports)
             for bits in (1, 8, 17, 32, 62)
         ),
-        *(
-            twin(f"{a} x {b} bits", (a, b), {"WA": a, "WB": b}, multiplier, multiplier_ports)
-            for a, b in ((8, 8), (8, 4), (16, 16), (21, 9))
-        ),
+        *(multiplier_of(widths) for widths in ((8, 8), (8, 4), (16, 16), (21, 9))),
         *map(_interpolate, (Line(20, 8), Line(16, 3), Line(9, 1))),
     ]
 
+
+PARTS = {"multiplier": multiplier_of}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
 
 BY_HAND = (
     Edit("round_shift.sv", "half & (sticky | quotient[1])", "half & sticky", "sticky"),

@@ -178,7 +178,8 @@ def whole(config: SoftmaxConfig, label: str) -> Twin:
             Cut("softmax_row", ("of_row",), softmax_parts.row_step, softmax_parts.row_ports),
             Cut("softmax_lane", instances, softmax_parts.lane_step, softmax_parts.lane_ports),
         ),
-        operation=operation(replace(config, lanes=2), rows=1, columns=3), name="softmax",
+        operation=operation(replace(config, lanes=2), rows=1, columns=3),
+        scope="2 lanes, a row of 3, free arithmetic", name="softmax",
     )  # fmt: skip
 
 
@@ -189,6 +190,7 @@ def uncut(config: SoftmaxConfig, label: str) -> Twin:
         whole(config, label),
         cuts=(Cut("multiplier", ("of_row.u_inverse.u_slope", *instances)),),
         operation=operation(config, rows=2, columns=2),
+        scope="2 rows of 2, free arithmetic",
     )
 
 
@@ -210,6 +212,9 @@ def twins() -> list[Twin]:
         *(replace(whole(replace(shipped, lanes=n), f"{n} lanes"), default=False) for n in (16, 128)),
     ]
 
+
+PARTS = {"softmax_lane": lane, "softmax_row": of_row}
+"""Modules that others have as parts, and how a twin of one is made from its configuration."""
 
 BY_HAND = (
     Edit(
