@@ -107,6 +107,18 @@ def test_inputs_must_be_finite_in_the_type_of_the_model(tiny_graph: Graph) -> No
         check_inputs(tiny_graph.inputs, {"tokens": huge}, "inputs")
 
 
+def test_rows_that_a_unit_has_no_room_for_are_refused(tmp_path: Path) -> None:
+    b = Builder()
+    b.norm("x", "wide", 1 << 14)
+    wide = graph_of(b, tmp_path, "wide_out", ["batch", 1, 1 << 14], x=["batch", 1, 1 << 14])
+    with pytest.raises(bs.BlocksimError, match="wide: 16,384 elements in a row: give fewer than 16,384"):
+        compile_graph(wide, BCT64, load("bct-int8"))
+    one_product(tmp_path / "deep.onnx", 1, 1 << 17, 1, np.ones((1, 1 << 17)))
+    deep = bs.import_onnx(tmp_path / "deep.onnx")
+    with pytest.raises(bs.BlocksimError, match="131,072 products in a sum: give fewer than 131,072"):
+        compile_graph(deep, BCT64, load("bct-int8"))
+
+
 @pytest.mark.parametrize("tokens", [70, 130])
 def test_long_attention_counts_no_loss_of_padding(tmp_path: Path, tokens: int) -> None:
     """More keys than a panel has columns, and not a multiple of them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -138,6 +140,48 @@ def test_bits_do_not_depend_on_threads_or_company(vit: ZooModel, vit_graph: Grap
         ):
             assert (a == b).all()
             assert (a == c).all()
+
+
+def test_threads_that_cannot_start_leave_nobody_waiting(
+    vit: ZooModel, vit_graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of two further threads fails; the first must not wait for it."""
+    linked, one = bs.link(compiled(vit_graph, "bct-int8", "16x16")), {"image": vit.inputs["image"][:1]}
+    started, start = [], Thread.start
+
+    def failing(thread: Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", failing)
+        with pytest.raises(RuntimeError, match="new thread"):
+            bs.execute(linked, one, threads=3)
+    started[0].join(10)
+    assert not started[0].is_alive()
+
+
+def test_a_step_that_fails_is_told_and_leaves_nobody_waiting(vit: ZooModel, vit_graph: Graph) -> None:
+    linked, one = bs.link(compiled(vit_graph, "bct-int8", "16x16")), {"image": vit.inputs["image"][:1]}
+
+    def failing(_w: object, part: int, _parts: int) -> None:
+        if part == 1:
+            raise ValueError("this share")
+
+    op, _ = linked.steps[3]
+    steps = (*linked.steps[:3], (op, (failing,)), *linked.steps[4:])
+    with pytest.raises(ValueError, match="this share"):
+        bs.execute(replace(linked, steps=steps, spare={}), one, threads=2)
+    assert bs.execute(linked, one, threads=2).outputs["logits"].shape == (1, 10)
+
+
+def test_a_team_of_more_threads_than_there_is_work_for(vit: ZooModel, vit_graph: Graph) -> None:
+    linked, one = bs.link(compiled(vit_graph, "bct-int8", "16x16")), {"image": vit.inputs["image"][:1]}
+    alone, team = (bs.execute(linked, one, threads=n) for n in (1, 5))
+    assert (alone.outputs["logits"] == team.outputs["logits"]).all()
+    assert alone.counts == team.counts
 
 
 def test_no_float_carries_integers(vit: ZooModel, vit_graph: Graph) -> None:

@@ -16,6 +16,11 @@ from blocksim.graph.ir import Elementwise, Gather, Graph, Host, Lut, Matmul, Nor
 from blocksim.trace.file import Trace
 from blocksim.trace.manifest import InputSpec, Manifest, OutputSpec
 from hwmodels.machines import Machine
+from hwmodels.units.array_cycles import RAW_BITS
+from hwmodels.units.norm import LENGTH_BITS
+
+PRODUCT_BITS = 15
+"""Bits of the largest product of two codes of 8 bits, with its sign."""
 
 __all__ = ["Calibration", "ConstantCache", "Precision", "compile_graph"]
 
@@ -64,6 +69,7 @@ def compile_graph(
     if strict:
         _refuse_host_macs(graph)
     assignment = assign(graph, machine, precision, calibration)
+    _refuse_long_rows(graph, assignment)
     on_datapath = {op.name: op for op in graph.operators if not isinstance(op, Host)}
 
     def retile(name: str, at_most: int | None = None) -> Tiling:
@@ -121,6 +127,19 @@ def _refuse_host_macs(graph: Graph) -> None:
                 "/".join(op.op_types),
                 f"its {op.macs:,} multiply-accumulates would run on the host; leave --strict off to allow it",
             )
+
+
+def _refuse_long_rows(graph: Graph, assignment: Assignment) -> None:
+    """What the counters of the norm unit and the raw sums of the array have no room for."""
+    for op in graph.operators:
+        if isinstance(op, Norm):
+            length, limit, what = assignment.specs[op.a].columns, 1 << LENGTH_BITS, "elements in a row"
+        elif isinstance(op, Matmul):
+            length, limit, what = op.k, 1 << RAW_BITS - PRODUCT_BITS, "products in a sum"
+        else:
+            continue
+        if length >= limit:
+            raise BlocksimError(graph.source, op.name, f"{length:,} {what}", f"give fewer than {limit:,}")
 
 
 def _add_tables(graph: Graph, machine: Machine, store: ConstantStore) -> dict[str, int]:

@@ -20,9 +20,6 @@ from hwmodels.units.array_cycles import ArrayCycles
 BUSY_FIELDS = ("opcode", "flags", "op_id", "group", "rows", "columns", "size")
 """What the cycles of an instruction depend on."""
 
-MIXERS = np.array([3, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1, 0x1B873593], np.int64)
-"""Odd numbers that a hash multiplies fields by."""
-
 PRICE_PARTS = ("prescan", "align", "requantize", "exponents")
 """The price of the block: what would not be there if no tensor had blocks."""
 
@@ -71,12 +68,9 @@ class CostModel:
     def cycles_of(self, program: Program) -> NDArray[np.int64]:
         """`busy` of many instructions, a row each: cycles, latency, and what `Busy` says of the cycles."""
         fields = np.stack([program[name].astype(np.int64) for name in BUSY_FIELDS], axis=1)
-        # a hash of a row tells rows apart fast; the rows behind equal ones are compared below
-        mixed = (fields * MIXERS[: fields.shape[1]]).sum(axis=1)
-        _, first, inverse = np.unique(mixed, return_index=True, return_inverse=True)
-        assert (fields == fields[first][inverse]).all(), "two kinds of instruction have the same hash"
-        found = [self._busy_at(tuple(row)) for row in fields[first].tolist()]
-        return np.array(found, np.int64).reshape(-1, 7)[inverse]
+        kinds, inverse = np.unique(fields, axis=0, return_inverse=True)
+        found = [self._busy_at(tuple(row)) for row in kinds.tolist()]
+        return np.array(found, np.int64).reshape(-1, 7)[inverse.reshape(-1)]
 
     def _busy_at(self, key: tuple[int, ...]) -> Busy:
         """Cycles of an instruction, given as `BUSY_FIELDS`."""

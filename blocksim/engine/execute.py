@@ -143,11 +143,17 @@ def through(linked: Linked, w: Workspace, wanted: Sequence[str], threads: int) -
             leave(w.team)
 
     others = [Thread(target=work, args=(part,)) for part in range(1, threads)]
-    for thread in others:
-        thread.start()
-    work(0)
-    for thread in others:
-        thread.join()
+    try:
+        for thread in others:
+            thread.start()
+        work(0)
+    except BaseException as error:  # whoever has started must not wait for the rest
+        failures.append(error)
+    finally:
+        leave(w.team)
+        for thread in others:
+            if thread.ident is not None:
+                thread.join()
     if failures:
         raise failures[0]
     return kept

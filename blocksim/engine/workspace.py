@@ -31,6 +31,8 @@ class Workspace:
         Wide sums of the operator at hand; 32-bit ones are two in a word.
     counts : int64, shape (threads, operators, 4)
         See `COUNTS`.
+    maps : dict of str to Maps
+        Of every tensor the block of each row, and where its blocks lie.
     groups : dict of int to int64 array
         By operator, for each row of its sums the row of their exponents.
     team : Team

@@ -22,7 +22,6 @@ from hwmodels.units import (
     aligner,
     elementwise,
     lut,
-    mac_array,
     norm,
     ops,
     prescan,
@@ -89,5 +88,5 @@ UNCHECKED = ("fits", "fits_unsigned")
 for _name in UNCHECKED:
     _identity_of_fits(_name)
 _register(ops, skip=UNCHECKED)
-for _module in (aligner, accumulator, prescan, requantizer_lane, lut, softmax, norm, elementwise, mac_array):
+for _module in (aligner, accumulator, prescan, requantizer_lane, lut, softmax, norm, elementwise):
     _register(_module)

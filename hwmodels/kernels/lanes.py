@@ -85,14 +85,14 @@ class Lanes:
         return 0 - self
 
     def __and__(self, other: Number) -> Number:
-        if isinstance(other, bool):
+        if isinstance(other, bool) and self.bits == FLAG_BITS:
             return self if other else 0
         tops = [high for low, high in (ends(self), ends(other)) if low >= 0]
         low, high = (0, min(tops)) if tops else _full(self, other)
         return self._joined("and_", other, low, high)
 
     def __or__(self, other: Number) -> Number:
-        if isinstance(other, bool):
+        if isinstance(other, bool) and self.bits == FLAG_BITS:
             return 1 if other else self
         return self._joined("or_", other, *_full(self, other))
 
@@ -285,7 +285,7 @@ def shift_right(x: Number, s: Number, rounding: Number) -> Number:
     wide = Lanes(like.builder, wide.at(bits), low, high, like.count)
     held = constant(like, 1)
     one = Lanes(like.builder, held.at(bits), 1, 1, like.count)
-    half = like.builder.ashr(like.builder.shl(one.value, at(like, s, bits)), splat(like, 1, bits))
+    half = like.builder.lshr(like.builder.shl(one.value, at(like, s, bits)), splat(like, 1, bits))
     half_ = Lanes(like.builder, half, 0, room, like.count)
     to_even = smallest(half_, 1)
     quotient = wide >> s

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hwmodels.kernels.instructions import address
 from hwmodels.kernels.jit import kernel
 from hwmodels.kernels.microkernel import pack_step
-from hwmodels.kernels.target import A_TYPE, OFFSET, PANEL, STEP, TILE
+from hwmodels.kernels.target import OFFSET, PANEL, STEP, TILE
 
 Codes = NDArray[Any]
 Index = NDArray[np.int64]
@@ -103,8 +103,3 @@ def pack_lines(lines: Codes, segments: Index) -> tuple[NDArray[np.int8], NDArray
         width = min(PANEL, n - t * PANEL)
         pack_panel(lines, t * PANEL, 0, width, False, segments, first, out[t], offsets[t])
     return out, offsets
-
-
-def tiles_for(rows: int, steps: int) -> Codes:
-    """Room for so many rows."""
-    return np.empty((-(-rows // TILE), steps, TILE, STEP), A_TYPE)

@@ -33,7 +33,7 @@ def best() -> str:
         If it names none, or one that the processor lacks.
     """
     able = [PLAIN, PORTABLE] + [VNNI] * ("+avx512vnni" in processor_features())
-    named = os.environ.get("BLOCKSIM_MICROKERNEL", able[-1])
+    named = os.environ.get("BLOCKSIM_MICROKERNEL") or able[-1]
     if named not in able:
         raise ValueError(f"environment: BLOCKSIM_MICROKERNEL: {named}: give one of {', '.join(able)}")
     return named

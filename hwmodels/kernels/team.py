@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numpy.typing import NDArray
 
-from hwmodels.kernels.instructions import address
+from hwmodels.kernels.instructions import I64, address
 from hwmodels.kernels.jit import emitted, kernel
 
 Team = NDArray[np.int64]
@@ -29,8 +29,6 @@ one has left, and the steps that each has finished."""
 
 SPINS = 1_000
 """How often a counter is read before others may have the processor: some microseconds."""
-
-I64 = ir.IntType(64)
 
 
 def _system_yield() -> Any:

@@ -32,7 +32,7 @@ def promised(config: LaneConfig, _: LaneState, inputs: LaneInputs) -> Number:
     return aligner.within_reach(config, inputs)
 
 
-def all_promised(config: StageConfig, state: aligner.State, inputs: aligner.Inputs) -> Number:
+def all_promised(config: StageConfig, _: aligner.State, inputs: aligner.Inputs) -> Number:
     """The same of every lane."""
     kept: Number = 1
     for x, exponent in zip(inputs.x, inputs.exponent, strict=True):
