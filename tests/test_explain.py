@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import blocksim as bs
 from blocksim.compiler import compile_graph
@@ -19,6 +20,7 @@ from blocksim.graph import Graph
 from blocksim.measure.derive import derive, figure_names
 from blocksim.measure.explain import explain_layer, unit_shares
 from blocksim.measure.formulas import evaluate, formula_of
+from blocksim.trace.isa import Opcode
 from blocksim.zoo import ZooModel
 from hwmodels import machines
 from hwmodels.machines import Machine
@@ -60,6 +62,23 @@ def test_formulas_give_the_cycles_of_the_cost_model(
         formula = formula_of(model, record)
         assert formula.value == evaluate(formula.text) == model.busy(tuple(record.tolist())).cycles
         assert formula.rule
+
+
+@pytest.mark.parametrize("pack_axis", ["K", "N"])
+@pytest.mark.parametrize("overlap", ["weights", "none"])
+def test_formulas_of_a_packed_array(tiny_graph: Graph, tmp_path: Path, pack_axis: str, overlap: str) -> None:
+    """int4 x int4: load and wave are those of the elements, folds and ports those of their codes."""
+    plan = tmp_path / "w4a4.yaml"
+    formats = {"weight": "int4", "activation": "int4", "vector": "int16", "bias": "int8", "embedding": "int8"}
+    plan.write_text(yaml.safe_dump({name: f"{form}@16x16" for name, form in formats.items()}))
+    on = machine(array={"pack_axis": pack_axis, "rows": 16, "columns": 16, "overlap": overlap})
+    trace = compile_graph(tiny_graph, on, load(str(plan), None))
+    model, packed = CostModel(trace.manifest), False
+    for record in trace.program[trace.program["opcode"] == Opcode.MATMUL]:
+        formula = formula_of(model, record)
+        assert formula.value == evaluate(formula.text) == model.busy(tuple(record.tolist())).cycles
+        packed = packed or "16 + 16 - 2" in formula.text
+    assert packed
 
 
 def test_the_formula_of_a_tile_by_hand(tiny_graph: Graph) -> None:
