@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hwmodels.kernels.microkernel import KIND, PLAIN, PORTABLE, VNNI, processor_features
+from hwmodels.kernels.target import KIND, PLAIN, PORTABLE, VNNI, processor_features
 
 TARGETS = {
     "portable": {"BLOCKSIM_MICROKERNEL": PORTABLE},
@@ -48,7 +48,7 @@ def test_the_fastest_way_that_the_processor_has() -> None:
 
 def test_a_way_that_is_not_known_is_told() -> None:
     environment = os.environ | {"BLOCKSIM_MICROKERNEL": "fast"}
-    code = "import hwmodels.kernels.microkernel"
+    code = "import hwmodels.kernels.target"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )

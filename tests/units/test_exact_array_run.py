@@ -10,8 +10,9 @@ from hwmodels.units import array_run
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig
 from hwmodels.units.array_run import Memories
+from hwmodels.units.array_step import BuiltArray
 from hwmodels.units.column import Place
-from hwmodels.units.mac_array import BuiltArray, MacArrayConfig, MatmulOperands
+from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import RNE, ZERO_BLOCK
 
 OWN = MacArrayConfig(
@@ -40,11 +41,15 @@ def test_where_a_row_belongs() -> None:
 
 
 def test_exponents_of_a_slot() -> None:
-    """Zero where a fold has fewer segments, and beyond the lines."""
+    """Those of blocks of zeros where a fold has fewer segments, and beyond the lines."""
     two, one = memories(), memories(replace(OWN, aligners=1))
-    assert [two.exponents(AE, 0, Place(1, 1, 0, 0, fold)) for fold in range(3)] == [(7, -3), (5, 0), (9, 0)]
+    assert [two.exponents(AE, 0, Place(1, 1, 0, 0, fold)) for fold in range(3)] == [
+        (7, -3),
+        (5, ZERO_BLOCK),
+        (9, ZERO_BLOCK),
+    ]
     assert [one.exponents(WE, 1, Place(1, 1, slot, 0, 0)) for slot in range(2)] == [(-4,), (-3,)]
-    assert two.exponents(AE, 1, Place(1, 1, 0, 0, 0)) == (0, 0)
+    assert two.exponents(AE, 1, Place(1, 1, 0, 0, 0)) == (ZERO_BLOCK, ZERO_BLOCK)
 
 
 @pytest.mark.parametrize(("dataflow", "moving", "held"), [("ws", A, W), ("is", W, A)])

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, AlignerConfig
-from hwmodels.units.mac_array import BuiltArray, MacArrayConfig
+from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.ops import RNE
 
 OWN = MacArrayConfig(

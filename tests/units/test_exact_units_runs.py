@@ -14,10 +14,10 @@ from hwmodels import machines
 from hwmodels.units import (
     accumulator,
     array_run,
+    array_step,
     dma,
     elementwise,
     lut,
-    mac_array,
     norm,
     norm_step,
     prescan,
@@ -30,7 +30,8 @@ from hwmodels.units import (
 )
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, AlignerConfig
-from hwmodels.units.mac_array import BuiltArray, MacArrayConfig
+from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.ops import RNE
 from hwmodels.units.ports import flat
 from hwmodels.units.processing_element import ElementConfig, Passage
@@ -63,8 +64,8 @@ RUNS: list[tuple[ModuleType, Callable[..., Any]]] = [
     (elementwise, lambda s: elementwise.run(ADDER, False, CODES, EXPONENTS, CODES, EXPONENTS, s, [1])),
     (elementwise, lambda s: elementwise.run(ADDER, True, CODES, EXPONENTS, CODES, EXPONENTS, s, [1])),
     (lut, lambda s: lut.run(replace(MACHINE.lut_config("gelu"), lanes=2), CODES, EXPONENTS, s, [1])),
-    (mac_array, products),
-    (mac_array, lambda s: products(s, overlap=False, dataflow="is")),
+    (array_step, products),
+    (array_step, lambda s: products(s, overlap=False, dataflow="is")),
     (norm_step, tile),
     (prescan, lambda s: prescan.run(prescan.PrescanConfig(2), [EXPONENTS], [EXPONENTS] * 3, [0] * 3, s, [1])),
     (processing_element, lambda s: processing_element.run(ElementConfig(8, 8, 20, 2, True), FOLDS, s)),

@@ -6,14 +6,15 @@ import random
 from functools import partial
 from typing import Any
 
+import calls
 import numpy as np
 
-from hwmodels.kernels.panel import PANEL, matmul_panel
 from hwmodels.machines import load
 from hwmodels.rtl.proofs import aligner as proofs
 from hwmodels.units import aligner
+from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig, LaneConfig, StageConfig
-from hwmodels.units.mac_array import start_bound
+from hwmodels.units.mac_array import MacArrayConfig, start_bound
 from hwmodels.units.ops import FLOOR, HALF_UP, ZERO_BLOCK
 from hwmodels.units.prescan import WORD
 from rtl.cosim import FLOWS, Scenario, Stepper
@@ -82,20 +83,17 @@ def operate(
 def compiled(
     config: AlignerConfig, normalise: int, a: list[int], w: list[int], ea: list[int], ew: list[int]
 ) -> tuple[int, int]:
-    """What the kernel gives for the first column of a panel: the sum, and the flushed terms."""
+    """What the kernel gives for a product of one row and one column: the sum, and the flushed terms."""
     count = len(ea)
-    panel, exponents = np.zeros((len(w), PANEL), np.int16), np.full((count, PANEL), ZERO_BLOCK, np.int16)
-    panel[:, 0], exponents[:, 0] = w, ew
-    top = np.full(PANEL, ZERO_BLOCK, np.int16)
-    top[0] = max(ew)
+    array = MacArrayConfig(
+        DEPTH, 1, "ws", True, 1, False, normalise, "none", 16, config, AccumulatorConfig(BITS, True, 1, 1, 1)
+    )
     update = np.zeros(count, np.bool_)
     update[-1] = True
-    sums, out, counts = np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int16), np.zeros(2, np.int64)
-    matmul_panel(
-        np.array([a], np.int16), np.zeros(1, np.int64), 0, np.array([ea], np.int16),
-        np.array([max(ea)], np.int16), panel, exponents, top, np.full(PANEL, FLOOR_E, np.int64),
-        np.zeros(PANEL, np.int16), np.full(PANEL, ZERO_BLOCK, np.int16),
-        np.arange(0, len(a) + 1, DEPTH), update, sums, out, 0, 0, 1,
-        normalise, config.guard_bits, config.max_shift, config.rounding, BITS, True, counts,
+    sums, out, counts = np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int16), np.zeros(4, np.int64)
+    calls.matmul_static(
+        array, (8, 8), 1, np.array([a], np.int16), np.array([ea], np.int16), np.zeros(1, np.int64),
+        np.arange(count), np.array([w]), np.array([ew]), np.array([FLOOR_E]), np.zeros(1, np.int16),
+        np.full(1, ZERO_BLOCK), np.arange(0, len(a) + 1, DEPTH), update, sums, out, counts,
     )  # fmt: skip
     return int(sums[0, 0]), int(counts[0])

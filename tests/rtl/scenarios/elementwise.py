@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import calls
 import numpy as np
 
-from hwmodels.kernels import vector
 from hwmodels.machines import load
 from hwmodels.rtl.proofs import elementwise as proofs
 from hwmodels.units import elementwise
@@ -74,11 +74,10 @@ def compiled(config: ElementwiseConfig, mode: str, rows: Rows) -> Any:
     arguments: list[Any] = []
     for codes, exponents in (rows[:2], rows[2:]):
         arrays = np.array([codes], np.int16), np.array([exponents], np.int16)
-        arguments += [*arrays, np.zeros(1, np.int64), np.arange(n)]
-    arguments.append(np.arange(n + 1))
+        arguments += [*arrays, np.zeros(1, np.int64), np.arange(n + 1)]
     if mode == "add":
         own = config.guard_bits, config.max_shift, config.rounding
-        vector.add_matrices(*arguments, *own, sums, out, counts)
+        calls.add_matrices(*arguments, *own, sums, out, counts)
     else:
-        vector.multiply_matrices(*arguments, sums, out, counts)
+        calls.multiply_matrices(*arguments, sums, out, counts)
     return sums[0].tolist(), out[0].tolist(), int(counts[0])

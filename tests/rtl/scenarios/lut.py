@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import calls
 import numpy as np
 
-from hwmodels.kernels import vector
 from hwmodels.machines import load
 from hwmodels.rtl.proofs import lut as proofs
 from hwmodels.units import lut, tables
@@ -69,7 +69,7 @@ def compiled(config: LutConfig, codes: list[int], exponents: list[int]) -> Any:
     """What the kernel gives: one row of blocks of one element each."""
     n = len(codes)
     sums, out, counts = np.zeros((1, n), np.int64), np.zeros((1, n), np.int16), np.zeros(1, np.int64)
-    vector.lut(
+    calls.lut(
         np.array([codes], np.int16), np.array([exponents], np.int16), np.zeros(1, np.int64), np.arange(n + 1),
         np.array(config.table, np.int64), config.fraction, config.in_bits, config.span, config.step_bits,
         sums, out, counts,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from hwmodels.kernels.vector import norm_rows
+from calls import norm_rows
 
 from hwmodels.rtl.proofs import norm as proofs
 from hwmodels.units import norm, norm_step, tables

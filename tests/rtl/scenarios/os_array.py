@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 from functools import partial
 
-import numpy as np
+from products import run_static
 
-from hwmodels.kernels.matmul import PANEL, matmul_static
 from hwmodels.rtl.proofs import os_array as proofs
-from hwmodels.units import array_cycles, mac_array, os_array
+from hwmodels.units import array_cycles, os_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import NORMALISES, AlignerConfig
 from hwmodels.units.array_cycles import segment_starts
@@ -68,23 +67,8 @@ def operands(config: MacArrayConfig, edge: str, seed: str) -> MatmulOperands:
 
 def kernel_result(config: MacArrayConfig, o: MatmulOperands) -> MatmulResult:
     """What the MATMUL kernel makes of a tile."""
-    m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
-    assert o.bias is not None and o.bias_exponents is not None
-    panels, w_exponents = np.zeros((1, k, PANEL), np.int16), np.full((1, depth, PANEL), ZERO_BLOCK, np.int16)
-    bias, bias_exponents = np.zeros((1, PANEL), np.int32), np.full((1, PANEL), ZERO_BLOCK, np.int16)
-    panels[0, :, :n], w_exponents[0, :, :n] = np.array(o.w).T, np.array(o.w_exponents).T
-    bias[0, :n], bias_exponents[0, :n] = o.bias, o.bias_exponents
-    lane, word = config.aligner, config.accumulator
-    reach = o.bias_bits, word.bits, lane.guard_bits, lane.max_shift
-    floor = np.array([[mac_array.bias_floor(int(e), *reach) for e in bias_exponents[0]]])
-    sums, exponents, counts = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16), np.zeros(4, np.int64)
-    matmul_static(
-        1, np.array(o.a, np.int16), np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth),
-        panels, w_exponents, w_exponents.max(axis=1), floor, bias, bias_exponents,
-        np.array([*o.segments, k]), np.array(o.update), sums, exponents, n,
-        config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating, counts,
-    )  # fmt: skip
-    return MatmulResult(sums.tolist(), exponents.tolist(), int(counts[0]), int(counts[1]))
+    sums, exponents, (flushed, overflows) = run_static(config, o)
+    return MatmulResult(sums.tolist(), exponents.tolist(), flushed, overflows)
 
 
 def scenarios() -> list[Scenario]:

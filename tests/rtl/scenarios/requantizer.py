@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from calls import requantize
 
-from hwmodels.kernels.requantizer import NO_STATIC, requantize
+from hwmodels.kernels.requantizer import NO_STATIC
 from hwmodels.rtl.proofs import requantizer as proofs
 from hwmodels.units import requantizer
 from hwmodels.units.requantizer import RequantizerConfig
