@@ -17,6 +17,7 @@ from hwmodels.kernels import requantizer as requantizer_kernels
 from hwmodels.kernels import softmax as softmax_kernel
 from hwmodels.kernels.matmul import PANEL, stays_narrow
 from hwmodels.kernels.packed_operands import pack_lines
+from hwmodels.kernels.rows import LONGEST_GUARD
 from hwmodels.kernels.team import LEFT, assembled
 from hwmodels.units import softmax
 from hwmodels.units.aligner import BOUND
@@ -119,7 +120,8 @@ def _matrices(
         )  # fmt: skip
 
     both = [[left, right] for left in narrowest(a) for right in narrowest(b)]
-    _everywhere(call, len(a), np.int32, sums, exponents, groups, counts, both)
+    wide = np.int64 if config and config[0] > LONGEST_GUARD else np.int32
+    _everywhere(call, len(a), wide, sums, exponents, groups, counts, both)
 
 
 def add_matrices(*arguments: Any) -> None:

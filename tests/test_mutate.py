@@ -76,7 +76,7 @@ def test_a_change_is_noticed(tools: ModuleType, tmp_path: Path) -> None:
     bench = tools.Bench(tmp_path / "bench")
     source = (ROOT / "hwmodels" / "units" / "ops.py").read_text()
     tests = ("tests/units/test_exact_ops.py",)
-    assert bench.run(tests, 120) == 0
+    assert bench.run(tools.RUN, tests, 120) == 0
     path = bench.folder / "hwmodels" / "units" / "ops.py"
     for old, new, rejected in (
         ("select(a > b, a, b)", "select(a < b, a, b)", True),
@@ -84,4 +84,4 @@ def test_a_change_is_noticed(tools: ModuleType, tmp_path: Path) -> None:
     ):
         assert old in source
         path.write_text(source.replace(old, new, 1))
-        assert (bench.run(tests, 120) != 0) is rejected
+        assert (bench.run(tools.RUN, tests, 120) != 0) is rejected

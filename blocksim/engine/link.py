@@ -35,6 +35,7 @@ from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static, stays_
 from hwmodels.kernels.norm import norm_rows
 from hwmodels.kernels.packed_operands import pack_lines
 from hwmodels.kernels.requantizer import NO_STATIC, requantize
+from hwmodels.kernels.rows import LONGEST_GUARD
 from hwmodels.kernels.softmax import softmax_rows
 from hwmodels.kernels.team import pass_by
 from hwmodels.units import norm, softmax
@@ -116,7 +117,8 @@ class _Linker:
             for name, m in zip(op.writes, (op.multiplier, op.copy_multiplier), strict=False)
         ]
 
-        wide = np.int64 if self.machine.wide_bits(op.kind) > 32 else np.int32
+        beyond = op.kind == "add" and self.machine.elementwise_config.guard_bits > LONGEST_GUARD
+        wide = np.int64 if beyond or self.machine.wide_bits(op.kind) > 32 else np.int32
         groups, per_sample = self._groups(op)
 
         def sums_of(w: Workspace) -> tuple[Any, Any, Index]:

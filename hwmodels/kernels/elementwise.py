@@ -27,7 +27,7 @@ from hwmodels.kernels.rows import (
 from hwmodels.kernels.stream import ADD, stream
 from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.units import elementwise as unit
-from hwmodels.units.elementwise import add_exponent, product_exponent
+from hwmodels.units.elementwise import add_aligned, add_exponent, add_flushed, product_exponent
 
 
 def _added(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
@@ -74,7 +74,8 @@ def add_matrices(
 ) -> None:
     """The aligned sum of two matrices; b repeats along the rows where it has fewer.
 
-    Row i of the sums has the exponents in row ``groups[i]``. `counts` are the flushed terms.
+    Row i of the sums has the exponents in row ``groups[i]``. `counts` are the flushed terms. Sums have 64
+    bits where a unit has more guard bits than any that is built: `blocksim.measure.mechanism` asks for it.
     """
     begin(team, parts)
     n = a.shape[1]
@@ -89,6 +90,14 @@ def add_matrices(
             spread(b_shared, b_rows[k], b_edges, eb)
             for j in range(n):
                 exponents[known, j] = add_exponent(ea[j], eb[j], guard_bits)
+        if sums.itemsize == 8:
+            for j in range(n):
+                x: Any = np.int64(a[i, j])
+                y: Any = np.int64(b[k, j])
+                e, f = ea[j], eb[j]
+                sums[i, j] = add_aligned(x, e, y, f, guard_bits, max_shift, rounding)
+                flushed[0] += add_flushed(x, e, y, f, guard_bits, max_shift)
+            continue
         left, right = address(a) + i * n * a.itemsize, address(b) + k * n * b.itemsize
         given, to = (left, address(ea), right, address(eb)), (address(sums) + i * n * 4,)
         aligner, lost = (guard_bits, max_shift, rounding), address(flushed)

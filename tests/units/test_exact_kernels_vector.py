@@ -111,6 +111,22 @@ def test_matrices(height: int) -> None:
     assert counts[0] == 0
 
 
+@pytest.mark.parametrize("guard", [15, 16, 40])
+def test_more_guard_bits_than_any_unit_has(guard: int) -> None:
+    """Sums of 64 bits: what a mechanism's error is held against."""
+    a, a_shared, ea = operands(3, -14, 0)
+    b, b_shared, eb = operands(4, -14, 0)
+    (sums, exponents), counts = buffers(), np.zeros(1, np.int64)
+    calls.add_matrices(
+        a, a_shared, ROWS, EDGES, b, b_shared, ROWS, EDGES, guard, 62, HALF_UP, sums, exponents, counts
+    )
+    for i in range(M):
+        for j in range(N):
+            x, y = int(a[i, j]), int(b[i, j])
+            assert sums[i, j] == elementwise.add_aligned(x, ea[i][j], y, eb[i][j], guard, 62, HALF_UP)
+            assert exponents[i, j] == max(ea[i][j], eb[i][j]) - guard
+
+
 def test_softmax_of_words_that_are_nearly_nothing() -> None:
     """One key, whose distance of zero goes right by 55 to 69 positions, past the bits of a word of 64."""
     table = (1 << 16, 0)
