@@ -372,6 +372,8 @@ def main() -> None:
     except MemoryError:
         _fail("blocksim: model: size: too large for the memory of this machine: give smaller dimensions", 2)
     except Exception as error:
+        if type(error).__name__ == "TargetError":  # known by name: its module is not loaded for every command
+            _fail(f"blocksim: {error}", 2)
         usage = getattr(error, "format_message", None)  # a usage error of the command-line library
         if usage is None:
             raise

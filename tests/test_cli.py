@@ -575,3 +575,28 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, threads: str) -> None:
     assert "Traceback" not in stderr
     assert "interrupted" in stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("holds", "code"), [(True, 0), (False, 1)])
+def test_a_proof_that_fails_is_an_exit_code(holds: bool, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from blocksim import cli
+    from blocksim.report import proofs
+
+    asked: list[tuple[list[str], bool]] = []
+
+    def told(units: list[str], every: bool) -> bool:
+        asked.append((units, every))
+        return holds
+
+    monkeypatch.setattr(proofs, "prove_units", told)
+    monkeypatch.setattr(sys, "argv", ["blocksim", "prove", "lut"])
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        cli.main()
+    except SystemExit as done:
+        assert done.code == code
+    else:
+        assert code == 0
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert asked == [(["lut"], False)]

@@ -24,7 +24,7 @@ Table = NDArray[np.int32]
 CODE_8, CODE_16, EXPONENT = signed(8, 8), signed(16, 16), signed(8, 16)
 LONGEST_GUARD, LONGEST_SHIFT, LONGEST_STEP = 15, 62, 26
 GUARD, MAX_SHIFT, STEP = Scalar(-15, LONGEST_GUARD), Scalar(0, LONGEST_SHIFT), Scalar(0, LONGEST_STEP)
-ROUNDING, FLAG = Scalar(0, 2), Scalar(0, 1)
+ROUNDING = Scalar(0, 2)
 ENTRY = Scalar(-(1 << 31), (1 << 31) - 1)
 
 

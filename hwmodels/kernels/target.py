@@ -24,18 +24,22 @@ def processor_features() -> str:
     return str(registry.cpu_target.target_context.codegen()._tm_features)
 
 
+class TargetError(ValueError):
+    """The environment names a microkernel that there is none of, or that the processor lacks."""
+
+
 def best() -> str:
     """The fastest way that the processor has, or the one that ``BLOCKSIM_MICROKERNEL`` names.
 
     Raises
     ------
-    ValueError
+    TargetError
         If it names none, or one that the processor lacks.
     """
     able = [PLAIN, PORTABLE] + [VNNI] * ("+avx512vnni" in processor_features())
     named = os.environ.get("BLOCKSIM_MICROKERNEL") or able[-1]
     if named not in able:
-        raise ValueError(f"environment: BLOCKSIM_MICROKERNEL: {named}: give one of {', '.join(able)}")
+        raise TargetError(f"environment: BLOCKSIM_MICROKERNEL: {named}: give one of {', '.join(able)}")
     return named
 
 

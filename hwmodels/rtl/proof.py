@@ -152,10 +152,8 @@ def _answer(terms: Terms, premises: Sequence[Term], checks: Sequence[Check], sec
     nothing = terms.manager.mk_false()
     if ask(terms, premises, nothing)[0] == PROVED:
         return Answer(UNKNOWN, 0, 0, Check(CONTRADICTION, nothing))
-    invariant, *others = premises or [terms.manager.mk_true()]
-    del invariant
     for check in (c for c in checks if c.from_any):
-        outcome, solver = ask(terms, others, check.holds)
+        outcome, solver = ask(terms, premises[1:], check.holds)  # the first premise is the invariant
         if outcome != PROVED:
             return Answer(outcome, 1, 0, check, solver)
     size = TOGETHER if len(checks) > TOGETHER else 1
