@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: help demo test models minilm lint format prove verify bench area mutate schema clean
+.PHONY: help demo test models minilm lint format prove verify bench bench-scale area mutate schema clean
 
 help:
 	@echo "make demo    run the embedded model at several block sizes; writes blocksim-demo/report.html"
@@ -12,6 +12,7 @@ help:
 	@echo "make minilm  MiniLM at several block sizes; writes minilm/scores.csv"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   side by side with onnxruntime; writes bench/bench.json, docs/bench.md; REF=<commit> compares"
+	@echo "make bench-scale  a model of LLaMA-7B's shape, by layers and tokens; writes docs/scale.md; needs 15 GB of disk"
 	@echo "make area    every unit and MAC flavour synthesised; writes hwmodels/costs/synthesis.yaml, docs/area.md"
 	@echo "make mutate  small changes of the units and kernels, which the tests have to reject; docs/mutants.md"
 	@echo "make prove   every unit's SystemVerilog against its specification, for all states and inputs"
@@ -67,6 +68,9 @@ prove: .venv/developed
 
 bench: .venv/developed
 	$(BIN)/python bench/bench.py $(if $(REF),--ref $(REF))
+
+bench-scale: .venv/developed
+	$(BIN)/python bench/scale.py
 
 area: .venv/developed
 	$(BIN)/python bench/area.py $(AREA)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def matmul_alone(
 ) -> Callable[[], float]:
     """The one MATMUL of a program, again and again by a team of threads."""
     op, steps = next((op, steps) for op, steps in linked.steps if op.kind == "matmul")
-    again = Linked(linked.manifest, ((op, (steps[0],) * repeats),), linked.spare)
+    again = replace(linked, steps=((op, (steps[0],) * repeats),))
     bs.execute(linked, x, threads=threads)  # leaves the operands in the workspace
     warm = timed(lambda: None, 0)
 
@@ -148,7 +148,9 @@ def filled(path: Path) -> onnx.ModelProto:
     for i in model.graph.input:
         if source.has(i.name):
             shape = tuple(d.dim_value for d in i.type.tensor_type.shape.dim)
-            model.graph.initializer.append(numpy_helper.from_array(source.load(i.name, shape), i.name))
+            model.graph.initializer.append(
+                numpy_helper.from_array(np.asarray(source.weight(i.name, shape)), i.name)
+            )
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     return model

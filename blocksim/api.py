@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocksim import compiler
-from blocksim.compiler import ConstantCache
 from blocksim.compiler import precision as plans
+from blocksim.compiler.cache import ConstantCache, ConstantFolder
 from blocksim.engine.boundary import check_inputs, looked_up
 from blocksim.errors import BlocksimError
 from blocksim.graph import Graph, import_onnx
@@ -22,6 +22,7 @@ from blocksim.graph.reference import Reference, peaks, refuse_mixed_batch
 from blocksim.graph.weights import weight_source
 from blocksim.measure.mechanism import mechanisms
 from blocksim.measure.run import measure, measure_fp32
+from blocksim.output import kept_folder
 from blocksim.report.progress import progress_bar
 from blocksim.report.report import Report
 from blocksim.trace import Trace
@@ -90,7 +91,7 @@ class Experiment:
         self.inputs = check_inputs(self.graph.inputs, inputs, inputs_name)
         for op in self.graph.operators:
             if isinstance(op, Gather):
-                looked_up(self.inputs[op.ids], len(self.graph.constants[op.table]), op.name, inputs_name)
+                looked_up(self.inputs[op.ids], self.graph.constants[op.table].shape[0], op.name, inputs_name)
         self.samples = len(next(iter(self.inputs.values())))
         if labels is not None:
             labels = np.asarray(labels)
@@ -261,10 +262,21 @@ def compile_model(
     strict: bool = False,
     weights: str | Path | None = None,
     calibration: Arrays | NDArray[Any] | None = None,
+    out: str | Path | None = None,
+    progress: bool = False,
 ) -> Trace:
     """Compile a model to a trace.
 
-    The parameters are those of `run`.
+    The parameters are those of `run`, and:
+
+    Parameters
+    ----------
+    out : path, optional
+        Write the trace to this file. Weights are then packed one at a time, and never are all in memory;
+        what is packed waits in ``<out>.partial``, from which an interrupted call goes on when it is made
+        again.
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
@@ -282,7 +294,18 @@ def compile_model(
     graph = import_onnx(model, dict(bind or {}), None if weights is None else weight_source(weights))
     plan = plans.load(precision, block, weight_block, act_block)
     known = None if calibration is None else calibrate(graph, calibration)
-    return compiler.compile_graph(graph, load_machine(machine), plan, strict, _where(machine), known)
+
+    def compiled(cache: ConstantCache) -> Trace:
+        with progress_bar("compiling", 2 * len(graph.operators), progress) as told:
+            return compiler.compile_graph(
+                graph, load_machine(machine), plan, strict, _where(machine), known, cache, told
+            )
+
+    if out is None:
+        return compiled(ConstantCache())
+    with kept_folder(Path(out)) as folder:
+        compiled(ConstantFolder(folder)).save(out)
+    return Trace.open(out)
 
 
 def calibrate(graph: Graph, samples: Arrays | NDArray[Any], progress: bool = False) -> dict[str, float]:

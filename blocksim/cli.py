@@ -171,7 +171,10 @@ def compile_command(
     strict: StrictOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Compile a model to a trace.
+    """Compile a model to a trace, one weight at a time.
+
+    What is packed waits in OUT.partial until the trace is whole: after an interruption the same command goes
+    on from there.
 
     Example: blocksim compile model.onnx --block 16x16 -o model.trace
     """
@@ -185,14 +188,58 @@ def compile_command(
         raise BlocksimError(out, "--out", "not a trace", "blocksim did not write it; give another file")
     samples = None if calibration is None else arrays(calibration)
     trace = compile_model(
-        model, machine, precision, block, weight_block, act_block, bindings(bind), strict, weights, samples
-    )
-    trace.save(out)
+        model, machine, precision, block, weight_block, act_block, bindings(bind), strict, weights, samples,
+        out, progress=True,
+    )  # fmt: skip
     size = measure_footprint(trace)
     typer.echo(f"{out}: {len(trace.program):,} instructions, {len(trace.manifest.operators)} operators")
     typer.echo(
         f"fp32 bits over stored bits: {size.compression_ratio:.4f} of the linear layers, "
         f"{size.ratio_with_everything:.4f} with everything, {size.ratio_with_padding:.4f} with padding"
+    )
+
+
+@app.command()
+def execute(
+    trace: Annotated[Path, typer.Argument(help="A trace file.", metavar="FILE.trace")],
+    inputs: Annotated[Path, typer.Option(help="Inputs: .npz with one array per input, or .npy for one.")],
+    out: Annotated[Path, typer.Option(help="Folder for the outputs.")],
+    threads: ThreadsOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Execute a trace a few operators at a time, whatever its size: outputs, and what each operator lost.
+
+    What is done waits in OUT.stages.partial: after an interruption the same command goes on from there.
+
+    Example: blocksim execute model.trace --inputs x.npz --out outputs/
+    """
+    import os
+
+    import numpy as np
+    import pandas as pd
+
+    from blocksim.engine.schedule import schedule
+    from blocksim.engine.stages import execute_in_stages
+    from blocksim.output import kept_folder, output_folder
+    from blocksim.report.progress import progress_bar
+    from blocksim.trace import Trace
+
+    opened, given = Trace.open(trace), arrays(inputs)
+    if not isinstance(given, dict):
+        given = {opened.manifest.inputs[0].name: given}
+    _note_compilation()
+    work = out.with_name(out.name + ".stages")
+    with output_folder(out, force) as folder, kept_folder(work) as kept:
+        with progress_bar("executing", len(opened.manifest.operators), True) as told:
+            done = execute_in_stages(opened, given, (), threads or os.cpu_count() or 1, told, kept)
+        np.savez(folder / "outputs.npz", allow_pickle=False, **done.outputs)
+        frame = pd.DataFrame.from_dict(done.counts, orient="index").rename_axis("operator")
+        frame.to_csv(folder / "counts.csv")
+    for name, array in done.outputs.items():
+        typer.echo(f"{name}: {array.dtype} {array.shape}")
+    samples = len(next(iter(done.outputs.values())))
+    typer.echo(
+        f"{schedule(opened).cycles:,} cycles a sample, {samples} samples. Outputs: {out / 'outputs.npz'}"
     )
 
 

@@ -11,8 +11,13 @@ from pathlib import Path
 
 from blocksim.errors import BlocksimError
 
-OWN = {"report.json", "report.html", "layers.csv", "model.trace", "scores.csv"}
+OWN = {
+    "report.json", "report.html", "layers.csv", "model.trace", "scores.csv", "outputs.npz", "counts.csv",
+}  # fmt: skip
 """Files that a run writes; a demo has folders of these."""
+
+KEPT = (".json", ".packed", ".safetensors", ".partial")
+"""How the names of files end that an interrupted command has left to go on from."""
 
 
 def foreign_files(folder: Path) -> list[str]:
@@ -107,3 +112,32 @@ def output_file(out: Path) -> Iterator[Path]:
         raise BlocksimError(out, "file", "cannot be written", error.strerror or str(error)) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def kept_folder(out: Path) -> Iterator[Path]:
+    """The folder ``<out>.partial`` for what a long command has done, to go on from when it is given again.
+
+    It is gone when the block ends well or is refused, and stays when the block is interrupted.
+
+    Raises
+    ------
+    BlocksimError
+        If the folder cannot be made, or holds what blocksim did not write.
+    """
+    folder = out.with_name(out.name + ".partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = sorted(f.name for f in folder.iterdir() if f.is_dir() or f.suffix not in KEPT)
+    except OSError as error:
+        raise BlocksimError(out, "--out", "cannot be written", error.strerror or str(error)) from None
+    if foreign:
+        raise BlocksimError(
+            out, "--out", f"{folder.name} holds {foreign[0]}", "not blocksim's; give another name"
+        )
+    try:
+        yield folder
+    except BlocksimError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)

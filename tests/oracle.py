@@ -54,7 +54,7 @@ class Oracle:
         for name, spec in trace.manifest.constants.items():
             if spec.role in ("table", "host", "mask", "multiplier"):
                 continue
-            array = graph.constants[name]
+            array = graph.constant(name)
             if name in self.constants and self.constants[name].shape == (spec.rows, spec.columns):
                 continue
             matrix = array[:, None] if spec.role == "bias" else array.reshape(spec.rows, spec.columns)
@@ -122,7 +122,7 @@ class Oracle:
             y = np.nan_to_num(y)
             return op.out, y * self.constants[op.gamma] + self.constants[op.beta]
         if isinstance(op, Softmax):
-            keys = np.ones_like(t[op.a]) if op.mask is None else self.graph.constants[op.mask]
+            keys = np.ones_like(t[op.a]) if op.mask is None else self.graph.constant(op.mask)
             if op.padded:
                 keys = keys * self._there(inputs, t[op.a].shape[1])[:, 0]
             scores = np.where(keys > 0, t[op.a], -np.inf)
@@ -131,9 +131,14 @@ class Oracle:
             return op.out, e / np.maximum(e.sum(axis=1, keepdims=True), 1e-300)
         if isinstance(op, Gather):
             return op.out, self.constants[op.table][inputs[op.ids].reshape(-1)]
-        assert isinstance(op, Lut) and op.function == "gelu"
+        assert isinstance(op, Lut)
         x = t[op.a]
-        return op.out, 0.5 * x * (1 + ERF(x / math.sqrt(2)))
+        function = {
+            "gelu": lambda: 0.5 * x * (1 + ERF(x / math.sqrt(2))),
+            "gelu_tanh": lambda: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+            "silu": lambda: x / (1 + np.exp(-x)),
+        }
+        return op.out, function[op.function]()
 
     def _value(self, source: HostSource, matrix: np.ndarray) -> np.ndarray:
         return replace(self.graph.tensors[source.source], axes=source.axes).to_value(matrix)

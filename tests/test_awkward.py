@@ -235,3 +235,26 @@ def test_reference_is_onnxruntime(tmp_path: Path) -> None:
         None, {"x": x}
     )
     np.testing.assert_allclose(Reference(graph).outputs({"x": x})["layer_out"], want, atol=1e-5)
+
+
+@pytest.mark.parametrize("function", ["gelu_tanh", "silu"])
+def test_other_functions_by_table(tmp_path: Path, function: str) -> None:
+    """The tanh form of GELU, and a value times its own sigmoid in either order."""
+    b = Builder()
+    y = b.linear("x", "layer", 12, 20)
+    if function == "silu":
+        gate = b.node("Sigmoid", [y], "gate")
+        y = b.node("Mul", [gate, b.node("Mul", [y, b.node("Sigmoid", [y], "gate1")], "once")], "y")
+        names = ["layer.silu"]
+    else:
+        cube = b.node("Mul", [b.node("Pow", [y, b.constant("three", np.float32(3))], "cube"),
+                              b.constant("rate", np.float32(0.044715))], "scaled")  # fmt: skip
+        inner = b.node("Add", [y, cube], "inner")
+        root = b.constant("root", np.float32(np.sqrt(2 / np.pi)))
+        tanh = b.node("Tanh", [b.node("Mul", [inner, root], "times")], "tanh")
+        above = b.node("Add", [tanh, b.constant("one", np.float32(1))], "above")
+        half = b.node("Mul", [y, b.constant("half", np.float32(0.5))], "halved")
+        y, names = b.node("Mul", [half, above], "y"), ["layer.gelu"]
+    graph = graph_of(b, tmp_path, "y", ["batch", 4, 20], x=["batch", 4, 12])
+    assert [op.name for op in graph.operators if getattr(op, "function", "") == function] == names
+    run(graph, {"x": samples(3, 4, 12, scale=3)})

@@ -18,6 +18,7 @@ import onnx
 import pytest
 from models import TOKENS, WIDTH, WIDTH_IN, Builder
 
+import blocksim as bs
 from blocksim import BlocksimError, Report
 from blocksim.trace import Trace
 from hwmodels import machines
@@ -130,12 +131,36 @@ def test_compile_and_show(cli: Cli, tiny_path: Path, tmp_path: Path) -> None:
     assert (tmp_path / "m.trace").read_bytes() == (tmp_path / "again.trace").read_bytes()
 
 
+def test_execute_gives_the_outputs_of_a_trace(
+    cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path
+) -> None:
+    assert cli("compile", tiny_path, "-o", "m.trace", "--block", "8x8").returncode == 0
+    words = ["execute", "m.trace", "--inputs", inputs, "--out", "out"]
+    done = cli(*words)
+    assert done.returncode == 0, done.stderr
+    assert "logits: float32 (4, 10, 5)" in done.stdout
+    assert "cycles a sample, 4 samples" in done.stdout
+    with np.load(inputs) as given, np.load(tmp_path / "out" / "outputs.npz") as found:
+        want = bs.execute(bs.link(Trace.open(tmp_path / "m.trace")), dict(given))
+        assert (found["logits"] == want.outputs["logits"]).all()
+    rows = list(csv.DictReader((tmp_path / "out" / "counts.csv").open()))
+    assert {row.pop("operator"): {n: int(v) for n, v in row.items()} for row in rows} == want.counts
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["m.trace", "out", "x.npz"]
+    refused(cli(*words), "out", "exists", "--force")
+    assert cli(*words, "--force").returncode == 0
+    refused(cli("execute", "x.npz", "--inputs", inputs, "--out", "other"), "x.npz", "not a whole trace")
+    np.savez(tmp_path / "y.npz", tokens=np.zeros((4, 3, 3), np.float32))
+    refused(cli("execute", "m.trace", "--inputs", "y.npz", "--out", "other"), "tokens", "(4, 3, 3)")
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["m.trace", "out", "x.npz", "y.npz"]
+
+
 def test_help_and_version(cli: Cli) -> None:
     for words in (
         ["--help"],
         ["run", "--help"],
         ["demo", "--help"],
         ["compile", "--help"],
+        ["execute", "--help"],
         ["trace", "show", "-h"],
     ):
         done = cli(*words)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from blocksim._version import __version__
 from blocksim.compiler.assign import Assignment, Calibration, assign
-from blocksim.compiler.constants import ConstantCache, ConstantStore, encode_constants
+from blocksim.compiler.cache import ConstantCache
+from blocksim.compiler.constants import ConstantStore, encode_constants
 from blocksim.compiler.describe import Describer, plain
 from blocksim.compiler.emit import Emitter
 from blocksim.compiler.precision import Precision
@@ -15,6 +17,7 @@ from blocksim.errors import BlocksimError
 from blocksim.graph.ir import Elementwise, Gather, Graph, Host, Lut, Matmul, Norm, Operator, Softmax, out_of
 from blocksim.trace.file import Trace
 from blocksim.trace.manifest import InputSpec, Manifest, OutputSpec
+from blocksim.trace.sections import Sections
 from hwmodels.machines import Machine
 from hwmodels.units.array_cycles import RAW_BITS
 from hwmodels.units.norm import LENGTH_BITS
@@ -33,6 +36,7 @@ def compile_graph(
     where: str | None = None,
     calibration: Calibration | None = None,
     cache: ConstantCache | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Trace:
     """Compile a graph for a machine under a precision plan.
 
@@ -49,6 +53,8 @@ def compile_graph(
         The largest magnitude of each tensor over calibration samples, for static exponents and scales.
     cache : ConstantCache, optional
         Packed constants of earlier compilations of the same model.
+    progress : callable, optional
+        Told of operators: of each once when its constants are packed, and once when it is emitted.
 
     Returns
     -------
@@ -76,7 +82,7 @@ def compile_graph(
         return _tiling(on_datapath[name], machine, precision, assignment, at_most)
 
     tilings = {name: retile(name) for name in on_datapath}
-    store = encode_constants(graph, precision, assignment, tilings, cache)
+    store = encode_constants(graph, precision, assignment, tilings, cache, progress)
     tables = _add_tables(graph, machine, store)
     for op in graph.operators:
         if isinstance(op, Host):
@@ -87,7 +93,7 @@ def compile_graph(
     emitter = Emitter(
         machine, assignment.specs, store, lambda op, most: retile(op.name, most), kept, where or machine.name
     )
-    program = emitter.run(operators)
+    program = emitter.run(operators, progress)
     manifest = Manifest(
         blocksim=__version__,
         model=Path(graph.source).name,
@@ -115,7 +121,7 @@ def compile_graph(
         padding=graph.padding,
         holes=graph.holes,
     )
-    return Trace(manifest, program, dict(store.sections))
+    return Trace(manifest, program, Sections(store.sections))
 
 
 def _refuse_host_macs(graph: Graph) -> None:

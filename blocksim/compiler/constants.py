@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocksim.compiler.assign import Assignment
+from blocksim.compiler.cache import ConstantCache
 from blocksim.compiler.precision import Precision
 from blocksim.compiler.tiling import Tiling
 from blocksim.graph.ir import Elementwise, Gather, Graph, Matmul, Norm, Softmax
+from blocksim.graph.unread import Weight
 from blocksim.trace.manifest import ConstantSpec
+from blocksim.trace.sections import Section, digest_of
 from hwmodels.formats import Format, multiplier_of
 from hwmodels.formats.block import starts
 from hwmodels.formats.packing import pack
@@ -21,8 +25,6 @@ from hwmodels.formats.shift import quantise
 
 ALIGNMENT = 64
 ConstantRole = Literal["weight", "bias", "vector", "embedding", "table", "host", "mask", "multiplier"]
-Packed = tuple[ConstantSpec, bytes, int]
-"""A constant without its place, its bytes, and how many codes and exponents were brought into range."""
 
 
 def aligned(address: int) -> int:
@@ -31,36 +33,31 @@ def aligned(address: int) -> int:
 
 
 @dataclass
-class ConstantCache:
-    """Packed constants by what went into them: traces of one model for several lengths share weights."""
-
-    packed: dict[tuple[object, ...], Packed] = field(default_factory=dict)
-
-
-@dataclass
 class ConstantStore:
     """Packed constants and where they lie in DRAM."""
 
     cache: ConstantCache = field(default_factory=ConstantCache)
     specs: dict[str, ConstantSpec] = field(default_factory=dict)
-    sections: dict[str, bytes] = field(default_factory=dict)
+    sections: dict[str, Section] = field(default_factory=dict)
     lost: int = 0
     end: int = 0
 
     def add_matrix(
         self,
         name: str,
-        array: NDArray[np.float32],
+        weight: Weight,
         form: Format,
         role: ConstantRole,
         tile_starts: tuple[int, ...] = (0,),
         by_row: bool = False,
     ) -> None:
         """Encode and pack a matrix: weights and biases in tiles, tables by rows, others row-major."""
-        key = (name, form.name, role, tile_starts, by_row, array.shape)
-        if key not in self.cache.packed:
-            self.cache.packed[key] = _packed(name, array, form, role, tile_starts, by_row)
-        self._place(*self.cache.packed[key])
+
+        def make() -> tuple[ConstantSpec, bytes, int]:
+            return _packed(name, np.asarray(weight), form, role, tile_starts, by_row)
+
+        asked = (name, form.name, role, tile_starts, by_row, weight.shape)
+        self._place(*self.cache.packed(asked, weight, make))
 
     def add_linear_bias(
         self, name: str, bias: NDArray[np.float32], units: NDArray[np.float64], tile_starts: tuple[int, ...]
@@ -99,10 +96,10 @@ class ConstantStore:
         """Place a lookup table as 32-bit words."""
         self.add_bytes(name, np.asarray(table, "<i4").tobytes(), "table")
 
-    def _place(self, spec: ConstantSpec, data: bytes, lost: int) -> None:
+    def _place(self, spec: ConstantSpec, data: Section, lost: int) -> None:
         address = aligned(self.end)
         self.end = address + len(data)
-        digest = spec.sha256 or hashlib.sha256(data).hexdigest()
+        digest = spec.sha256 or digest_of(data)
         self.specs[spec.name] = spec.model_copy(
             update={"address": address, "size": len(data), "sha256": digest}
         )
@@ -131,7 +128,8 @@ def _packed(
     role: ConstantRole,
     tile_starts: tuple[int, ...],
     by_row: bool,
-) -> Packed:
+) -> tuple[ConstantSpec, bytes, int]:
+    """A constant without its place, its bytes, and how many codes and exponents were brought into range."""
     rows, columns = array.shape
     across = min(form.block.lines or rows, rows)
     along = min(form.block.depth or columns, columns)
@@ -174,10 +172,12 @@ def encode_constants(
     assignment: Assignment,
     tilings: dict[str, Tiling],
     cache: ConstantCache | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> ConstantStore:
     """Encode every weight, bias, table, norm parameter and added constant of a graph.
 
-    `tilings` are those of the operators: a product's weights are packed tile by tile.
+    `tilings` are those of the operators: a product's weights are packed tile by tile. `progress` is told of
+    each operator when it is done.
     """
     store = ConstantStore(cache or ConstantCache())
     for op in graph.operators:
@@ -186,7 +186,7 @@ def encode_constants(
         elif isinstance(op, Norm):
             for name in (op.gamma, op.beta):
                 form = precision.of("vector", name)
-                store.add_matrix(name, graph.constants[name][None], form, "vector")
+                store.add_matrix(name, graph.constant(name)[None], form, "vector")
         elif isinstance(op, Elementwise) and op.constant is not None and op.constant not in store.specs:
             role: Literal["embedding", "vector"] = "embedding" if op.kind == "add" else "vector"
             form = precision.of(role, op.constant)
@@ -195,7 +195,9 @@ def encode_constants(
             form = precision.of("embedding", op.table)
             store.add_matrix(op.table, graph.constants[op.table], form, "embedding", by_row=True)
         elif isinstance(op, Softmax) and op.mask is not None:
-            store.add_mask(op.mask, graph.constants[op.mask] > 0)
+            store.add_mask(op.mask, graph.constant(op.mask) > 0)
+        if progress:
+            progress(1)
     return store
 
 
@@ -215,9 +217,9 @@ def _encode_product(
         return
     form = precision.of("bias", op.bias)
     if form.bits == 32:
-        store.add_linear_bias(op.bias, graph.constants[op.bias], units_of(store, assignment, op), starts_at)
+        store.add_linear_bias(op.bias, graph.constant(op.bias), units_of(store, assignment, op), starts_at)
     else:
-        store.add_matrix(op.bias, graph.constants[op.bias][:, None], form, "bias", starts_at)
+        store.add_matrix(op.bias, graph.constant(op.bias)[:, None], form, "bias", starts_at)
 
 
 def units_of(store: ConstantStore, assignment: Assignment, op: Matmul) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from blocksim.compiler.constants import ConstantStore, aligned
@@ -61,8 +61,8 @@ class Emitter:
         self.next_bank = 0
         self.next_half = 0
 
-    def run(self, operators: Sequence[OpSpec]) -> Program:
-        """The program of all operators, in order."""
+    def run(self, operators: Sequence[OpSpec], progress: Callable[[int], None] | None = None) -> Program:
+        """The program of all operators, in order; `progress` is told of each."""
         for i, op in enumerate(operators):
             for t in op.reads:
                 self.uses.setdefault(t, []).append(i)
@@ -78,6 +78,8 @@ class Emitter:
             for t in (*op.reads, *op.writes):
                 if self.uses.get(t, [-1])[-1] <= i:
                     self.activations.free(t)
+            if progress:
+                progress(1)
         return self.writer.program()
 
     # -- where everything lies ---------------------------------------------------------------

@@ -12,6 +12,9 @@ from blocksim.trace.isa import INSTRUCTION, UNIT_OF, Flag, Opcode, Program, Unit
 
 Field = int | tuple[int, int]
 
+CHUNK = 4096
+"""Instructions that are collected before they take the form of a program, which is smaller."""
+
 
 @dataclass
 class ProgramWriter:
@@ -21,10 +24,13 @@ class ProgramWriter:
     ----------
     op_id : int
         The operator at hand: goes into every record.
+    records, chunks : list
+        The last instructions, and those before as they go into the program.
     """
 
     op_id: int = 0
     records: list[dict[str, object]] = field(default_factory=list)
+    chunks: list[Program] = field(default_factory=list)
     tracker: HazardTracker = field(default_factory=HazardTracker)
     retired: list[int] = field(default_factory=lambda: [0] * len(Unit))
 
@@ -51,6 +57,8 @@ class ProgramWriter:
             tickets[other] = min(count, ticket - 1) if other == unit else count
         record = {"opcode": opcode, "unit": unit, "flags": flags, "op_id": self.op_id}
         self.records.append({**record, **fields, "wait": tickets})
+        if len(self.records) == CHUNK:
+            self._settle()
 
     def move(self, opcode: Opcode, source: Region, target: Region, flags: Flag = Flag.NONE) -> None:
         """A LOAD or a STORE of all bytes of a region."""
@@ -60,8 +68,14 @@ class ProgramWriter:
 
     def program(self) -> Program:
         """The instructions so far."""
+        self._settle()
+        return np.concatenate(self.chunks)
+
+    def _settle(self) -> None:
         out = np.zeros(len(self.records), INSTRUCTION)
-        for i, record in enumerate(self.records):
-            for name, value in record.items():
-                out[name][i] = value
-        return out
+        for name in INSTRUCTION.names or ():
+            blank = (0,) * len(Unit) if name == "wait" else (0, 0) if name.endswith("_window") else 0
+            if len(out):
+                out[name] = [record.get(name, blank) for record in self.records]
+        self.chunks.append(out)
+        self.records.clear()

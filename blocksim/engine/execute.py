@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from blocksim.engine.boundary import Stored, check_samples, decode_outputs
 from blocksim.engine.workspace import COUNTS, Linked, Workspace, stored
 from blocksim.errors import BlocksimError
+from blocksim.trace.manifest import Manifest
 from hwmodels.kernels.team import assembled, begin, leave
 
 CHUNK = 8
@@ -79,6 +80,15 @@ def execute(
         If an input does not fit the model, or a probe names no tensor.
     """
     manifest = linked.manifest
+    checked, wanted = asked_of(manifest, inputs, probe, threads)
+    tensors, counts = passed(linked, checked, {}, wanted, threads, progress)
+    return told(manifest, tensors, counts, probe)
+
+
+def asked_of(
+    manifest: Manifest, inputs: Mapping[str, NDArray[Any]], probe: Sequence[str], threads: int
+) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """Checked inputs, and the tensors to keep: outputs and what is probed."""
     for name in probe:
         if name not in manifest.tensors:
             close = ", ".join(list(manifest.tensors)[:4])
@@ -86,8 +96,37 @@ def execute(
     if threads < 1:
         raise BlocksimError("execute", "threads", threads, "give 1 or more")
     checked = check_samples(manifest, inputs, "inputs")
-    total = len(next(iter(checked.values())))
-    wanted = [*dict.fromkeys([*(o.tensor for o in manifest.outputs), *probe])]
+    return checked, [*dict.fromkeys([*(o.tensor for o in manifest.outputs), *probe])]
+
+
+def told(
+    manifest: Manifest, tensors: Mapping[str, list[Stored]], counts: NDArray[np.int64], probe: Sequence[str]
+) -> Execution:
+    """What the samples gave, from the tensors kept and the counts of all operators."""
+    return Execution(
+        decode_outputs(manifest, tensors),
+        {name: tensors[name] for name in probe},
+        {
+            op.name: {name: int(v) for name, v in zip(COUNTS, row, strict=True)}
+            for op, row in zip(manifest.operators, counts, strict=True)
+        },
+    )
+
+
+def passed(
+    linked: Linked,
+    inputs: Mapping[str, NDArray[Any]],
+    before: Mapping[str, list[Stored]],
+    wanted: Sequence[str],
+    threads: int,
+    progress: Progress | None,
+) -> tuple[dict[str, list[Stored]], NDArray[np.int64]]:
+    """Take all samples through a linked program or a stretch of one.
+
+    `before` are the tensors that earlier stretches made, sample by sample. Gives those of `wanted` that this
+    one makes, and the counts of its operators.
+    """
+    total = len(next(iter(inputs.values())))
     team = threads if total < threads else 1
     chunk = max(1, min(CHUNK, -(-total // threads)))
     starts = range(0, total, chunk if team == 1 else total)
@@ -95,7 +134,9 @@ def execute(
     def run(start: int) -> tuple[dict[str, list[Stored]], NDArray[np.int64]]:
         stop = total if team > 1 else min(start + chunk, total)
         with linked.workspace(stop - start, team) as w:
-            w.feed({name: array[start:stop] for name, array in checked.items()}, manifest.padding)
+            w.feed({name: array[start:stop] for name, array in inputs.items()}, linked.manifest.padding)
+            for name in before:
+                w.restore(linked.manifest.tensors[name], before[name][start:stop])
             kept = through(linked, w, wanted, team)
             counts = w.counts.sum(axis=0)
         if progress:
@@ -110,16 +151,8 @@ def execute(
             parts = list(pool.map(run, starts))
         finally:
             pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C the rest is not worth computing
-    tensors = {name: [one for kept, _ in parts for one in kept[name]] for name in wanted}
-    counts = sum((c for _, c in parts), np.zeros_like(parts[0][1]))
-    return Execution(
-        decode_outputs(manifest, tensors),
-        {name: tensors[name] for name in probe},
-        {
-            op.name: {name: int(v) for name, v in zip(COUNTS, row, strict=True)}
-            for op, row in zip(manifest.operators, counts, strict=True)
-        },
-    )
+    tensors = {name: [one for kept, _ in parts for one in kept[name]] for name in parts[0][0]}
+    return tensors, sum((c for _, c in parts), np.zeros_like(parts[0][1]))
 
 
 def through(linked: Linked, w: Workspace, wanted: Sequence[str], threads: int) -> dict[str, list[Stored]]:

@@ -46,14 +46,16 @@ Panels = dict[tuple[str, bytes], tuple[Any, ...]]
 """Weights as the kernels read them, by the hash of their bytes and by the segments of their reduction."""
 
 
-def link(trace: Trace, panels: Panels | None = None) -> Linked:
-    """Link a trace.
+def link(trace: Trace, panels: Panels | None = None, stretch: range | None = None) -> Linked:
+    """Link a trace, or a stretch of its operators.
 
     Parameters
     ----------
     trace : Trace
     panels : dict, optional
         Weights that other traces of the same model laid out already; what is new is entered.
+    stretch : range, optional
+        Which operators; all of them by default.
 
     Returns
     -------
@@ -66,8 +68,12 @@ def link(trace: Trace, panels: Panels | None = None) -> Linked:
     """
     _check_cover(trace)
     linker = _Linker(trace, {} if panels is None else panels)
-    operators = trace.manifest.operators
-    return Linked(trace.manifest, tuple((op, linker.step(i, op)) for i, op in enumerate(operators)))
+    manifest = trace.manifest
+    stretch = range(len(manifest.operators)) if stretch is None else stretch
+    operators = [manifest.operators[i] for i in stretch]
+    touched = dict.fromkeys(t for op in operators for t in (*op.reads, *op.writes) if t in manifest.tensors)
+    steps = tuple((op, linker.step(i, op)) for i, op in zip(stretch, operators, strict=True))
+    return Linked(manifest, steps, tuple(touched))
 
 
 def _check_cover(trace: Trace) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +63,12 @@ class Workspace:
         else:
             self.present = np.ones((self.samples, 1), np.bool_)
 
+    def restore(self, spec: TensorSpec, ones: Sequence[tuple[NDArray[Any], NDArray[np.int16]]]) -> None:
+        """Give the samples a tensor that was made before: codes and exponents of each."""
+        for s, one in enumerate(ones):
+            for place, array in zip(stored(self, spec, s), one, strict=True):
+                place[:] = array
+
     def valid(self, spec: TensorSpec) -> NDArray[np.bool_]:
         """Which rows of a tensor are there, sample after sample."""
         if not spec.tokens:
@@ -112,12 +118,15 @@ class Linked:
     manifest : Manifest
     steps : tuple of (OpSpec, tuple of Step)
         Each operator, and its kernel calls.
+    tensors : tuple of str
+        What these operators read and write.
     spare : dict of (int, int) to list of Workspace
         Buffers that nobody uses at the moment, by their numbers of samples and threads.
     """
 
     manifest: Manifest
     steps: tuple[tuple[OpSpec, tuple[Step, ...]], ...]
+    tensors: tuple[str, ...]
     spare: dict[tuple[int, int], list[Workspace]] = field(default_factory=dict, repr=False)
 
     @contextmanager
@@ -132,7 +141,7 @@ class Linked:
         self.spare[samples, threads].append(w)
 
     def _fresh(self, samples: int, threads: int) -> Workspace:
-        specs = self.manifest.tensors
+        specs = {name: self.manifest.tensors[name] for name in self.tensors}
         widest = max(t.rows * t.columns for t in specs.values()) * samples
         return Workspace(
             samples,

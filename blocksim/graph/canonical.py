@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
 from blocksim.graph.unfuse import unfuse
+from blocksim.graph.unread import Weight
 from blocksim.graph.weights import WeightSource
 
 LARGE = 1024
@@ -31,9 +31,10 @@ NOT_WANTED = [
     "QuickGeluFusion",
     "AttentionFusion",
     "EmbedLayerNormFusion",
-    "SimplifiedLayerNormFusion",
     "GemmActivationFusion",
     "ConvActivationFusion",
+    "MatMulScaleFusion",
+    "MatmulTransposeFusion",
 ]
 """Fusions of onnxruntime that would hide a tensor that the datapath stores."""
 
@@ -49,20 +50,20 @@ class Canonical:
     ----------
     model : onnx.ModelProto
         Weights are graph inputs.
-    weights : dict of str to float32 array
+    weights : dict of str to float32 array, read or not
     inputs : dict of str to tuple
         Shape and ONNX element type of each real input, its leading axis 1.
     free_batch : bool
         Whether the leading axis of every input is free.
-    filled : dict of str to float32 array
+    filled : dict of str to float32 array, read or not
         What a weight source put into the file's inputs.
     """
 
     model: onnx.ModelProto
-    weights: dict[str, NDArray[np.float32]]
+    weights: dict[str, Weight]
     inputs: dict[str, tuple[tuple[int, ...], int]]
     free_batch: bool
-    filled: dict[str, NDArray[np.float32]]
+    filled: dict[str, Weight]
 
 
 def read(path: Path) -> onnx.ModelProto:
@@ -120,7 +121,7 @@ def canonicalise(
     model = onnx.ModelProto.FromString(model.SerializeToString())
     model.ir_version = min(model.ir_version, MAX_IR)
     filled = _fill(model, path, source)
-    weights = {name: array for name, array in filled.items() if _is_large(array)}
+    weights = {name: array for name, array in filled.items() if _is_large(array.shape)}
     weights |= _take_weights(model, path)
     free_batch = all(
         value.type.tensor_type.shape.dim and not value.type.tensor_type.shape.dim[0].HasField("dim_value")
@@ -137,9 +138,9 @@ def canonicalise(
     return Canonical(optimised, weights, inputs, free_batch, filled)
 
 
-def _fill(model: onnx.ModelProto, path: Path, source: WeightSource | None) -> dict[str, NDArray[np.float32]]:
+def _fill(model: onnx.ModelProto, path: Path, source: WeightSource | None) -> dict[str, Weight]:
     """Give a skeleton its weights; small ones become initialisers, so that what they are part of is fused."""
-    filled = {}
+    filled: dict[str, Weight] = {}
     for value in list(model.graph.input):
         dims = value.type.tensor_type.shape.dim
         fixed = bool(dims) and all(d.HasField("dim_value") for d in dims)
@@ -147,9 +148,11 @@ def _fill(model: onnx.ModelProto, path: Path, source: WeightSource | None) -> di
             continue
         shape = tuple(d.dim_value for d in dims)
         if source is not None and source.has(value.name):
-            array = filled[value.name] = source.load(value.name, shape)
-            if _is_large(array):  # it stays an input, as a weight does
+            weight = source.weight(value.name, shape)
+            if _is_large(shape):  # it stays an input, as a weight does
+                filled[value.name] = weight
                 continue
+            array = filled[value.name] = np.asarray(weight)
             model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
             model.graph.input.remove(value)
         elif value.name.endswith((".weight", ".bias", "_embeddings", "_token")):
@@ -159,12 +162,12 @@ def _fill(model: onnx.ModelProto, path: Path, source: WeightSource | None) -> di
     return filled
 
 
-def _is_large(array: NDArray[np.floating]) -> bool:
-    return array.size >= LARGE or (array.ndim > 1 and array.size > 1)
+def _is_large(shape: tuple[int, ...]) -> bool:
+    return math.prod(shape) >= LARGE or (len(shape) > 1 and math.prod(shape) > 1)
 
 
-def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.float32]]:
-    weights = {}
+def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, Weight]:
+    weights: dict[str, Weight] = {}
     for initialiser in list(model.graph.initializer):
         array = onnx.numpy_helper.to_array(initialiser)
         if not np.issubdtype(array.dtype, np.floating):
@@ -173,7 +176,7 @@ def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.fl
             raise BlocksimError(
                 path, initialiser.name, str(array.dtype), "weights must be float32; export it in float32"
             )
-        large = _is_large(array)
+        large = _is_large(array.shape)
         finite = bool(np.isfinite(array).all())
         is_mask = not np.isnan(array).any() and not np.isposinf(array).any() and np.unique(array).size <= 2
         if not finite and not is_mask:
@@ -188,7 +191,7 @@ def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[np.fl
     return weights
 
 
-def _slice_weights(model: onnx.ModelProto, weights: dict[str, NDArray[np.float32]]) -> None:
+def _slice_weights(model: onnx.ModelProto, weights: dict[str, Weight]) -> None:
     """Weights that are stretches of one weight, such as those of packed projections, become their own."""
     graph = model.graph
     constants = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
@@ -208,7 +211,7 @@ def _slice_weights(model: onnx.ModelProto, weights: dict[str, NDArray[np.float32
         where = [slice(None)] * whole.ndim
         for begin, end, axis, step in zip(begins, ends, axes, steps, strict=True):
             where[axis] = slice(begin, end, step)
-        part = np.ascontiguousarray(whole[tuple(where)])
+        part = whole[tuple(where)]
         weights[node.output[0]] = part
         info = onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, part.shape)
         graph.input.append(info)
@@ -293,7 +296,7 @@ def _optimise(model: onnx.ModelProto, path: Path, free: dict[str, int]) -> onnx.
 
 
 def _rewrite(model: onnx.ModelProto) -> None:
-    """Patterns that the optimiser leaves: the GELU of torch's dynamo exporter."""
+    """Patterns that the optimiser leaves: the GELU of torch's dynamo exporter, and GELU's tanh form."""
     import onnx_ir
     from onnxscript.rewriter import pattern, rewrite
 
@@ -303,6 +306,14 @@ def _rewrite(model: onnx.ModelProto) -> None:
     def fused_gelu(op: Any, x: Any) -> Any:
         return op.Gelu(x, _domain="com.microsoft")
 
-    rules = pattern.RewriteRuleSet([pattern.RewriteRule(exact_gelu, fused_gelu)], commute=True)
+    def tanh_gelu(op: Any, x: Any) -> Any:
+        inner = op.Mul(math.sqrt(2.0 / math.pi), op.Add(x, op.Mul(0.044715, op.Pow(x, 3.0))))
+        return op.Mul(op.Mul(0.5, x), op.Add(op.Tanh(inner), 1.0))
+
+    def fast_gelu(op: Any, x: Any) -> Any:
+        return op.FastGelu(x, _domain="com.microsoft")
+
+    pairs = [(exact_gelu, fused_gelu), (tanh_gelu, fast_gelu)]
+    rules = pattern.RewriteRuleSet([pattern.RewriteRule(*pair) for pair in pairs], commute=True)
     rewritten = onnx_ir.to_proto(rewrite(onnx_ir.from_proto(model), pattern_rewrite_rules=rules))
     model.CopyFrom(rewritten)

@@ -15,6 +15,7 @@ from blocksim.errors import BlocksimError
 from blocksim.graph import axes as layout
 from blocksim.graph.ir import Axes, Elementwise, Host, HostSource, Matmul, out_of
 from blocksim.graph.state import State, View
+from blocksim.graph.unread import scaled
 
 LAYOUT = ("Reshape", "Transpose", "Identity", "Unsqueeze", "Squeeze", "Expand", "Flatten", "Dropout")
 """Operators that only change how a value walks over its tensor."""
@@ -51,10 +52,13 @@ def is_float(state: State, name: str) -> bool:
     return any(t in state.weights or t in state.origins for t in tables)
 
 
-def to_host(state: State, value: str) -> None:
-    """Let the host compute a pending value, with all that it needs and nothing has computed yet."""
+def to_host(state: State, value: str, beside: View | None = None) -> None:
+    """Let the host compute a pending value, with all that it needs and nothing has computed yet.
+
+    It is laid out as the value `beside` it is, where one of the same shape meets it.
+    """
     nodes = state.chain(value)
-    leave_to_host(state, nodes, state.roots(value), value, nodes[-1].op_type.lower())
+    leave_to_host(state, nodes, state.roots(value), value, nodes[-1].op_type.lower(), beside=beside)
 
 
 def take_factor(state: State, name: str, found: View) -> None:
@@ -97,7 +101,7 @@ def fold(state: State, tensor: str, factor: float) -> bool:
     else:
         for name in (op.weight, op.bias):
             if name is not None:
-                state.used[name] = (state.used[name] * np.float64(factor)).astype(np.float32)
+                state.used[name] = scaled(state.used[name], factor)
     state.tensors[tensor] = replace(made, scale=made.scale * factor)
     return True
 
@@ -128,7 +132,13 @@ def encode_input(state: State, name: str) -> None:
 
 
 def leave_to_host(
-    state: State, nodes: list[onnx.NodeProto], inputs: Any, value: str, op: str, name: str | None = None
+    state: State,
+    nodes: list[onnx.NodeProto],
+    inputs: Any,
+    value: str,
+    op: str,
+    name: str | None = None,
+    beside: View | None = None,
 ) -> None:
     """Leave nodes to the host: a model of exactly these, its output a fresh tensor."""
     sources: list[HostSource] = []
@@ -162,8 +172,10 @@ def leave_to_host(
     tensor = name or state.name_near([s.source for s in sources], op)
     state.distance.setdefault(tensor, (1, tensor))
     walk = layout.contiguous(shape if len(shape) > 1 else (1, *shape))[-len(shape) :]
-    rows = prod(shape[:-1])
-    state.define(value, tensor, walk, rows, shape[-1])
+    if beside is not None and beside.shape == shape and _is_whole(state, beside):
+        state.like(value, tensor, beside)
+    else:
+        state.define(value, tensor, walk, prod(shape[:-1]), shape[-1])
     state.operators.append(
         Host(
             tensor,
@@ -174,6 +186,12 @@ def leave_to_host(
             sum(_macs(state, node) for node in nodes),
         )
     )
+
+
+def _is_whole(state: State, walk: View) -> bool:
+    """Whether a walk passes every element of its tensor, each once."""
+    tensor = state.tensors[walk.tensor]
+    return tensor.rows * tensor.columns == prod(walk.shape)
 
 
 def _macs(state: State, node: onnx.NodeProto) -> int:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from blocksim.errors import BlocksimError
 from blocksim.graph.canonical import Canonical, canonicalise, read
 from blocksim.graph.demand import view
 from blocksim.graph.handlers import HANDLERS
+from blocksim.graph.handlers.node import attribute
 from blocksim.graph.ir import (
     Graph,
     GraphInput,
@@ -27,6 +30,7 @@ from blocksim.graph.ir import (
     sources_of,
 )
 from blocksim.graph.state import State
+from blocksim.graph.unread import Unread
 from blocksim.graph.weights import WeightSource
 
 
@@ -111,7 +115,11 @@ def _compute(state: State, node: onnx.NodeProto) -> None:
     """Compute a node whose inputs are all constants, through onnxruntime; it keeps its weight's name."""
     import onnxruntime as ort
 
-    given = {name: state.constant(name) for name in node.input if name}
+    source = state.constant(node.input[0])
+    if isinstance(source, Unread) and node.op_type == "Transpose" and attribute(node, "perm", []) == [1, 0]:
+        _enter(state, node, node.output[0], source.T)
+        return
+    given = {name: state.read(name) for name in node.input if name}
     infos = [
         onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
         for n, a in given.items()
@@ -125,16 +133,28 @@ def _compute(state: State, node: onnx.NodeProto) -> None:
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     made = session.run(None, given)
-    origins = [state.origins.get(n, n) for n in node.input if n in state.weights or n in state.origins]
     for info, array in zip(wanted, made, strict=True):
-        state.constants[info.name] = np.asarray(array)
-        if origins:
-            state.origins[info.name] = origins[0]
+        _enter(state, node, info.name, np.asarray(array))
+
+
+def _enter(state: State, node: onnx.NodeProto, name: str, array: NDArray[Any] | Unread) -> None:
+    """A constant that a node makes of constants."""
+    state.constants[name] = array
+    origins = [state.origins.get(n, n) for n in node.input if n in state.weights or n in state.origins]
+    if origins:
+        state.origins[name] = origins[0]
+
+
+OWN_SHAPE = ("Gelu", "FastGelu", "QuickGelu", "SimplifiedLayerNormalization")
+"""onnxruntime's operators that ONNX's inference does not know, and whose output has its input's shape."""
 
 
 def _shapes(canonical: Canonical) -> dict[str, tuple[int, ...]]:
-    inferred = onnx.shape_inference.infer_shapes(canonical.model)
-    graph = inferred.graph
+    model = onnx.ModelProto.FromString(canonical.model.SerializeToString())
+    for node in model.graph.node:
+        if node.op_type in OWN_SHAPE:
+            node.CopyFrom(onnx.helper.make_node("Identity", node.input[:1], node.output[:1]))
+    graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
         v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim)
         for v in (*graph.value_info, *graph.input, *graph.output)
@@ -142,7 +162,7 @@ def _shapes(canonical: Canonical) -> dict[str, tuple[int, ...]]:
         and all(d.HasField("dim_value") for d in v.type.tensor_type.shape.dim)
     }
     shapes.update({i.name: tuple(i.dims) for i in graph.initializer})
-    unknown = [o for node in graph.node for o in node.output if o and o not in shapes]
+    unknown = [o for node in canonical.model.graph.node for o in node.output if o and o not in shapes]
     return {**shapes, **_tried_shapes(canonical, unknown)} if unknown else shapes
 
 
@@ -157,7 +177,7 @@ def _tried_shapes(canonical: Canonical, names: list[str]) -> dict[str, tuple[int
     options.log_severity_level = 4
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     wanted = {i.name for i in session.get_inputs()}
-    feeds = {name: array for name, array in canonical.weights.items() if name in wanted}
+    feeds = {name: np.asarray(array) for name, array in canonical.weights.items() if name in wanted}
     feeds |= {
         name: np.zeros(shape, onnx.helper.tensor_dtype_to_np_dtype(kind))
         for name, (shape, kind) in canonical.inputs.items()

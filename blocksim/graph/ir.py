@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]
+from blocksim.graph.unread import Matrix, Weight
 
 
 @dataclass(frozen=True)
@@ -246,10 +246,10 @@ class Graph:
     tensors : dict of str to Tensor
     operators : tuple of Operator
         In an order in which they can run.
-    constants : dict of str to float32 array
+    constants : dict of str to float32 array, read or not, see `constant`
     canonical : bytes
         The canonical ONNX graph without large weights, for the fp32 reference.
-    weights : dict of str to float32 array
+    weights : dict of str to float32 array, read or not
         The weights that `canonical` is without.
     free_batch : bool
         Whether the file leaves the batch free, so that samples can be given together.
@@ -257,7 +257,7 @@ class Graph:
         The input that says which tokens are there; empty where all are.
     holes : bool
         Whether tokens may be absent before others that are there.
-    filled : dict of str to float32 array
+    filled : dict of str to float32 array, read or not
         What a weight source put into the file's inputs.
     """
 
@@ -266,13 +266,17 @@ class Graph:
     outputs: tuple[GraphOutput, ...]
     tensors: dict[str, Tensor]
     operators: tuple[Operator, ...]
-    constants: dict[str, Matrix] = field(repr=False)
+    constants: dict[str, Weight] = field(repr=False)
     canonical: bytes = field(repr=False)
-    weights: dict[str, Matrix] = field(repr=False)
+    weights: dict[str, Weight] = field(repr=False)
     free_batch: bool
     padding: str = ""
     holes: bool = True
-    filled: dict[str, Matrix] = field(default_factory=dict, repr=False)
+    filled: dict[str, Weight] = field(default_factory=dict, repr=False)
+
+    def constant(self, name: str) -> Matrix:
+        """The values of a constant; of one that is unread they are read now."""
+        return np.asarray(self.constants[name])
 
     def matmuls(self) -> Iterator[Matmul]:
         """The products, in order."""

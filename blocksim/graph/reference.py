@@ -11,7 +11,8 @@ import onnx
 from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
-from blocksim.graph.ir import Axes, Elementwise, Graph, Host, Matmul, Matrix, Operator, out_of
+from blocksim.graph.ir import Axes, Elementwise, Graph, Host, Matmul, Operator, out_of
+from blocksim.graph.unread import Matrix
 
 
 def refuse_mixed_batch(
@@ -34,7 +35,7 @@ def refuse_mixed_batch(
     session = ort.InferenceSession(graph.source, options, providers=["CPUExecutionProvider"])
     wanted = {i.name for i in session.get_inputs()}
     feeds = {name: array[:samples] for name, array in inputs.items()}
-    feeds |= {name: graph.filled[name] for name in wanted & set(graph.filled)}
+    feeds |= {name: np.asarray(graph.filled[name]) for name in wanted & set(graph.filled)}
     padded = any(graph.tensors[o.tensor].tokens for o in graph.outputs)
     for name, made in zip(outputs, session.run(list(outputs), feeds), strict=True):
         alone = outputs[name][:samples]
@@ -77,7 +78,7 @@ class Reference:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         wanted = {i.name for i in self._session.get_inputs()}
-        self._weights = {name: array for name, array in graph.weights.items() if name in wanted}
+        self._weights = {name: np.asarray(array) for name, array in graph.weights.items() if name in wanted}
 
     def outputs(
         self, inputs: Mapping[str, NDArray[Any]], progress: Callable[[int], None] | None = None
@@ -168,6 +169,6 @@ def _computed(
         (value,) = session.run(None, {s.value: inputs[s.source] for s in op.sources})
         return graph.tensors[op.out].to_matrix(np.asarray(value, np.float32))
     if isinstance(op, Matmul) and op.weight is not None and op.a.tensor in matrices:
-        product = matrices[op.a.tensor][: op.m] @ graph.constants[op.weight].T
-        return product if op.bias is None else product + graph.constants[op.bias]
+        product = matrices[op.a.tensor][: op.m] @ graph.constant(op.weight).T
+        return product if op.bias is None else product + graph.constant(op.bias)
     return None

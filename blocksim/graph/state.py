@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from blocksim.graph.ir import Axes, Matrix, Operator, Tensor
+from blocksim.graph.ir import Axes, Operator, Tensor
+from blocksim.graph.unread import Unread, Weight, same
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,11 @@ class State:
 
     path: Path
     values: dict[str, View] = field(default_factory=dict)
-    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
-    weights: dict[str, Matrix] = field(default_factory=dict)
+    constants: dict[str, NDArray[Any] | Unread] = field(default_factory=dict)
+    weights: dict[str, Weight] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     pending: dict[str, onnx.NodeProto] = field(default_factory=dict)
-    used: dict[str, Matrix] = field(default_factory=dict)
+    used: dict[str, Weight] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
     consumers: dict[str, list[onnx.NodeProto]] = field(default_factory=dict)
@@ -120,8 +121,8 @@ class State:
             if s and s not in made and self.constant(s) is None and (s in self.values or s in self.inputs)
         ]
 
-    def constant(self, name: str) -> NDArray[Any] | None:
-        """The value of a constant or weight, None for anything else."""
+    def constant(self, name: str) -> NDArray[Any] | Unread | None:
+        """The value of a constant or weight, read or not; None for anything else."""
         found = self.constants.get(name)
         return self.weights.get(name) if found is None else found
 
@@ -129,11 +130,16 @@ class State:
         """The weight that a constant is made of, or the constant itself."""
         return self.origins.get(name, name)
 
-    def keep(self, name: str, array: NDArray[Any]) -> str:
+    def read(self, name: str) -> NDArray[Any] | None:
+        """The values of a constant, read; None for anything else."""
+        found = self.constant(name)
+        return None if found is None else np.asarray(found)
+
+    def keep(self, name: str, array: NDArray[Any] | Unread) -> str:
         """Enter a constant that an operator uses; a name that holds another array gets a number."""
-        kept = np.ascontiguousarray(array, np.float32)
+        kept = array if isinstance(array, Unread) else np.ascontiguousarray(array, np.float32)
         base, i = name, 0
-        while name in self.used and not np.array_equal(self.used[name], kept):
+        while name in self.used and not same(self.used[name], kept):
             i += 1
             name = f"{base}_{i}"
         self.used[name] = kept

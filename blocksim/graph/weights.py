@@ -1,19 +1,27 @@
-"""Weight sources: what fills a skeleton, a graph whose weights are inputs."""
+"""Weight sources: what fills a skeleton, a graph whose weights are inputs.
+
+A source says what a weight is; its values are read when somebody wants them, one weight at a time.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
+from blocksim.graph.unread import Matrix, Unread
+from blocksim.stretches import Entry, entries
 
-Array = NDArray[np.float32]
+FLOATS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+"""Types of a safetensors file that weights may have."""
 
 
 class WeightSource(Protocol):
@@ -26,24 +34,28 @@ class WeightSource(Protocol):
     def has(self, name: str) -> bool:
         """Whether it has a weight of this name."""
 
-    def load(self, name: str, shape: tuple[int, ...]) -> Array:
-        """The weight, which must have this shape."""
+    def weight(self, name: str, shape: tuple[int, ...]) -> Unread:
+        """The weight, which must have this shape.
+
+        Raises
+        ------
+        BlocksimError
+            If its shape is another; when its values are read, if one is NaN or infinite.
+        """
 
 
 @dataclass(frozen=True)
 class SafetensorsSource:
-    """The tensors of a safetensors file, each read when it is first asked for."""
+    """The tensors of a safetensors file."""
 
     path: Path
-    names: frozenset[str] = field(init=False, repr=False)
-    loaded: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
+    tensors: dict[str, Entry] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
 
         try:
-            with safe_open(self.path, "np") as file:
-                object.__setattr__(self, "names", frozenset(file.keys()))
+            object.__setattr__(self, "tensors", entries(self.path)[1])
         except (SafetensorError, OSError) as error:
             raise BlocksimError(
                 self.path, "file", "not a whole safetensors file", f"save it again ({error})"
@@ -56,22 +68,57 @@ class SafetensorsSource:
 
     def has(self, name: str) -> bool:
         """Whether the file has a tensor of this name."""
-        return name in self.names
+        return name in self.tensors
 
-    def load(self, name: str, shape: tuple[int, ...]) -> Array:
-        """The tensor as float32.
+    def weight(self, name: str, shape: tuple[int, ...]) -> Unread:
+        """The tensor as float32, see `WeightSource.weight`."""
+        entry = self.tensors[name]
+        _refuse_shape(self.where, name, entry.shape, shape)
+        if entry.dtype not in FLOATS:
+            known = ", ".join(FLOATS)
+            raise BlocksimError(self.path, name, entry.dtype, f"weights must be of {known}; save it as F32")
+        stat = self.path.stat()
+        identity = f"{self.path.resolve()} {stat.st_size} {stat.st_mtime_ns} {name}"
+        return Unread(shape, partial(self._read, name), identity)
 
-        Raises
-        ------
-        BlocksimError
-            If its shape is another, or a value is NaN or infinite.
-        """
-        from safetensors import safe_open
+    def _read(self, name: str) -> Matrix:
+        entry = self.tensors[name]
+        values = np.frombuffer(entry.data.read(), FLOATS[entry.dtype]).reshape(entry.shape)
+        if entry.dtype == "BF16":  # the upper half of a float32
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return _finite(self.where, name, values)
 
-        if name not in self.loaded:
-            with safe_open(self.path, "np") as file:
-                self.loaded[name] = np.ascontiguousarray(file.get_tensor(name), np.float32)
-        return _checked(self.where, name, self.loaded[name], shape)
+
+@dataclass(frozen=True)
+class ShardedSource:
+    """Safetensors files under one index, as large checkpoints are saved: ``*.safetensors.index.json``."""
+
+    path: Path
+    shards: dict[str, SafetensorsSource] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            names = json.loads(self.path.read_text())["weight_map"]
+            files = {file: SafetensorsSource(self.path.parent / file) for file in sorted(set(names.values()))}
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise BlocksimError(
+                self.path, "weight_map", "not an index of safetensors", f"download it again ({reason})"
+            ) from None
+        object.__setattr__(self, "shards", {name: files[file] for name, file in names.items()})
+
+    @property
+    def where(self) -> str:
+        """The index."""
+        return str(self.path)
+
+    def has(self, name: str) -> bool:
+        """Whether the index has a tensor of this name."""
+        return name in self.shards and self.shards[name].has(name)
+
+    def weight(self, name: str, shape: tuple[int, ...]) -> Unread:
+        """The tensor from its file."""
+        return self.shards[name].weight(name, shape)
 
 
 @dataclass(frozen=True)
@@ -79,7 +126,7 @@ class OnnxSource:
     """The initialisers of an ONNX file."""
 
     path: Path
-    arrays: dict[str, Array] = field(init=False, repr=False)
+    arrays: dict[str, NDArray[Any]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -101,9 +148,12 @@ class OnnxSource:
         """Whether the file has an initialiser of this name."""
         return name in self.arrays
 
-    def load(self, name: str, shape: tuple[int, ...]) -> Array:
-        """The initialiser as float32; errors as of `SafetensorsSource.load`."""
-        return _checked(self.where, name, self.arrays[name], shape)
+    def weight(self, name: str, shape: tuple[int, ...]) -> Unread:
+        """The initialiser as float32."""
+        array = self.arrays[name]
+        _refuse_shape(self.where, name, array.shape, shape)
+        identity = f"{name} {hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()}"
+        return Unread(shape, partial(_finite, self.where, name, array), identity)
 
 
 @dataclass(frozen=True)
@@ -124,20 +174,27 @@ class GeneratorSource:
         """Whether the name is that of a parameter: it has a path."""
         return "." in name
 
-    def load(self, name: str, shape: tuple[int, ...]) -> Array:
+    def weight(self, name: str, shape: tuple[int, ...]) -> Unread:
         """A weight of this shape."""
+        return Unread(shape, partial(self._made, name, shape), f"{self.where} {name} {shape}")
+
+    def _made(self, name: str, shape: tuple[int, ...]) -> Matrix:
         digest = hashlib.sha256(f"{self.seed}:{name}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         noise = rng.standard_normal(shape, np.float32)
         if len(shape) > 1:
-            return noise / np.float32(np.sqrt(shape[-1]))
+            noise /= np.float32(np.sqrt(shape[-1]))
+            return noise
         base = 1.0 if name.endswith(".weight") else 0.0
         return np.float32(base) + np.float32(0.1) * noise
 
 
-def _checked(where: str, name: str, array: NDArray[np.floating], shape: tuple[int, ...]) -> Array:
-    if array.shape != shape:
-        raise BlocksimError(where, name, f"shape {array.shape}", f"the model needs {shape}")
+def _refuse_shape(where: str, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if found != wanted:
+        raise BlocksimError(where, name, f"shape {found}", f"the model needs {wanted}")
+
+
+def _finite(where: str, name: str, array: NDArray[Any]) -> Matrix:
     values = np.ascontiguousarray(array, np.float32)
     if not np.isfinite(values).all():
         raise BlocksimError(where, name, "NaN or Inf", "weights must be finite; export it again")
@@ -145,7 +202,10 @@ def _checked(where: str, name: str, array: NDArray[np.floating], shape: tuple[in
 
 
 def weight_source(text: str | Path) -> WeightSource:
-    """A weight source as the user names it: a safetensors or ONNX file, or ``generator[:SEED]``.
+    """A weight source as the user names it.
+
+    A safetensors file, an index of some (``*.safetensors.index.json``), an ONNX file, or
+    ``generator[:SEED]``.
 
     Raises
     ------
@@ -158,4 +218,6 @@ def weight_source(text: str | Path) -> WeightSource:
     path = Path(text)
     if not path.is_file():
         raise BlocksimError(path, "--weights", "missing", "give a .safetensors or .onnx file, or generator")
+    if path.suffix == ".json":
+        return ShardedSource(path)
     return OnnxSource(path) if path.suffix == ".onnx" else SafetensorsSource(path)

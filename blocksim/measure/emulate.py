@@ -27,14 +27,10 @@ from blocksim.graph.ir import Gather, Graph, Norm, Operator
 from blocksim.trace.file import Trace
 from blocksim.trace.manifest import ConstantSpec, OpSpec
 from hwmodels.formats.shift import dequantise
-from hwmodels.units import tables
 
 Real = NDArray[np.float64]
 
 ERF = np.vectorize(math.erf, otypes=[np.float64])
-
-FINE = (1 << 16, 40)
-"""Segments and fraction bits of a function that has no closed form here."""
 
 
 class Emulator:
@@ -109,7 +105,7 @@ class Emulator:
 
     def _exact(self, name: str) -> Real:
         spec = self.manifest.constants[name]
-        return np.asarray(self.graph.constants[name], np.float64).reshape(spec.rows, spec.columns)
+        return np.asarray(self.graph.constant(name), np.float64).reshape(spec.rows, spec.columns)
 
     def _stored(self, name: str, op: OpSpec) -> Real:
         """A constant's values as they are packed in the trace."""
@@ -210,10 +206,9 @@ def softmax(x: Real, keys: NDArray[np.bool_]) -> Real:
 
 
 def function(name: str, x: Real) -> Real:
-    """An element-wise function; one without a closed form here by a very fine table of its own."""
+    """An element-wise function that a LUT instruction can name."""
     if name == "gelu":
         return np.asarray(0.5 * x * (1 + ERF(x / math.sqrt(2))))
-    span, (segments, fraction) = 32, FINE
-    points = np.ldexp(np.array(tables.FUNCTIONS[name](segments, span, fraction), np.float64), -fraction)
-    inside = np.interp(x, np.linspace(-span, span, segments + 1), points)
-    return np.where(x < -span, 0.0, np.where(x >= span, x, inside))
+    if name == "gelu_tanh":
+        return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+    return np.asarray(x * (0.5 + 0.5 * np.tanh(0.5 * x)))  # silu

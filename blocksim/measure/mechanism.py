@@ -184,7 +184,7 @@ def changed(machine: Machine, **sections: Mapping[str, int]) -> Machine:
 def on_machine(trace: Trace, machine: Machine, sections: Mapping[str, bytes] | None = None) -> Trace:
     """The same program on another machine, with other tables where given."""
     manifest = trace.manifest.model_copy(update={"machine": machine})
-    return Trace(manifest, trace.program, {**trace.sections, **(sections or {})})
+    return Trace(manifest, trace.program, trace.sections | (sections or {}))
 
 
 def finer_aligner(trace: Trace) -> tuple[Trace, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,10 @@ from pydantic import ValidationError
 
 from blocksim.errors import BlocksimError
 from blocksim.output import output_file
+from blocksim.stretches import Stretch, entries
 from blocksim.trace.isa import INSTRUCTION, UNIT_OF, Opcode, Program, Unit
 from blocksim.trace.manifest import TRACE_VERSION, Manifest
+from blocksim.trace.sections import Section, Sections, chunks_of, digest_of
 
 HEAD = "blocksim-trace"
 """The entry of the file's metadata that makes it a trace."""
@@ -30,35 +32,31 @@ class Trace:
     ----------
     manifest : Manifest
     program : structured array of `isa.INSTRUCTION`
-    sections : dict of str to bytes
-        The packed constants.
+    sections : Sections
+        The packed constants, read when they are wanted.
     """
 
     manifest: Manifest
     program: Program
-    sections: dict[str, bytes]
+    sections: Sections
 
     def save(self, path: Path | str) -> None:
         """Write the trace as one safetensors file, by way of a new file beside it."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
-
         path = Path(path)
-        tensors = {f"constant/{name}": np.frombuffer(data, np.uint8) for name, data in self.sections.items()}
-        code = np.frombuffer(self.program.tobytes(), np.uint8)
-        tensors["program"] = code
+        code = self.program.tobytes()
+        tensors: dict[str, Section] = {"program": code}
+        tensors |= {f"constant/{name}": data for name, data in self.sections.parts.items()}
         text = self.manifest.model_dump_json()
         head = {
             "version": str(TRACE_VERSION),
             "manifest": text,
             "manifest.sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "program.sha256": hashlib.sha256(code.tobytes()).hexdigest(),
+            "program.sha256": hashlib.sha256(code).hexdigest(),
         }
-        with output_file(path) as partial:
-            try:  # one entry: the library writes several in no order of its own
-                save_file(tensors, str(partial), {HEAD: json.dumps(head)})
-            except SafetensorError as error:
-                raise BlocksimError(path, "file", "cannot be written", str(error)) from None
+        with output_file(path) as partial, partial.open("wb") as file:
+            file.write(_head({HEAD: json.dumps(head)}, tensors))
+            for data in tensors.values():
+                file.writelines(chunks_of(data))
 
     @classmethod
     def open(cls, path: Path | str) -> Trace:
@@ -69,34 +67,31 @@ class Trace:
         BlocksimError
             If the file is not a trace, is of another version, or any byte was changed.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
 
         path = Path(path)
         if not path.is_file():
             what = "a folder" if path.is_dir() else "missing"
             raise BlocksimError(path, "file", what, "give the path of a trace")
         try:
-            with safe_open(str(path), "numpy") as file:
-                head = (file.metadata() or {}).get(HEAD)
-                if head is None:
-                    raise BlocksimError(path, "file", "not a trace", "compile a model with blocksim compile")
-                metadata = json.loads(head)
-                version = metadata.get("version") if isinstance(metadata, dict) else head
-                if version != str(TRACE_VERSION):
-                    raise BlocksimError(
-                        path,
-                        "version",
-                        version,
-                        f"this blocksim reads version {TRACE_VERSION}; compile it again",
-                    )
-                parts = {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118
+            about, tensors = entries(path)
+            head = about.get(HEAD)
+            if head is None:
+                raise BlocksimError(path, "file", "not a trace", "compile a model with blocksim compile")
+            metadata = json.loads(head)
+            version = metadata.get("version") if isinstance(metadata, dict) else head
+            if version != str(TRACE_VERSION):
+                raise BlocksimError(
+                    path, "version", version, f"this blocksim reads version {TRACE_VERSION}; compile it again"
+                )
+            return cls._checked(path, metadata, {name: entry.data for name, entry in tensors.items()})
         except (SafetensorError, OSError, ValueError) as error:
             raise BlocksimError(path, "file", "not a whole trace", f"compile it again ({error})") from None
-        return cls._checked(path, metadata, parts)
 
     @classmethod
-    def _checked(cls, path: Path, metadata: dict[str, str], parts: dict[str, bytes]) -> Trace:
-        text, code = metadata.get("manifest", ""), parts.pop("program", b"")
+    def _checked(cls, path: Path, metadata: dict[str, str], parts: dict[str, Stretch]) -> Trace:
+        text = metadata.get("manifest", "")
+        code = parts.pop("program").read() if "program" in parts else b""
         changed = "changed since it was compiled; compile it again"
         if hashlib.sha256(text.encode()).hexdigest() != metadata.get("manifest.sha256"):
             raise BlocksimError(path, "manifest", "hash differs", changed)
@@ -108,22 +103,35 @@ class Trace:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
             raise BlocksimError(path, f"manifest.{field}", str(first["input"])[:40], first["msg"]) from None
-        sections = {name.removeprefix("constant/"): data for name, data in parts.items()}
+        sections: dict[str, Section] = {}
         for name, spec in manifest.constants.items():
-            if hashlib.sha256(sections.get(name, b"")).hexdigest() != spec.sha256:
+            part = parts.get(f"constant/{name}")
+            if part is None or digest_of(part) != spec.sha256:
                 raise BlocksimError(path, name, "hash differs", changed)
+            sections[name] = replace(part, sha256=spec.sha256)
         program = np.frombuffer(code, INSTRUCTION)
         _check_program(path, program, manifest)
-        return cls(manifest, program, sections)
+        return cls(manifest, program, Sections(sections))
+
+
+def _head(metadata: dict[str, str], tensors: dict[str, Section]) -> bytes:
+    """The head of a safetensors file of bytes: https://huggingface.co/docs/safetensors/index#format."""
+    head: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for name, data in tensors.items():
+        head[name] = {"dtype": "U8", "shape": [len(data)], "data_offsets": [end, end + len(data)]}
+        end += len(data)
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def is_trace(path: Path) -> bool:
     """Whether a file is a trace, of whatever version."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(str(path), "numpy") as file:
-            return HEAD in (file.metadata() or {})
+        return HEAD in entries(path)[0]
     except (SafetensorError, OSError):
         return False
 

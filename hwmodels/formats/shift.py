@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from hwmodels.formats.block import Starts, index_of
 from hwmodels.units.ops import EXPONENT_MAX, EXPONENT_MIN, ZERO_BLOCK
 
+BAND = 1 << 16
+"""Elements that are quantised at a time: their float64 values fit a cache."""
+
 
 @dataclass(frozen=True)
 class Quantised:
@@ -48,25 +51,35 @@ def quantise(x: NDArray[np.floating], row_starts: Starts, column_starts: Starts,
     bits : int
         Width of a code.
     """
-    values = np.asarray(x, np.float64)
-    peaks = np.maximum.reduceat(np.abs(values), row_starts, axis=-2)
-    peaks = np.maximum.reduceat(peaks, column_starts, axis=-1)
+    height = x.shape[-2]
+    bands = [slice(r, r + step) for step in (_band(x.shape),) for r in range(0, height, step)]
+    by_row = [np.maximum.reduceat(np.abs(x[..., b, :]), column_starts, axis=-1) for b in bands]
+    peaks = np.maximum.reduceat(np.concatenate(by_row, axis=-2), row_starts, axis=-2).astype(np.float64)
     _, length = np.frexp(peaks)
     raw = length - (bits - 1)
     raw = raw + (np.rint(np.ldexp(peaks, -raw)) == 1 << (bits - 1))
     clipped = np.clip(raw, EXPONENT_MIN, EXPONENT_MAX)
     exponents = np.where(peaks == 0, ZERO_BLOCK, clipped)
-    rows = index_of(row_starts, values.shape[-2])
-    columns = index_of(column_starts, values.shape[-1])
-    scaled = np.rint(np.ldexp(values, -exponents[..., rows, :][..., columns]))
+    rows = index_of(row_starts, height)
+    columns = index_of(column_starts, x.shape[-1])
+    steps = np.ldexp(1.0, -exponents)
     limit = (1 << (bits - 1)) - 1
-    codes = np.clip(scaled, -limit, limit)
-    return Quantised(
-        codes.astype(np.int32 if bits > 16 else np.int16),
-        exponents.astype(np.int16),
-        int(((peaks != 0) & (raw != clipped)).sum()),
-        int((codes != scaled).sum()),
-    )
+    codes = np.empty(x.shape, np.int32 if bits > 16 else np.int16)
+    saturated = 0
+    for b in bands:
+        scaled = x[..., b, :] * steps[..., rows[b], :][..., columns]  # exact: by a power of two
+        np.rint(scaled, out=scaled)
+        beyond = int((np.abs(scaled) > limit).sum())
+        codes[..., b, :] = np.clip(scaled, -limit, limit) if beyond else scaled
+        saturated += beyond
+    clamped = int(((peaks != 0) & (raw != clipped)).sum())
+    return Quantised(codes, exponents.astype(np.int16), clamped, saturated)
+
+
+def _band(shape: tuple[int, ...]) -> int:
+    """How many rows of a stack of matrices are taken at a time, so that what is made of them stays small."""
+    in_a_row = int(np.prod(shape, dtype=np.int64)) // max(shape[-2], 1)
+    return max(1, BAND // max(in_a_row, 1))
 
 
 def dequantise(

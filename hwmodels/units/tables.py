@@ -39,5 +39,25 @@ def gelu(segments: int, span: int, fraction: int) -> tuple[int, ...]:
     return _points(lambda x: 0.5 * x * (1.0 + math.erf(x / math.sqrt(2.0))), -span, span, segments, fraction)
 
 
-FUNCTIONS: dict[str, Callable[[int, int, int], tuple[int, ...]]] = {"gelu": gelu}
-"""Element-wise functions that a LUT instruction can name."""
+@cache
+def gelu_tanh(segments: int, span: int, fraction: int) -> tuple[int, ...]:
+    """``x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2``, as of `gelu`."""
+
+    def f(x: float) -> float:
+        return 0.5 * x * (1.0 + math.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+
+    return _points(f, -span, span, segments, fraction)
+
+
+@cache
+def silu(segments: int, span: int, fraction: int) -> tuple[int, ...]:
+    """``x / (1 + exp(-x))``, as of `gelu`; where a span of 8 ends, 0.0027 is left of it."""
+    return _points(lambda x: x / (1.0 + math.exp(-x)), -span, span, segments, fraction)
+
+
+FUNCTIONS: dict[str, Callable[[int, int, int], tuple[int, ...]]] = {
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "silu": silu,
+}
+"""Element-wise functions that a LUT instruction can name: zero far left, the identity far right."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hwmodels.formats import parse
 from hwmodels.formats.block import index_of, parse_block, starts
 from hwmodels.formats.packing import pack, packed_bytes, unpack
+from hwmodels.formats.shift import quantise
 from hwmodels.units.ops import ZERO_BLOCK
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=True)
@@ -228,3 +229,20 @@ def test_lin8_of_zeros_and_of_too_large_values() -> None:
     assert not zeros.decode().any()
     with pytest.raises(ValueError, match="beyond float32"):
         parse("lin8@row").encode(np.array([1e300]))
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_quantisation_does_not_depend_on_the_band(
+    rows: int, columns: int, across: int, along: int, seed: int
+) -> None:
+    x = np.random.default_rng(seed).normal(size=(2, rows, columns)).astype(np.float32)
+    x[..., 0, 0] = 3e38
+    cut = starts(rows, across), starts(columns, along)
+    whole = quantise(x, *cut, 8)
+    for band in (1, 2 * columns, 4 * columns):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("hwmodels.formats.shift.BAND", band)
+            other = quantise(x, *cut, 8)
+        assert (other.codes == whole.codes).all()
+        assert (other.exponents == whole.exponents).all()
+        assert (other.clamped, other.saturated) == (whole.clamped, whole.saturated)

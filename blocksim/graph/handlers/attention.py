@@ -100,7 +100,7 @@ def where(state: State, node: onnx.NodeProto) -> bool:
 def adds_mask(state: State, node: onnx.NodeProto) -> bool:
     """Add of a constant mask, such as a causal one: zeros and very low numbers."""
     for which in (0, 1):
-        found, constant = peek(state, node.input[which]), state.constant(node.input[1 - which])
+        found, constant = peek(state, node.input[which]), state.read(node.input[1 - which])
         if found is None or constant is None or constant.dtype.kind != "f":
             continue
         low = constant <= LOWEST

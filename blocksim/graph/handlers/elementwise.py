@@ -8,12 +8,14 @@ from math import prod
 import numpy as np
 import onnx
 
-from blocksim.graph.demand import is_float, peek, readers, view
+from blocksim.graph.demand import is_float, peek, readers, to_host, view
 from blocksim.graph.handlers.attention import adds_mask
+from blocksim.graph.handlers.functions import silu
 from blocksim.graph.handlers.node import Handler
 from blocksim.graph.handlers.tokens import normalise, with_class_token
-from blocksim.graph.ir import Elementwise, Matmul, Matrix, out_of
+from blocksim.graph.ir import Elementwise, Matmul, out_of
 from blocksim.graph.state import State, View
+from blocksim.graph.unread import Matrix
 
 
 def add(state: State, node: onnx.NodeProto) -> bool:
@@ -27,8 +29,13 @@ def add(state: State, node: onnx.NodeProto) -> bool:
 
 
 def multiply(state: State, node: onnx.NodeProto) -> bool:
-    """Mul: by a constant factor, which waits for who can take it, or element by element."""
-    return _scale(state, node, False) or _defer(state, node) or _elementwise("mul")(state, node)
+    """Mul: by its own sigmoid, by a constant factor, which waits for who can take it, or by an element."""
+    return (
+        silu(state, node)
+        or _scale(state, node, False)
+        or _defer(state, node)
+        or _elementwise("mul")(state, node)
+    )
 
 
 def divide(state: State, node: onnx.NodeProto) -> bool:
@@ -38,7 +45,7 @@ def divide(state: State, node: onnx.NodeProto) -> bool:
 
 def _scale(state: State, node: onnx.NodeProto, inverse: bool) -> bool:
     for which in (0,) if inverse else (0, 1):
-        found, factor = peek(state, node.input[which]), state.constant(node.input[1 - which])
+        found, factor = peek(state, node.input[which]), state.read(node.input[1 - which])
         if found is None or found.deferred or factor is None or factor.size != 1:
             continue
         by = float(np.asarray(factor, np.float64).reshape(-1)[0])
@@ -70,7 +77,7 @@ def _elementwise(kind: str) -> Handler:
     def handle(state: State, node: onnx.NodeProto) -> bool:
         if all(peek(state, n) is None for n in node.input):
             return False
-        views = [view(state, n) for n in node.input]
+        views = _views(state, node)
         if views[0] is not None and views[1] is not None:
             a, b = views
             assert a is not None and b is not None
@@ -83,7 +90,7 @@ def _elementwise(kind: str) -> Handler:
             state.operators.append(Elementwise(name, kind, a.tensor, b.tensor, None, out))
             return True
         index = 0 if views[0] is not None else 1
-        found, constant = views[index], state.constant(node.input[1 - index])
+        found, constant = views[index], state.read(node.input[1 - index])
         if found is None or constant is None or constant.dtype.kind != "f":
             return False
         tensor = state.tensors[found.tensor]
@@ -102,6 +109,14 @@ def _elementwise(kind: str) -> Handler:
         return True
 
     return handle
+
+
+def _views(state: State, node: onnx.NodeProto) -> list[View | None]:
+    """Both inputs on the datapath, as far as they can be; what the host makes is laid out as the other is."""
+    for name, other in (node.input, reversed(node.input)):
+        if peek(state, name) is None and name in state.pending and is_float(state, name):
+            to_host(state, name, view(state, other))
+    return [view(state, name) for name in node.input]
 
 
 def _absorb_bias(state: State, found: View, bias: Matrix, value: str) -> bool:

@@ -1,4 +1,4 @@
-"""Functions of rows and elements: LayerNorm, RMSNorm, GELU."""
+"""Functions of rows and elements: LayerNorm, RMSNorm, GELU, SiLU."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def norm(centred: bool) -> Handler:
         if not walks_columns(source.axes[-1]) or source.axes[-1].size != state.tensors[source.tensor].columns:
             return False
         has_beta = len(node.input) > 2 and node.input[2]
-        beta = state.constant(node.input[2]) if has_beta else np.zeros_like(gamma)
+        beta = state.constant(node.input[2]) if has_beta else np.zeros(gamma.shape, np.float32)
         if beta is None:
             return False
         name = state.name_after(node.input[1])
@@ -47,3 +47,18 @@ def gelu(state: State, node: onnx.NodeProto) -> bool:
     function = "gelu_tanh" if approximate else "gelu"
     state.operators.append(Lut(name, function, source.tensor, state.like(node.output[0], name, source)))
     return True
+
+
+def silu(state: State, node: onnx.NodeProto) -> bool:
+    """SiLU by table: a value times its own sigmoid, which nothing else has asked for."""
+    for value, gate in (node.input, reversed(node.input)):
+        sigmoid = state.pending.get(gate)
+        if sigmoid is None or sigmoid.op_type != "Sigmoid" or sigmoid.input[0] != value:
+            continue
+        source = view(state, value)
+        if source is None:
+            return False
+        name = state.name_near([source.tensor], "silu")
+        state.operators.append(Lut(name, "silu", source.tensor, state.like(node.output[0], name, source)))
+        return True
+    return False

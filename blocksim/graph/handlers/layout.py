@@ -36,7 +36,7 @@ def identity(state: State, node: onnx.NodeProto) -> bool:
 
 def reshape(state: State, node: onnx.NodeProto) -> bool:
     """Reshape to a constant shape; 0 keeps an axis, -1 takes what is left."""
-    found, shape = peek(state, node.input[0]), state.constant(node.input[1])
+    found, shape = peek(state, node.input[0]), state.read(node.input[1])
     if found is None or shape is None:
         return False
     sizes = [found.shape[i] if s == 0 else int(s) for i, s in enumerate(shape)]
@@ -69,7 +69,7 @@ def transpose(state: State, node: onnx.NodeProto) -> bool:
 
 def select_first(state: State, node: onnx.NodeProto) -> bool:
     """Gather of position 0, as of a class token: the walk without that axis."""
-    found, index = peek(state, node.input[0]), state.constant(node.input[1])
+    found, index = peek(state, node.input[0]), state.read(node.input[1])
     axis = attribute(node, "axis", 0)
     if found is None or found.deferred or index is None or index.size != 1 or int(index.reshape(-1)[0]):
         return False
@@ -82,7 +82,7 @@ def select_first(state: State, node: onnx.NodeProto) -> bool:
 def slice_first(state: State, node: onnx.NodeProto) -> bool:
     """Slice from position 0 in steps of 1: shorter axes."""
     found = peek(state, node.input[0])
-    given = [state.constant(name) for name in node.input[1:]]
+    given = [state.read(name) for name in node.input[1:]]
     if found is None or found.deferred or len(given) < 3 or any(g is None for g in given):
         return False
     begins, ends, axes, *steps = (np.asarray(g).tolist() for g in given)

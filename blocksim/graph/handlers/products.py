@@ -12,8 +12,9 @@ from onnx import helper
 from blocksim.graph import axes as layout
 from blocksim.graph.demand import fold, leave_to_host, peek, view
 from blocksim.graph.handlers.node import attribute, walks_columns, walks_rows
-from blocksim.graph.ir import Axes, Axis, Matmul, Matrix, Operand
+from blocksim.graph.ir import Axes, Axis, Matmul, Operand
 from blocksim.graph.state import State, View
+from blocksim.graph.unread import Weight
 
 
 def _matrix_axes(walk: View, operand_of_groups: bool) -> tuple[int, tuple[int, int], Axis, Axis] | None:
@@ -26,7 +27,7 @@ def _matrix_axes(walk: View, operand_of_groups: bool) -> tuple[int, tuple[int, i
 
 
 def linear(
-    state: State, value: str, source: View, weight: str, array: Matrix, bias: str | None, scale: float
+    state: State, value: str, source: View, weight: str, array: Weight, bias: str | None, scale: float
 ) -> bool:
     """A product with constant weights, given as (n, k)."""
     flat = layout.reshape(source.axes, (prod(source.shape[:-1]), source.shape[-1]))
@@ -34,7 +35,7 @@ def linear(
         return False
     n, k = array.shape
     name = state.name_after(weight)
-    bias_array = None if bias is None else state.constant(bias)
+    bias_array = None if bias is None else state.read(bias)
     weight_name = state.keep(f"{name}.weight", array if scale == 1.0 else array * np.float32(scale))
     bias_name = None
     if bias_array is not None:

@@ -77,7 +77,7 @@ def _present_row(state: State, padding: str) -> str:
 
 
 def _axes_of(state: State, node: onnx.NodeProto) -> list[int]:
-    given = state.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else None
+    given = state.read(node.input[1]) if len(node.input) > 1 and node.input[1] else None
     return [int(a) for a in (attribute(node, "axes", []) if given is None else given.reshape(-1))]
 
 
@@ -121,7 +121,7 @@ def _is_length_of(state: State, divisor: str, value: str) -> bool:
     squared = next((n for n in state.consumers.get(value, []) if total.input[0] in n.output), None)
     if squared is None:
         return False
-    exponent = state.constant(squared.input[1]) if len(squared.input) > 1 else None
+    exponent = state.read(squared.input[1]) if len(squared.input) > 1 else None
     by_itself = squared.op_type == "Mul" and list(squared.input) == [value, value]
     by_power = squared.op_type == "Pow" and exponent is not None and exponent.size == 1 and exponent == 2
     return by_itself or bool(by_power)
@@ -134,12 +134,12 @@ def with_class_token(state: State, node: onnx.NodeProto) -> bool:
     added to the positions of the patches, and the class token to its own.
     """
     which = next((i for i, name in enumerate(node.input) if _is_concat(state, name)), None)
-    positions = None if which is None else state.constant(node.input[1 - which])
+    positions = None if which is None else state.read(node.input[1 - which])
     if which is None or positions is None:
         return False
     concat = state.pending[node.input[which]]
     *leading, last = concat.input
-    first, patches = np.concatenate([state.constant(name) for name in leading], axis=1), view(state, last)
+    first, patches = np.concatenate([state.read(name) for name in leading], axis=1), view(state, last)
     assert patches is not None
     op = next((o for o in state.operators if out_of(o) == patches.tensor), None)
     if not isinstance(op, Matmul) or op.weight is None or readers(state, node.input[which]) != 1:
@@ -176,7 +176,7 @@ def _is_concat(state: State, name: str) -> bool:
     if node is None or node.op_type != "Concat" or attribute(node, "axis", 0) != 1:
         return False
     *leading, last = node.input
-    tokens, patches = [state.constant(n) for n in leading], peek(state, last)
+    tokens, patches = [state.read(n) for n in leading], peek(state, last)
     rows_first = bool(tokens) and all(t is not None and t.ndim == 3 for t in tokens)
     return rows_first and patches is not None and not patches.deferred
 
