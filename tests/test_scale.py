@@ -165,6 +165,40 @@ def test_bad_weights_are_refused(tmp_path: Path) -> None:
         np.asarray(source.weight("bad", (1, 2)))
 
 
+def test_weights_beside_the_model(tiny_path: Path, tmp_path: Path) -> None:
+    """External data gives the same trace, is read when it is wanted, and must lie beside the model."""
+    model, path = onnx.load(tiny_path), tmp_path / "tiny.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="tiny.data", size_threshold=0)
+    graph = import_onnx(path)
+    assert any(isinstance(weight, Unread) for weight in graph.weights.values())
+    plan = load("bct-int8", "8x8")
+    own, beside = compile_graph(import_onnx(tiny_path), BCT64, plan), compile_graph(graph, BCT64, plan)
+    assert own.manifest.model_dump() == beside.manifest.model_dump()
+    assert dict(own.sections) == dict(beside.sections)
+
+    data = (tmp_path / "tiny.data").read_bytes()
+    (tmp_path / "tiny.data").write_bytes(data[:-4])
+    with pytest.raises(bs.BlocksimError, match=r"tiny.data too short: download it again"):
+        import_onnx(path)
+    (tmp_path / "tiny.data").unlink()
+    with pytest.raises(bs.BlocksimError, match=r"tiny.onnx: .*tiny.data"):
+        import_onnx(path)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "tiny.data").write_bytes(data)
+    skeleton = onnx.load(path, load_external_data=False)
+    for tensor in skeleton.graph.initializer:
+        tensor.external_data[0].value = "../tiny.data"
+    onnx.save(skeleton, tmp_path / "below" / "tiny.onnx")
+    with pytest.raises(bs.BlocksimError, match=r"tiny.onnx: .*\.\./tiny.data"):
+        import_onnx(tmp_path / "below" / "tiny.onnx")
+    matrix = next(t for t in skeleton.graph.initializer if len(t.dims) == 2)
+    at = next(int(e.value) for e in matrix.external_data if e.key == "offset")
+    broken = data[:at] + np.float32(np.nan).tobytes() + data[at + 4 :]
+    (tmp_path / "tiny.data").write_bytes(broken)
+    with pytest.raises(bs.BlocksimError, match=f"tiny.onnx: {matrix.name}: NaN or Inf"):
+        compile_graph(import_onnx(path), BCT64, plan)
+
+
 # -- the model
 
 
@@ -248,7 +282,7 @@ def test_an_interrupted_compilation_goes_on(
     assert len(before & after) == 1
     assert len(before | after) == 2 + 7 * TINY.layers
     assert dict(found.sections) == dict(want.sections)
-    assert found.manifest == want.manifest
+    assert found.manifest.model_dump() == want.manifest.model_dump()
     assert not half.exists()
 
 

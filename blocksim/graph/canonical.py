@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 
 from blocksim.errors import BlocksimError
+from blocksim.graph.external import bring_in, is_beside, weight_beside
 from blocksim.graph.unfuse import unfuse
 from blocksim.graph.unread import Weight
 from blocksim.graph.weights import WeightSource
@@ -78,14 +79,14 @@ def read(path: Path) -> onnx.ModelProto:
         what = "a folder" if path.is_dir() else "missing"
         raise BlocksimError(path, "file", what, "give the path of an ONNX model")
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf and file errors have no common base
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BlocksimError(path, "file", "not a whole ONNX model", f"export it again ({reason})") from None
     if not model.graph.node or not model.opset_import:
         raise BlocksimError(path, "file", "not a whole ONNX model", "it holds no operators; export it again")
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(str(path) if any(map(is_beside, model.graph.initializer)) else model)
     except onnx.checker.ValidationError as error:
         reason = str(error).strip().splitlines()[0]
         raise BlocksimError(path, "graph", "invalid", f"export it again ({reason})") from None
@@ -169,6 +170,12 @@ def _is_large(shape: tuple[int, ...]) -> bool:
 def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, Weight]:
     weights: dict[str, Weight] = {}
     for initialiser in list(model.graph.initializer):
+        if is_beside(initialiser):
+            if initialiser.data_type == onnx.TensorProto.FLOAT and _is_large(tuple(initialiser.dims)):
+                weights[initialiser.name] = weight_beside(path, initialiser)
+                _make_input(model, initialiser)
+                continue
+            bring_in(path, initialiser)
         array = onnx.numpy_helper.to_array(initialiser)
         if not np.issubdtype(array.dtype, np.floating):
             continue
@@ -184,11 +191,15 @@ def _take_weights(model: onnx.ModelProto, path: Path) -> dict[str, Weight]:
             raise BlocksimError(path, initialiser.name, bad, "weights must be finite; export it again")
         if large:
             weights[initialiser.name] = array.astype(np.float32)
-            model.graph.initializer.remove(initialiser)
-            model.graph.input.append(
-                onnx.helper.make_tensor_value_info(initialiser.name, initialiser.data_type, array.shape)
-            )
+            _make_input(model, initialiser)
     return weights
+
+
+def _make_input(model: onnx.ModelProto, initialiser: onnx.TensorProto) -> None:
+    """Make an input of an initialiser."""
+    name, kind, shape = initialiser.name, initialiser.data_type, tuple(initialiser.dims)
+    model.graph.initializer.remove(initialiser)
+    model.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, shape))
 
 
 def _slice_weights(model: onnx.ModelProto, weights: dict[str, Weight]) -> None:
