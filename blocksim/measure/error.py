@@ -28,8 +28,9 @@ class ErrorMeter:
         r = np.asarray(reference, np.float64).ravel()
         v = np.asarray(value, np.float64).ravel()
         self.signal += float(r @ r)
-        self.noise += float((r - v) @ (r - v))
-        self.largest = max(self.largest, float(np.abs(r - v).max()))
+        difference = r - v
+        self.noise += float(difference @ difference)
+        self.largest = max(self.largest, float(np.abs(difference).max()))
         norms = math.sqrt(float(r @ r)) * math.sqrt(float(v @ v))
         self.cosines.append(float(r @ v) / norms if norms else float(np.array_equal(r, v)))
 

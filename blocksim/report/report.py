@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pydantic import ValidationError
@@ -14,10 +15,11 @@ from blocksim.measure.derive import Derivation, derive
 from blocksim.measure.explain import explain_layer
 from blocksim.measure.figures import Layer, Measurement, ReportData, Stalls
 from blocksim.report.explain import figure_text, frame, layer_text, refuse_fp32, run_text
-from blocksim.report.html import card, page
-from blocksim.report.plots import Plots
 from blocksim.report.table import plain
 from blocksim.trace.file import Trace
+
+if TYPE_CHECKING:
+    from blocksim.report.plots import Plots
 
 TRACE = "model.trace"
 """The trace beside ``report.json``: what every figure can be followed back to."""
@@ -64,6 +66,8 @@ class Report(Measurement):
     @property
     def plot(self) -> Plots:
         """Plots of this report, such as ``report.plot.price()``; see `Plots` for all of them."""
+        from blocksim.report.plots import Plots  # drawing takes a second to load
+
         return Plots(self)
 
     def to_json(self) -> str:
@@ -79,6 +83,8 @@ class Report(Measurement):
         if self._program is not None:
             self._program.save(folder / TRACE)
         if html:
+            from blocksim.report.html import page
+
             (folder / "report.html").write_text(page([self]))
 
     def explain(self, layer: str) -> pd.DataFrame:
@@ -182,6 +188,8 @@ class Report(Measurement):
         return plain([self])
 
     def _repr_html_(self) -> str:
+        from blocksim.report.html import card
+
         return card(self)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
