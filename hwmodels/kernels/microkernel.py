@@ -1,6 +1,6 @@
 """The innermost loop of MATMUL: sums of products of a tile's segment, aligned and accumulated.
 
-A tile is `TILE` rows of codes times `PANEL` columns, both packed four steps of the reduction at a time (see
+A tile is `TILE` rows of codes times `PANEL` columns, both packed `STEP` steps of the reduction at a time (see
 `packed_operands`). There are three ways to the same bits behind one signature, of which the processor and
 ``BLOCKSIM_MICROKERNEL`` choose one, see `target`.
 """
@@ -14,16 +14,30 @@ from llvmlite import ir
 from numba import types
 from numpy.typing import NDArray
 
-from hwmodels.kernels.instructions import I1, I8, I16, I32, I64, LANES, WORDS, address, load, phi, store
+from hwmodels.kernels.instructions import (
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    LANES,
+    WORDS,
+    address,
+    joined,
+    load,
+    phi,
+    store,
+)
 from hwmodels.kernels.jit import emitted, kernel
 from hwmodels.kernels.target import KIND, OFFSET, PANEL, PLAIN, ROW_BYTES, STEP, TILE, VNNI
-from hwmodels.kernels.tile import SUMS, aligned, aligned_alike, shifted_left, updated
+from hwmodels.kernels.tile import SUMS, Addresses, Grid, Setting, accumulated, aligned, either, updated
 from hwmodels.units.accumulator import add, overflows
 from hwmodels.units.aligner import align, is_flushed
 
-LEFT, ALIKE, ANY = 0, 1, 2
-"""What is known of a tile's shifts: all rows have the same, none too long, and all to the left; or in either
-direction; or nothing."""
+ROW = ir.Constant(I64, ROW_BYTES)
+
+BLOCK = 16
+"""Codes of a row that are packed at a time."""
 
 Packed = NDArray[Any]
 """Rows by tiles, shape (tiles, steps, TILE, STEP)."""
@@ -33,8 +47,18 @@ Panel = NDArray[np.int8]
 
 Index = NDArray[np.int64]
 
+Modes = NDArray[np.int8]
+
 Part = NDArray[np.int32]
 """32-bit numbers for the columns of a panel: of each row of a tile, or of each segment, or both."""
+
+
+def _put(b: ir.IRBuilder, grid: Grid, to: ir.Value, stride: ir.Value = ROW) -> None:
+    """Store a tile's numbers, the rows so many bytes apart."""
+    for r, row in enumerate(grid):
+        own = b.add(to, b.mul(stride, ir.Constant(I64, r)))
+        for c, v in enumerate(row):
+            store(b, v, own, 4 * c * LANES)
 
 
 @emitted
@@ -42,9 +66,7 @@ def _dot(typing: Any, a: Any, w: Any, offset: Any, steps: Any, part: Any) -> Any
     """Raw sums of one segment into `part`; all but `steps` are addresses."""
 
     def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
-        for r, row in enumerate(SUMS[KIND](b, *given[:4])):
-            for c, v in enumerate(row):
-                store(b, v, given[4], 4 * (r * PANEL + c * LANES))
+        _put(b, SUMS[KIND](b, *given[:4]), given[4])
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), code
@@ -53,7 +75,7 @@ def _dot(typing: Any, a: Any, w: Any, offset: Any, steps: Any, part: Any) -> Any
 @emitted
 def _multiply(
     typing: Any, a: Any, w: Any, offset: Any, steps: Any, shifts: Any, stride: Any, total: Any, words: Any,
-    ends: Any, mode: Any, longest: Any, rounding: Any, bits: Any, saturating: Any,
+    ends: Any, longest: Any, rounding: Any, bits: Any, saturating: Any,
 ) -> Any:  # fmt: skip
     """One segment, aligned and accumulated; returns lost terms, and overflows in the upper 32 bits.
 
@@ -64,76 +86,87 @@ def _multiply(
 
     def code(_context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
         a, w, offset, steps, shifts, stride, total, words, *rest = given
-        ends, mode, longest, rounding, bits, saturating = (b.trunc(x, I32) for x in rest)
+        ends, longest, rounding, bits, saturating = (b.trunc(x, I32) for x in rest)
         sums = SUMS[KIND](b, a, w, offset, steps)
+        terms, lost = aligned(b, sums, shifts, stride, longest, rounding)
         nothing = ir.Constant(I32, 0)
-        ways = [b.append_basic_block(name) for name in ("left", "alike", "any")]
-        joined = b.append_basic_block("aligned")
-        choice = b.switch(mode, ways[ANY])
-        for way in (LEFT, ALIKE):
-            choice.add_case(ir.Constant(I32, way), ways[way])
-        found = []
-        for way, block in enumerate(ways):
-            b.position_at_end(block)
-            lost: ir.Value = nothing
-            if way == LEFT:
-                grid = shifted_left(b, sums, shifts)
-            elif way == ALIKE:
-                grid = aligned_alike(b, sums, shifts, rounding)
-            else:
-                grid, lost = aligned(b, sums, shifts, stride, longest, rounding)
-            found.append((grid, lost, b.block))
-            b.branch(joined)
-        b.position_at_end(joined)
-        terms = [
-            [phi(b, *((grid[r][c], block) for grid, _, block in found)) for c in range(PANEL // LANES)]
-            for r in range(TILE)
-        ]
-        lost = phi(b, *((lost, block) for _, lost, block in found))
+
+        def added() -> Grid:
+            return [
+                [b.add(v, load(b, total, 4 * (r * PANEL + c * LANES), WORDS)) for c, v in enumerate(row)]
+                for r, row in enumerate(terms)
+            ]
+
         first = b.icmp_signed("!=", b.and_(ends, ir.Constant(I32, 1)), nothing)
-        with b.if_else(first) as (then, otherwise):
-            with then:
-                from_first = b.block
-            with otherwise:
-                sums_so_far = [
-                    [b.add(v, load(b, total, 4 * (r * PANEL + c * LANES), WORDS)) for c, v in enumerate(row)]
-                    for r, row in enumerate(terms)
-                ]
-                from_more = b.block
-        terms = [
-            [phi(b, (x, from_first), (y, from_more)) for x, y in zip(*rows, strict=True)]
-            for rows in zip(terms, sums_so_far, strict=True)
-        ]
+        terms = either(b, first, lambda: terms, added)
         with b.if_else(b.icmp_signed(">=", ends, ir.Constant(I32, 2))) as (then, otherwise):
             with then:
                 over = updated(b, terms, words, bits, b.trunc(saturating, I1))
                 from_update = b.block
             with otherwise:
-                for r, row in enumerate(terms):
-                    for c, v in enumerate(row):
-                        store(b, v, total, 4 * (r * PANEL + c * LANES))
+                _put(b, terms, total)
                 from_rest = b.block
         over = phi(b, (over, from_update), (nothing, from_rest))
         return b.or_(b.zext(lost, I64), b.shl(b.zext(over, I64), ir.Constant(I64, 32)))
 
-    return types.int64(*[types.int64] * 14), code
+    return types.int64(*[types.int64] * 13), code
+
+
+@emitted
+def _accumulate(
+    typing: Any, a: Any, w: Any, offset: Any, first: Any, shifts: Any, modes: Any, start: Any, depth: Any,
+    watched: Any, rounding: Any, bits: Any, to: Any, stride: Any,
+) -> Any:  # fmt: skip
+    """All segments of a tile into words at `to`, rows `stride` bytes apart.
+
+    Returns whether one may have overflowed. All but `depth`, `watched`, `rounding` and `bits` are addresses.
+    """
+
+    def code(_context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
+        *addresses, depth, watched, rounding, bits, to, stride = given
+        setting = Setting(b.trunc(rounding, I32), b.trunc(bits, I32), b.trunc(watched, I1))
+        words, seen = accumulated(b, Addresses(*addresses), depth, setting)
+        _put(b, words, to, stride)
+        return b.zext(seen, I64)
+
+    return types.int64(*[types.int64] * 13), code
 
 
 @emitted
 def pack_step(typing: Any, to: Any, source: Any) -> Any:
-    """Four codes of a row, from one address to another, as `A_TYPE` and with `OFFSET` added."""
+    """`STEP` codes of a row, from one address to another, as `A_TYPE` and with `OFFSET` added."""
 
     def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
-        four = ir.VectorType(I8, STEP)
-        codes = load(b, given[1], 0, four, align=1)
-        if KIND == VNNI:
-            packed = b.xor(codes, ir.Constant(four, [-OFFSET] * STEP))  # adds it, modulo 256
-        else:
-            packed = b.sext(codes, ir.VectorType(I16, STEP))
-        b.store(packed, b.inttoptr(given[0], packed.type.as_pointer()), align=STEP)
+        codes = load(b, given[1], 0, ir.VectorType(I8, STEP), align=1)
+        store(b, _as_packed(b, codes), given[0], 0, align=STEP)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 2), code
+
+
+@emitted
+def pack_block(typing: Any, to: Any, sources: Any, place: Any) -> Any:
+    """`BLOCK` codes of all rows of a tile, from a place in the rows that start at `sources`."""
+
+    def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
+        to, sources, place = given
+        starts = [load(b, sources, 8 * r, I64) for r in range(TILE)]
+        rows = [load(b, b.add(x, place), 0, ir.VectorType(I8, BLOCK), align=1) for x in starts]
+        codes = joined(b, rows)
+        order = [r * BLOCK + k + q for k in range(0, BLOCK, STEP) for r in range(TILE) for q in range(STEP)]
+        kind = ir.VectorType(I32, len(order))
+        mixed = b.shuffle_vector(codes, ir.Constant(codes.type, ir.Undefined), ir.Constant(kind, order))
+        store(b, _as_packed(b, mixed), to, 0, align=STEP)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), code
+
+
+def _as_packed(b: ir.IRBuilder, codes: ir.Value) -> ir.Value:
+    """Codes as the microkernel reads them."""
+    if KIND == VNNI:
+        return b.xor(codes, ir.Constant(codes.type, [-OFFSET] * codes.type.count))  # adds it, modulo 256
+    return b.sext(codes, ir.VectorType(I16, codes.type.count))
 
 
 @kernel
@@ -146,7 +179,7 @@ def _dot_vector(a: Packed, tile: int, w: Panel, first: Index, s: int, offset: Pa
 @kernel
 def _multiply_vector(
     a: Packed, tile: int, w: Panel, first: Index, s: int, offset: Part,
-    shifts: Part, total: Part, words: Part, is_first: bool, update: bool, mode: int, alike: bool,
+    shifts: Part, total: Part, words: Part, is_first: bool, update: bool, alike: bool,
     max_shift: int, rounding: int, bits: int, saturating: bool,
 ) -> int:  # fmt: skip
     row = address(a) + (tile * a.shape[1] + first[s]) * TILE * STEP * a.itemsize
@@ -155,10 +188,23 @@ def _multiply_vector(
     lost: int = _multiply(
         row, column, address(offset) + s * ROW_BYTES, first[s + 1] - first[s],
         address(shifts) + s * own, 0 if alike else ROW_BYTES,
-        address(total), address(words), np.int64(is_first) + 2 * np.int64(update), mode,
+        address(total), address(words), np.int64(is_first) + 2 * np.int64(update),
         max_shift, rounding, bits, np.int64(saturating),
     )  # fmt: skip
     return lost
+
+
+@kernel
+def _accumulate_vector(
+    a: Packed, tile: int, w: Panel, first: Index, offset: Part, shifts: Part, modes: Modes, start: Part,
+    watched: bool, max_shift: int, rounding: int, bits: int, out: Part, row: int, column: int,
+) -> bool:  # fmt: skip
+    seen: int = _accumulate(
+        address(a) + tile * a.shape[1] * TILE * STEP * a.itemsize, address(w), address(offset),
+        address(first), address(shifts), address(modes), address(start), first.shape[0] - 1,
+        np.int64(watched), rounding, bits, address(out) + 4 * (row * out.shape[1] + column), 4 * out.shape[1],
+    )  # fmt: skip
+    return seen != 0
 
 
 @kernel
@@ -177,7 +223,7 @@ def _dot_plain(a: Packed, tile: int, w: Panel, first: Index, s: int, offset: Par
 @kernel
 def _multiply_plain(
     a: Packed, tile: int, w: Panel, first: Index, s: int, offset: Part,
-    shifts: Part, total: Part, words: Part, is_first: bool, update: bool, mode: int, alike: bool,
+    shifts: Part, total: Part, words: Part, is_first: bool, update: bool, alike: bool,
     max_shift: int, rounding: int, bits: int, saturating: bool,
 ) -> int:  # fmt: skip
     part = np.empty((TILE, PANEL), np.int32)
@@ -199,6 +245,26 @@ def _multiply_plain(
     return flushed + (over << 32)
 
 
+@kernel
+def _accumulate_plain(
+    a: Packed, tile: int, w: Panel, first: Index, offset: Part, shifts: Part, modes: Modes, start: Part,
+    watched: bool, max_shift: int, rounding: int, bits: int, out: Part, row: int, column: int,
+) -> bool:  # fmt: skip
+    part = np.empty((TILE, PANEL), np.int32)
+    seen = False
+    for s in range(first.shape[0] - 1):
+        _dot_plain(a, tile, w, first, s, offset, part)
+        for r in range(TILE):
+            for j in range(PANEL):
+                x: Any = np.int64(part[r, j])
+                shift: Any = np.int64(shifts[s, j])
+                word: Any = np.int64(out[row + r, column + j] if s else start[0, j])
+                term = align(x, shift, max_shift, rounding)
+                seen |= watched & overflows(word, term, bits)
+                out[row + r, column + j] = word + term
+    return seen
+
+
 dot = _dot_plain if KIND == PLAIN else _dot_vector
 """Raw sums of segment `s` of a tile: of `a`, packed by tiles, and one panel `w`, into `part`.
 
@@ -208,4 +274,9 @@ dot = _dot_plain if KIND == PLAIN else _dot_vector
 multiply = _multiply_plain if KIND == PLAIN else _multiply_vector
 """Segment `s` of a tile summed, aligned by its `shifts` (one for all rows where they are `alike`), and
 added to `total` (in place of it where the segment `is_first`), and with `update` to the accumulator's
-`words`. Returns lost terms, and overflows in the upper 32 bits. `mode` is one of `LEFT`, `ALIKE`, `ANY`."""
+`words`. Returns lost terms, and overflows in the upper 32 bits."""
+
+accumulate = _accumulate_plain if KIND == PLAIN else _accumulate_vector
+"""All segments of a tile whose rows have the same `shifts`, none too long: the words from `start` on, put
+at a place of `out`. They are right unless it says that one may have overflowed, for which it looks only
+where they are `watched`. `modes` are zero for segments that shift nothing to the right."""

@@ -1,6 +1,6 @@
 """Operands of MATMUL as the microkernel reads them: tiles of rows and panels of columns.
 
-Four steps of the reduction lie together. Each segment starts a packed step of its own, and is filled up
+`STEP` steps of the reduction lie together. Each segment starts a packed step of its own, and is filled up
 with zeros, which add nothing.
 """
 
@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from hwmodels.kernels.instructions import address
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.microkernel import pack_step
+from hwmodels.kernels.microkernel import BLOCK, pack_block, pack_step
 from hwmodels.kernels.target import OFFSET, PANEL, STEP, TILE
+from hwmodels.units.ops import magnitude
+
+LARGEST = 1 << 7
+"""The largest magnitude of a code of A."""
 
 Codes = NDArray[Any]
 Index = NDArray[np.int64]
@@ -35,24 +39,32 @@ def pack_rows(
 ) -> None:
     """Rows of `a` at `places`, from one column on, as tiles; missing rows are zeros."""
     size = STEP * out.itemsize
+    nothing, sources = np.zeros(segments[-1], np.int8), np.empty(TILE, np.int64)
     for t in range((places.shape[0] + TILE - 1) // TILE):
         for r in range(TILE):
             i = t * TILE + r
-            if i >= places.shape[0]:
-                out[t, :, r] = OFFSET
-                continue
-            row = address(a) + places[i] * a.shape[1] + column
-            to = address(out) + (t * out.shape[1] * TILE + r) * size
-            for s in range(first.shape[0] - 1):
-                length = segments[s + 1] - segments[s]
-                for k in range(length // STEP):
-                    pack_step(to + (first[s] + k) * TILE * size, row + segments[s] + k * STEP)
-                if length % STEP:
-                    k = length // STEP
+            sources[r] = address(nothing)
+            if i < places.shape[0]:
+                sources[r] = address(a) + places[i] * a.shape[1] + column
+        for s in range(first.shape[0] - 1):
+            to = address(out) + (t * out.shape[1] + first[s]) * TILE * size
+            k = segments[s]
+            while k + BLOCK <= segments[s + 1]:
+                pack_block(to, address(sources), k)
+                to += BLOCK // STEP * TILE * size
+                k += BLOCK
+            while k + STEP <= segments[s + 1]:
+                for r in range(TILE):
+                    pack_step(to + r * size, sources[r] + k)
+                to += TILE * size
+                k += STEP
+            if k < segments[s + 1]:
+                for r in range(TILE):
+                    i = t * TILE + r
                     for q in range(STEP):
-                        x = segments[s] + k * STEP + q
-                        code = a[places[i], column + x] if x < segments[s + 1] else 0
-                        out[t, first[s] + k, r, q] = code + OFFSET
+                        inside = i < places.shape[0] and k + q < segments[s + 1]
+                        code = a[places[i], column + k + q] if inside else 0
+                        out[t, first[s + 1] - 1, r, q] = code + OFFSET
 
 
 @kernel
@@ -66,8 +78,9 @@ def pack_panel(
     first: Index,
     out: NDArray[np.int8],
     offset: NDArray[np.int32],
+    limit: NDArray[np.int32],
 ) -> None:
-    """`width` columns of a panel, and what takes off `OFFSET` for each segment.
+    """`width` columns of a panel, and what takes off `OFFSET` and the largest sum for each segment.
 
     The reduction runs along the columns of `b` from `left` on, and lines along its rows from `top` on; or
     the other way round where `b` is `transposed`.
@@ -83,23 +96,27 @@ def pack_panel(
                 for j in range(width):
                     out[step, j, q] = b[top + j, left + k]
         for j in range(PANEL):
-            offset[s, j] = 0
-        if OFFSET:
-            for k in range(first[s], first[s + 1]):
-                for j in range(PANEL):
-                    for q in range(STEP):
-                        offset[s, j] -= OFFSET * np.int32(out[k, j, q])
+            offset[s, j] = limit[s, j] = 0
+        for k in range(first[s], first[s + 1]):
+            for j in range(PANEL):
+                for q in range(STEP):
+                    code: Any = np.int32(out[k, j, q])
+                    offset[s, j] -= OFFSET * code
+                    limit[s, j] += LARGEST * magnitude(code)
 
 
 @kernel
-def pack_lines(lines: Codes, segments: Index) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
-    """Weights by lines, (N, K), as panels (panels, steps, PANEL, STEP) with their offsets."""
+def pack_lines(
+    lines: Codes, segments: Index
+) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
+    """Weights by lines, (N, K), as panels (panels, steps, PANEL, STEP) with their offsets and limits."""
     n = lines.shape[0]
     first = packed_steps(segments)
     panels = (n + PANEL - 1) // PANEL
     out = np.zeros((panels, first[-1], PANEL, STEP), np.int8)
     offsets = np.zeros((panels, segments.shape[0] - 1, PANEL), np.int32)
+    limits = np.zeros_like(offsets)
     for t in range(panels):
         width = min(PANEL, n - t * PANEL)
-        pack_panel(lines, t * PANEL, 0, width, False, segments, first, out[t], offsets[t])
-    return out, offsets
+        pack_panel(lines, t * PANEL, 0, width, False, segments, first, out[t], offsets[t], limits[t])
+    return out, offsets, limits
