@@ -76,6 +76,7 @@ TESTS = {
     "kernels/microkernel": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
     "kernels/norm": ("exact_kernels_vector", "vector_units"),
     "kernels/packed_operands": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
+    "kernels/packing": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
     "kernels/rows": ("exact_kernels_vector", "vector_units"),
     "kernels/softmax": ("exact_kernels_vector", "vector_units"),
     "kernels/stream": ("lanes",),

@@ -16,28 +16,20 @@ from numpy.typing import NDArray
 
 from hwmodels.kernels.instructions import (
     I1,
-    I8,
-    I16,
     I32,
     I64,
     LANES,
     WORDS,
     address,
-    joined,
     load,
     phi,
     store,
 )
 from hwmodels.kernels.jit import emitted, kernel
-from hwmodels.kernels.target import KIND, OFFSET, PANEL, PLAIN, ROW_BYTES, STEP, TILE, VNNI
+from hwmodels.kernels.target import A_TYPE, KIND, PANEL, PLAIN, ROW_BYTES, STEP, TILE
 from hwmodels.kernels.tile import SUMS, Addresses, Grid, Setting, accumulated, aligned, either, updated
 from hwmodels.units.accumulator import add, overflows
 from hwmodels.units.aligner import align, is_flushed
-
-ROW = ir.Constant(I64, ROW_BYTES)
-
-BLOCK = 16
-"""Codes of a row that are packed at a time."""
 
 Packed = NDArray[Any]
 """Rows by tiles, shape (tiles, steps, TILE, STEP)."""
@@ -53,12 +45,11 @@ Part = NDArray[np.int32]
 """32-bit numbers for the columns of a panel: of each row of a tile, or of each segment, or both."""
 
 
-def _put(b: ir.IRBuilder, grid: Grid, to: ir.Value, stride: ir.Value = ROW) -> None:
-    """Store a tile's numbers, the rows so many bytes apart."""
+def _put(b: ir.IRBuilder, grid: Grid, to: ir.Value) -> None:
+    """Store a tile's numbers, row after row."""
     for r, row in enumerate(grid):
-        own = b.add(to, b.mul(stride, ir.Constant(I64, r)))
         for c, v in enumerate(row):
-            store(b, v, own, 4 * c * LANES)
+            store(b, v, to, 4 * (r * PANEL + c * LANES))
 
 
 @emitted
@@ -113,60 +104,29 @@ def _multiply(
 
 
 @emitted
-def _accumulate(
-    typing: Any, a: Any, w: Any, offset: Any, first: Any, shifts: Any, modes: Any, start: Any, depth: Any,
-    watched: Any, rounding: Any, bits: Any, to: Any, stride: Any,
+def _accumulate_vector(
+    typing: Any, a: Any, tile: Any, w: Any, first: Any, offset: Any, shifts: Any, modes: Any, start: Any,
+    watched: Any, max_shift: Any, rounding: Any, bits: Any, words: Any,
 ) -> Any:  # fmt: skip
-    """All segments of a tile into words at `to`, rows `stride` bytes apart.
+    """See `accumulate`. The arrays are not passed on to a function, which would count references to them."""
 
-    Returns whether one may have overflowed. All but `depth`, `watched`, `rounding` and `bits` are addresses.
-    """
+    def code(context: Any, b: ir.IRBuilder, signature: Any, given: Any) -> Any:
+        def array(i: int) -> Any:
+            return context.make_array(signature.args[i])(context, b, given[i])
 
-    def code(_context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
-        *addresses, depth, watched, rounding, bits, to, stride = given
+        places = [b.ptrtoint(array(i).data, I64) for i in (0, 2, 4, 3, 5, 6, 7, 12)]
+        size = ir.Constant(I64, TILE * STEP * A_TYPE().itemsize)
+        places[0] = b.add(places[0], b.mul(b.mul(given[1], b.extract_value(array(0).shape, 1)), size))
+        depth = b.sub(b.extract_value(array(3).shape, 0), ir.Constant(I64, 1))
+        watched, _, rounding, bits = given[8:12]
         setting = Setting(b.trunc(rounding, I32), b.trunc(bits, I32), b.trunc(watched, I1))
-        words, seen = accumulated(b, Addresses(*addresses), depth, setting)
-        _put(b, words, to, stride)
-        return b.zext(seen, I64)
+        found, seen = accumulated(b, Addresses(*places[:-1]), depth, setting)
+        _put(b, found, places[-1])
+        return seen
 
-    return types.int64(*[types.int64] * 13), code
-
-
-@emitted
-def pack_step(typing: Any, to: Any, source: Any) -> Any:
-    """`STEP` codes of a row, from one address to another, as `A_TYPE` and with `OFFSET` added."""
-
-    def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
-        codes = load(b, given[1], 0, ir.VectorType(I8, STEP), align=1)
-        store(b, _as_packed(b, codes), given[0], 0, align=STEP)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 2), code
-
-
-@emitted
-def pack_block(typing: Any, to: Any, sources: Any, place: Any) -> Any:
-    """`BLOCK` codes of all rows of a tile, from a place in the rows that start at `sources`."""
-
-    def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
-        to, sources, place = given
-        starts = [load(b, sources, 8 * r, I64) for r in range(TILE)]
-        rows = [load(b, b.add(x, place), 0, ir.VectorType(I8, BLOCK), align=1) for x in starts]
-        codes = joined(b, rows)
-        order = [r * BLOCK + k + q for k in range(0, BLOCK, STEP) for r in range(TILE) for q in range(STEP)]
-        kind = ir.VectorType(I32, len(order))
-        mixed = b.shuffle_vector(codes, ir.Constant(codes.type, ir.Undefined), ir.Constant(kind, order))
-        store(b, _as_packed(b, mixed), to, 0, align=STEP)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 3), code
-
-
-def _as_packed(b: ir.IRBuilder, codes: ir.Value) -> ir.Value:
-    """Codes as the microkernel reads them."""
-    if KIND == VNNI:
-        return b.xor(codes, ir.Constant(codes.type, [-OFFSET] * codes.type.count))  # adds it, modulo 256
-    return b.sext(codes, ir.VectorType(I16, codes.type.count))
+    integer = types.int64
+    operands = (a, integer, w, first, offset, shifts, modes, start)
+    return types.boolean(*operands, types.boolean, integer, integer, integer, words), code
 
 
 @kernel
@@ -192,19 +152,6 @@ def _multiply_vector(
         max_shift, rounding, bits, np.int64(saturating),
     )  # fmt: skip
     return lost
-
-
-@kernel
-def _accumulate_vector(
-    a: Packed, tile: int, w: Panel, first: Index, offset: Part, shifts: Part, modes: Modes, start: Part,
-    watched: bool, max_shift: int, rounding: int, bits: int, out: Part, row: int, column: int,
-) -> bool:  # fmt: skip
-    seen: int = _accumulate(
-        address(a) + tile * a.shape[1] * TILE * STEP * a.itemsize, address(w), address(offset),
-        address(first), address(shifts), address(modes), address(start), first.shape[0] - 1,
-        np.int64(watched), rounding, bits, address(out) + 4 * (row * out.shape[1] + column), 4 * out.shape[1],
-    )  # fmt: skip
-    return seen != 0
 
 
 @kernel
@@ -248,7 +195,7 @@ def _multiply_plain(
 @kernel
 def _accumulate_plain(
     a: Packed, tile: int, w: Panel, first: Index, offset: Part, shifts: Part, modes: Modes, start: Part,
-    watched: bool, max_shift: int, rounding: int, bits: int, out: Part, row: int, column: int,
+    watched: bool, max_shift: int, rounding: int, bits: int, words: Part,
 ) -> bool:  # fmt: skip
     part = np.empty((TILE, PANEL), np.int32)
     seen = False
@@ -258,10 +205,10 @@ def _accumulate_plain(
             for j in range(PANEL):
                 x: Any = np.int64(part[r, j])
                 shift: Any = np.int64(shifts[s, j])
-                word: Any = np.int64(out[row + r, column + j] if s else start[0, j])
+                word: Any = np.int64(words[r, j] if s else start[0, j])
                 term = align(x, shift, max_shift, rounding)
                 seen |= watched & overflows(word, term, bits)
-                out[row + r, column + j] = word + term
+                words[r, j] = word + term
     return seen
 
 
@@ -277,6 +224,6 @@ added to `total` (in place of it where the segment `is_first`), and with `update
 `words`. Returns lost terms, and overflows in the upper 32 bits."""
 
 accumulate = _accumulate_plain if KIND == PLAIN else _accumulate_vector
-"""All segments of a tile whose rows have the same `shifts`, none too long: the words from `start` on, put
-at a place of `out`. They are right unless it says that one may have overflowed, for which it looks only
-where they are `watched`. `modes` are zero for segments that shift nothing to the right."""
+"""All segments of a tile whose rows have the same `shifts`, none too long, into `words` that begin with
+`start`. They are right unless it says that one may have overflowed, for which it looks only where they are
+`watched`. `modes` are zero for segments that shift nothing to the right."""

@@ -13,12 +13,8 @@ from numpy.typing import NDArray
 
 from hwmodels.kernels.instructions import address
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.microkernel import BLOCK, pack_block, pack_step
-from hwmodels.kernels.target import OFFSET, PANEL, STEP, TILE
-from hwmodels.units.ops import magnitude
-
-LARGEST = 1 << 7
-"""The largest magnitude of a code of A."""
+from hwmodels.kernels.packing import BLOCK, column_sums, lay_block, lay_step, pack_block, pack_step
+from hwmodels.kernels.target import OFFSET, PANEL, ROW_BYTES, STEP, TILE
 
 Codes = NDArray[Any]
 Index = NDArray[np.int64]
@@ -34,6 +30,13 @@ def packed_steps(segments: Index) -> Index:
 
 
 @kernel
+def line_of(codes: NDArray[np.int8], i: int, j: int) -> int:
+    """Where row `i` lies from column `j` on."""
+    start: int = address(codes) + i * codes.shape[1] + j
+    return start
+
+
+@kernel
 def pack_rows(
     a: NDArray[np.int8], places: Index, column: int, segments: Index, first: Index, out: Codes
 ) -> None:
@@ -45,7 +48,7 @@ def pack_rows(
             i = t * TILE + r
             sources[r] = address(nothing)
             if i < places.shape[0]:
-                sources[r] = address(a) + places[i] * a.shape[1] + column
+                sources[r] = line_of(a, places[i], column)
         for s in range(first.shape[0] - 1):
             to = address(out) + (t * out.shape[1] + first[s]) * TILE * size
             k = segments[s]
@@ -69,7 +72,7 @@ def pack_rows(
 
 @kernel
 def pack_panel(
-    b: Codes,
+    b: NDArray[np.int8],
     top: int,
     left: int,
     width: int,
@@ -83,26 +86,31 @@ def pack_panel(
     """`width` columns of a panel, and what takes off `OFFSET` and the largest sum for each segment.
 
     The reduction runs along the columns of `b` from `left` on, and lines along its rows from `top` on; or
-    the other way round where `b` is `transposed`.
+    the other way round where `b` is `transposed`. Columns beyond are left as they are.
     """
+    nothing, sources = np.zeros(segments[-1], np.int8), np.empty(TILE, np.int64)
+    size = PANEL * STEP
     for s in range(first.shape[0] - 1):
         out[first[s + 1] - 1] = 0  # the last step may be short
-        for k in range(segments[s], segments[s + 1]):
+        to, done = address(out) + first[s] * size, segments[s]
+        if transposed and width == PANEL:
+            while done + STEP <= segments[s + 1]:
+                lay_step(to + (done - segments[s]) * PANEL, line_of(b, top + done, left), b.shape[1])
+                done += STEP
+        if not transposed:
+            done += (segments[s + 1] - done) // BLOCK * BLOCK
+            for j in range(0, PANEL if done > segments[s] else 0, TILE):
+                for r in range(TILE):
+                    inside = j + r < width
+                    sources[r] = line_of(b, top + j + r, left) if inside else address(nothing)
+                for k in range(segments[s], done, BLOCK):
+                    lay_block(to + (k - segments[s]) * PANEL + j * STEP, address(sources), k)
+        for k in range(done, segments[s + 1]):
             step, q = first[s] + (k - segments[s]) // STEP, (k - segments[s]) % STEP
-            if transposed:
-                for j in range(width):
-                    out[step, j, q] = b[top + k, left + j]
-            else:
-                for j in range(width):
-                    out[step, j, q] = b[top + j, left + k]
-        for j in range(PANEL):
-            offset[s, j] = limit[s, j] = 0
-        for k in range(first[s], first[s + 1]):
-            for j in range(PANEL):
-                for q in range(STEP):
-                    code: Any = np.int32(out[k, j, q])
-                    offset[s, j] -= OFFSET * code
-                    limit[s, j] += LARGEST * magnitude(code)
+            for j in range(width):
+                out[step, j, q] = b[top + k, left + j] if transposed else b[top + j, left + k]
+        at = s * ROW_BYTES
+        column_sums(to, first[s + 1] - first[s], address(offset) + at, address(limit) + at)
 
 
 @kernel
@@ -110,7 +118,7 @@ def pack_lines(
     lines: Codes, segments: Index
 ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.int32]]:
     """Weights by lines, (N, K), as panels (panels, steps, PANEL, STEP) with their offsets and limits."""
-    n = lines.shape[0]
+    n, codes = lines.shape[0], lines.astype(np.int8)
     first = packed_steps(segments)
     panels = (n + PANEL - 1) // PANEL
     out = np.zeros((panels, first[-1], PANEL, STEP), np.int8)
@@ -118,5 +126,5 @@ def pack_lines(
     limits = np.zeros_like(offsets)
     for t in range(panels):
         width = min(PANEL, n - t * PANEL)
-        pack_panel(lines, t * PANEL, 0, width, False, segments, first, out[t], offsets[t], limits[t])
+        pack_panel(codes, t * PANEL, 0, width, False, segments, first, out[t], offsets[t], limits[t])
     return out, offsets, limits

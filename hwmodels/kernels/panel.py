@@ -93,12 +93,9 @@ def panel_bound(
                 )  # fmt: skip
         for r in range(taken):
             lost += lost_bias[0 if alike else r]
-        row = o_row + t * TILE
-        whole = taken == TILE and width == PANEL
-        out, place = (sums, (row, o_column)) if whole else (words, (0, 0))
         again = known == FAR or accumulate(
             a, t, panel, first, offset, shifts, modes, start,
-            known == WATCHED, max_shift, rounding, bits, out, *place,
+            known == WATCHED, max_shift, rounding, bits, words,
         )  # fmt: skip
         if again:
             for r in range(TILE):
@@ -112,11 +109,13 @@ def panel_bound(
                 )  # fmt: skip
                 is_first = update[s]
         for r in range(taken):
-            if again or not whole:
-                place = (row + r) * sums.shape[1] + o_column
+            place = (o_row + t * TILE + r) * sums.shape[1] + o_column
+            if width == PANEL:  # a known size is copied by a few instructions
+                copy(address(sums) + 4 * place, address(words) + r * ROW_BYTES, ROW_BYTES)
+            else:
                 copy(address(sums) + 4 * place, address(words) + r * ROW_BYTES, 4 * width)
             g = groups[i + r]
-            if r == 0 or g != groups[i + r - 1]:
+            if t + r == 0 or g != groups[i + r - 1]:
                 under = exponents[g, o_column : o_column + width]
                 for j in range(width):
                     under[j] = top[0 if alike else r, j] - guard_bits
