@@ -185,7 +185,7 @@ def matmul_static(
     sums: Any, exponents: Any, counts: Any,
 ) -> None:  # fmt: skip
     """Weights, exponents, floors and biases by lines; rows of sums have exponents of their own."""
-    panels, offsets = pack_lines(lines.astype(np.int16), segments)
+    panels, offsets, limits = pack_lines(lines.astype(np.int16), segments)
     n = len(lines)
 
     def paneled(x: Any, filler: int) -> Any:
@@ -200,8 +200,8 @@ def matmul_static(
     def call(part: int, parts: int, own: Any, under: Any, narrow: bool, *rest: Any) -> None:
         matmul.matmul_static(
             TEAM, part, parts, samples, a.astype(np.int8), a_shared, a_rows, a_blocks, panels, offsets,
-            w_exponents, w_exponents.max(axis=1), *fixed, segments, update, own, under, groups, n, narrow,
-            *rest,
+            limits, w_exponents, w_exponents.max(axis=1), *fixed, segments, update, own, under, groups, n,
+            narrow, *rest,
         )  # fmt: skip
 
     _products(call, config, widths, segments, update, sums, exponents, counts)

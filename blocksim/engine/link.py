@@ -236,7 +236,7 @@ class _Linker:
         if key not in self.panels:
             lines, line_exponents = lines_of(weight, self.trace.sections[op.weight])
             self.panels[key] = (*pack_lines(lines, edges), paneled(line_exponents, ZERO_BLOCK))
-        panels, offsets, exponents = self.panels[key]
+        panels, offsets, limits, exponents = self.panels[key]
         w_exponents = np.ascontiguousarray(exponents[:, segments.b_blocks])
         bias = np.zeros((len(panels), PANEL), np.int16)
         bias_exponents = np.full((len(panels), PANEL), ZERO_BLOCK, np.int16)
@@ -258,7 +258,7 @@ class _Linker:
             call(
                 w.team, part, parts, w.samples,
                 w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
-                panels, offsets, w_exponents, top, floor, bias, bias_exponents,
+                panels, offsets, limits, w_exponents, top, floor, bias, bias_exponents,
                 edges, update, sums, exponents, groups, op.n, narrow, *array, counts,
             )  # fmt: skip
 

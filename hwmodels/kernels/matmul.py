@@ -1,7 +1,7 @@
 """The MATMUL kernel: `units.mac_array` over whole operands, panel by panel.
 
 Sums have a row each; their exponents are those of a group of rows, see `groups`, which is what a block of A
-has in common. Of `parts` threads that work on one product, each takes its share of panels or of groups.
+has in common. Of `parts` threads that work on one product, each takes its share of rows, panels or groups.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hwmodels.kernels.alignment import runs_of
 from hwmodels.kernels.jit import kernel
 from hwmodels.kernels.packed_operands import pack_panel, pack_rows, packed_steps
-from hwmodels.kernels.panel import Codes, Exponents, Flags, Index, panel_bound, panel_each, runs_of
+from hwmodels.kernels.panel import Codes, Exponents, Flags, Index, panel_bound, panel_each
 from hwmodels.kernels.target import A_TYPE, PANEL, STEP, TILE
 from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.units.aligner import BOUND
@@ -22,6 +23,9 @@ __all__ = ["PANEL", "matmul_dynamic", "matmul_static", "stays_narrow"]
 
 STRIP = 128
 """Rows that are packed at a time: they stay in a cache while all panels pass."""
+
+LEAST_ROWS = 32
+"""Rows of each thread from which on threads share rows: each packs its own, and reads all panels."""
 
 
 def stays_narrow(config: MacArrayConfig, a_bits: int, b_bits: int, segments: Index, update: Flags) -> bool:
@@ -36,6 +40,13 @@ def stays_narrow(config: MacArrayConfig, a_bits: int, b_bits: int, segments: Ind
     together = int(np.diff(updates).max()) * largest_product << guard
     fits = longest * largest_product < 1 << 29 and together + len(segments) < 1 << 30
     return config.normalise == BOUND and config.accumulator.bits <= 32 and fits
+
+
+@kernel
+def share(count: int, part: int, parts: int, unit: int) -> tuple[int, int]:
+    """Where the share of one thread of so many starts and ends; shares are whole units but for the last."""
+    first, last = count * part // parts // unit * unit, count * (part + 1) // parts // unit * unit
+    return first, count if part + 1 == parts else last
 
 
 @kernel
@@ -68,6 +79,7 @@ def matmul_static(
     a_blocks: Index,
     panels: NDArray[np.int8],
     offsets: NDArray[np.int32],
+    limits: NDArray[np.int32],
     w_exponents: Exponents,
     column_top: Exponents,
     floor: Index,
@@ -96,34 +108,36 @@ def matmul_static(
     """
     begin(team, parts)
     m, height = sums.shape[0] // samples, a.shape[0] // samples
-    places = np.empty(samples * m, np.int64)
+    by_rows = samples * m >= parts * LEAST_ROWS
+    top, bottom = share(samples * m, part, parts, TILE) if by_rows else (0, samples * m)
+    left, right = (0, panels.shape[0]) if by_rows else share(panels.shape[0], part, parts, 1)
+    places = np.empty(bottom - top if left < right else 0, np.int64)
     for i in range(places.shape[0]):
-        places[i] = i // m * height + i % m
+        places[i] = (top + i) // m * height + (top + i) % m
     first = packed_steps(segments)
     a_exponents = np.empty((places.shape[0], a_blocks.shape[0]), np.int16)
     row_top = np.empty(places.shape[0], np.int16)
     spread_exponents(a_shared, a_rows[places], a_blocks, False, a_exponents, row_top)
-    runs = runs_of(a_exponents)
+    runs, own_groups = runs_of(a_exponents), groups[top:bottom]
     packed = np.empty((STRIP // TILE, first[-1], TILE, STEP), A_TYPE)
-    own, others = panels.shape[0] * part // parts, panels.shape[0] * (part + 1) // parts
-    for row in range(0, places.shape[0] if others > own else 0, STRIP):
+    for row in range(0, places.shape[0], STRIP):
         rows = min(STRIP, places.shape[0] - row)
         pack_rows(a, places[row : row + rows], 0, segments, first, packed)
-        for t in range(own, others):
+        for t in range(left, right):
             column = t * PANEL
             width = min(PANEL, n - column)
             if narrow:
                 panel_bound(
-                    packed, rows, row, a_exponents, row_top, runs, groups, panels[t], first, offsets[t],
-                    w_exponents[t], column_top[t], floor[t], bias[t], bias_exponents[t], update,
-                    sums, exponents, row, column, width,
+                    packed, rows, row, a_exponents, row_top, runs, own_groups, panels[t], first, offsets[t],
+                    limits[t], w_exponents[t], column_top[t], floor[t], bias[t], bias_exponents[t], update,
+                    sums.view(np.int32), exponents, top + row, column, width,
                     guard_bits, max_shift, rounding, bits, saturating, counts,
                 )  # fmt: skip
             else:
                 panel_each(
-                    packed, rows, row, a_exponents, row_top, groups, panels[t], first, offsets[t],
+                    packed, rows, row, a_exponents, row_top, own_groups, panels[t], first, offsets[t],
                     w_exponents[t], column_top[t], floor[t], bias[t], bias_exponents[t], update,
-                    sums, exponents, row, column, width,
+                    sums, exponents, top + row, column, width,
                     normalise, guard_bits, max_shift, rounding, bits, saturating, counts,
                 )  # fmt: skip
     finish(team, part, parts)
@@ -175,7 +189,8 @@ def matmul_dynamic(
     b_exponents, line_top = np.empty((n, depth), np.int16), np.empty(n, np.int16)
     first = packed_steps(segments)
     packed = np.empty(((m + TILE - 1) // TILE, first[-1], TILE, STEP), A_TYPE)
-    panel, offset = np.zeros((first[-1], PANEL, STEP), np.int8), np.zeros((depth, PANEL), np.int32)
+    panel = np.zeros((first[-1], PANEL, STEP), np.int8)
+    offset, limit = np.zeros((depth, PANEL), np.int32), np.zeros((depth, PANEL), np.int32)
     w_exponents, column_top = np.empty((depth, PANEL), np.int16), np.empty(PANEL, np.int16)
     rows = np.arange(m)
     no_bias = np.zeros(PANEL, np.int16)
@@ -205,13 +220,13 @@ def matmul_dynamic(
                 panel[:] = 0  # columns of an earlier panel must not count as flushed
             down, across = (0, column) if transposed else (column, 0)
             pack_panel(
-                b, top_row + down, left + across, width, transposed, segments, first, panel, offset
+                b, top_row + down, left + across, width, transposed, segments, first, panel, offset, limit
             )  # fmt: skip
             if narrow:
                 panel_bound(
                     packed, m, 0, a_exponents, row_top, runs, own_groups, panel, first, offset,
-                    w_exponents, column_top, floor, no_bias, no_exponents, update,
-                    sums, exponents, o_row, o_column + column, width,
+                    limit, w_exponents, column_top, floor, no_bias, no_exponents, update,
+                    sums.view(np.int32), exponents, o_row, o_column + column, width,
                     guard_bits, max_shift, rounding, bits, saturating, counts,
                 )  # fmt: skip
             else:

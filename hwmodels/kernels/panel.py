@@ -12,61 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwmodels.kernels.alignment import FAR, WATCHED, aligned_run, segment_shifts
 from hwmodels.kernels.instructions import address, copy
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.microkernel import ALIKE, ANY, LEFT, Packed, Panel, Part, dot, multiply
+from hwmodels.kernels.microkernel import Packed, Panel, Part, accumulate, dot, multiply
 from hwmodels.kernels.target import PANEL, ROW_BYTES, TILE
 from hwmodels.units.accumulator import add, overflows
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, align, bound, distance, is_flushed
-from hwmodels.units.ops import ZERO_BLOCK, largest, smallest
+from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.prescan import join
 
 Codes = NDArray[Any]
 Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Exponents = NDArray[np.int16]
-
-
-@kernel
-def runs_of(a_exponents: Exponents) -> Index:
-    """For each row the number of its run: rows after each other with the same exponents in every segment."""
-    runs = np.zeros(a_exponents.shape[0], np.int64)
-    for i in range(1, a_exponents.shape[0]):
-        differ = False
-        for s in range(a_exponents.shape[1]):
-            differ = differ or a_exponents[i, s] != a_exponents[i - 1, s]
-        runs[i] = runs[i - 1] + differ
-    return runs
-
-
-@kernel
-def segment_shifts(
-    a_exponents: Exponents,
-    i: int,
-    w_exponents: Exponents,
-    top: Part,
-    guard_bits: int,
-    shifts: Part,
-    stride: int,
-    r: int,
-) -> None:
-    """The shift of every segment and column of row `i`, row `r` of its tile; none for a block of zeros."""
-    for s in range(w_exponents.shape[0]):
-        e, own, out = a_exponents[i, s], w_exponents[s], shifts[s * stride + r]
-        for j in range(PANEL):
-            shift = distance(top[r, j], e + own[j], guard_bits)
-            out[j] = 0 if (e == ZERO_BLOCK) | (own[j] == ZERO_BLOCK) else shift
-
-
-@kernel
-def mode_of(shifts: Part, max_shift: int) -> int:
-    """What the microkernel may rely on where all rows have these shifts."""
-    lowest, highest = 0, 0
-    for j in range(PANEL):
-        lowest, highest = smallest(lowest, shifts[j]), largest(highest, shifts[j])
-    if largest(-lowest, highest) > smallest(max_shift, 31):
-        return ANY
-    return LEFT if lowest == 0 else ALIKE
 
 
 @kernel
@@ -81,6 +40,7 @@ def panel_bound(
     panel: Panel,
     first: Index,
     offset: Part,
+    limit: Part,
     w_exponents: Exponents,
     column_top: Exponents,
     floor: Index,
@@ -99,20 +59,24 @@ def panel_bound(
     saturating: bool,
     counts: Index,
 ) -> None:
-    """Multiply `rows` packed rows, from row `first_row` on, with one panel under `BOUND`, in 32 bits."""
+    """Multiply `rows` packed rows, from row `first_row` on, with one panel under `BOUND`, in 32 bits.
+
+    A tile whose rows are of one run is accumulated in registers. Where that may have overflowed, or a shift
+    is too long, or rows differ, it goes segment by segment, and what is lost or overflows is counted.
+    """
     depth = w_exponents.shape[0]
     total, words = np.empty((TILE, PANEL), np.int32), np.empty((TILE, PANEL), np.int32)
     top, start = np.empty((TILE, PANEL), np.int32), np.empty((TILE, PANEL), np.int32)
     shifts = np.zeros((depth * TILE, PANEL), np.int32)  # where rows are alike, of the first `depth` only
-    mode = np.empty(depth, np.int64)
+    modes = np.empty(depth, np.int8)
     lost_bias = np.zeros(TILE, np.int64)
-    lost = 0
-    known = -1  # the run whose exponents `shared` and `start[0]` are of
+    lost, known = 0, FAR
+    run = -1  # whose exponents `shifts`, `known` and `start[0]` are of
     for t in range((rows + TILE - 1) // TILE):
         i = first_row + t * TILE
         taken = min(TILE, rows - t * TILE)
         alike = runs[i] == runs[i + taken - 1]
-        if not (alike and runs[i] == known):
+        if not (alike and runs[i] == run):
             for r in range(1 if alike else taken):
                 lost_bias[r] = 0
                 for j in range(PANEL):
@@ -120,28 +84,38 @@ def panel_bound(
                     shift = distance(top[r, j], bias_exponents[j], guard_bits)
                     start[r, j] = align(bias[j], shift, max_shift, rounding)
                     lost_bias[r] += is_flushed(bias[j], shift, max_shift)
-                stride = 1 if alike else TILE
-                segment_shifts(a_exponents, i + r, w_exponents, top, guard_bits, shifts, stride, r)
-            for s in range(depth):
-                mode[s] = mode_of(shifts[s], max_shift) if alike else ANY
-            known = runs[i] if alike else -1
-        for r in range(TILE):
-            from_row = 0 if alike else min(r, taken - 1)
-            copy(address(words) + r * ROW_BYTES, address(start) + from_row * ROW_BYTES, ROW_BYTES)
+                if not alike:
+                    segment_shifts(a_exponents, i + r, w_exponents, top, guard_bits, shifts, TILE, r)
+            run, known = -1, FAR
+            if alike:
+                run, known = runs[i], aligned_run(
+                    a_exponents, i, w_exponents, top, limit, start, guard_bits, max_shift, bits, shifts, modes
+                )  # fmt: skip
         for r in range(taken):
             lost += lost_bias[0 if alike else r]
-        is_first = True
-        for s in range(depth):
-            lost += multiply(
-                a, t, panel, first, s, offset, shifts, total, words,
-                is_first, update[s], mode[s], alike, max_shift, rounding, bits, saturating,
-            )  # fmt: skip
-            is_first = update[s]
+        again = known == FAR or accumulate(
+            a, t, panel, first, offset, shifts, modes, start,
+            known == WATCHED, max_shift, rounding, bits, words,
+        )  # fmt: skip
+        if again:
+            for r in range(TILE):
+                from_row = 0 if alike else min(r, taken - 1)
+                copy(address(words) + r * ROW_BYTES, address(start) + from_row * ROW_BYTES, ROW_BYTES)
+            is_first = True
+            for s in range(depth):
+                lost += multiply(
+                    a, t, panel, first, s, offset, shifts, total, words,
+                    is_first, update[s], alike, max_shift, rounding, bits, saturating,
+                )  # fmt: skip
+                is_first = update[s]
         for r in range(taken):
             place = (o_row + t * TILE + r) * sums.shape[1] + o_column
-            copy(address(sums) + 4 * place, address(words) + r * ROW_BYTES, 4 * width)
+            if width == PANEL:  # a known size is copied by a few instructions
+                copy(address(sums) + 4 * place, address(words) + r * ROW_BYTES, ROW_BYTES)
+            else:
+                copy(address(sums) + 4 * place, address(words) + r * ROW_BYTES, 4 * width)
             g = groups[i + r]
-            if r == 0 or g != groups[i + r - 1]:
+            if t + r == 0 or g != groups[i + r - 1]:
                 under = exponents[g, o_column : o_column + width]
                 for j in range(width):
                     under[j] = top[0 if alike else r, j] - guard_bits

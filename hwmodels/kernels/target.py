@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numba.core import registry
 
-TILE, PANEL, STEP = 8, 32, 4
-"""Rows and columns of a tile, and steps of the reduction that are packed together."""
+TILE, PANEL = 4, 32
+"""Rows and columns of a tile: its sums and its words fit the registers of AVX-512 together."""
 
 ROW_BYTES = 4 * PANEL
 """Of 32-bit numbers, one for each column of a panel."""
@@ -44,6 +44,9 @@ def best() -> str:
 
 
 KIND = best()
+
+STEP = 4 if KIND == VNNI else 2
+"""Steps of the reduction that are packed together: as many products as one instruction adds up."""
 
 OFFSET = 128 if KIND == VNNI else 0
 """What is added to the codes of A: the instruction takes them without a sign."""

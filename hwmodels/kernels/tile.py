@@ -6,6 +6,7 @@ A second formula for what `units.mac_array` says, in 32 bits: its callers see to
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from llvmlite import ir
 
@@ -25,15 +26,74 @@ from hwmodels.kernels.instructions import (
     store,
 )
 from hwmodels.kernels.lanes import Lanes, at, constant, largest, magnitude, select, shift_right, smallest
-from hwmodels.kernels.target import PANEL, PORTABLE, STEP, TILE, VNNI, processor_features
+from hwmodels.kernels.target import (
+    A_TYPE,
+    KIND,
+    PANEL,
+    PORTABLE,
+    ROW_BYTES,
+    STEP,
+    TILE,
+    VNNI,
+    processor_features,
+)
 from hwmodels.units.ops import FLOOR, RNE
 
 Grid = list[list[ir.Value]]
 """For every row of a tile and every vector of its columns a vector."""
 
 
-def _steps(b: ir.IRBuilder, count: ir.Value, start: Grid, body: Callable[[ir.Value, Grid], Grid]) -> Grid:
-    """Repeat `body` for so many packed steps of the reduction, with sums in registers."""
+@dataclass(frozen=True)
+class Addresses:
+    """Where the operands of a tile lie.
+
+    Attributes
+    ----------
+    a, w, offset : ir.Value
+        Codes of both operands from their first step on, and what takes off `OFFSET` in each segment.
+    first : ir.Value
+        First packed steps of the segments.
+    shifts, modes : ir.Value
+        Of each segment the shifts of its columns; and a byte, zero where none of them is to the right.
+    start : ir.Value
+        The words before the first segment, the same in all rows.
+    """
+
+    a: ir.Value
+    w: ir.Value
+    offset: ir.Value
+    first: ir.Value
+    shifts: ir.Value
+    modes: ir.Value
+    start: ir.Value
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Of the aligner and the accumulator what a tile has to know, and whether overflows are watched for."""
+
+    rounding: ir.Value
+    bits: ir.Value
+    watched: ir.Value
+
+
+def either(
+    b: ir.IRBuilder, condition: ir.Value, then: Callable[[], Grid], otherwise: Callable[[], Grid]
+) -> Grid:
+    """What one of two pieces of code gives."""
+    with b.if_else(condition) as (yes, no):
+        with yes:
+            x, from_then = then(), b.block
+        with no:
+            y, from_otherwise = otherwise(), b.block
+    return [
+        [phi(b, (p, from_then), (q, from_otherwise)) for p, q in zip(*rows, strict=True)]
+        for rows in zip(x, y, strict=True)
+    ]
+
+
+def repeated(b: ir.IRBuilder, count: ir.Value, start: Grid, body: Callable[[ir.Value, Grid], Grid]) -> Grid:
+    """Repeat `body` for 0, 1, and so on, so many times but at least once, with what it gives in registers."""
     before = b.block
     loop, done = b.append_basic_block("step"), b.append_basic_block("summed")
     b.branch(loop)
@@ -74,39 +134,50 @@ def sums_vnni(b: ir.IRBuilder, a: ir.Value, w: ir.Value, offset: ir.Value, count
             for own, row in zip(sums, rows, strict=True)
         ]
 
-    return _steps(b, count, [start] * TILE, body)
+    return repeated(b, count, [start] * TILE, body)
 
 
 def sums_portable(b: ir.IRBuilder, a: ir.Value, w: ir.Value, offset: ir.Value, count: ir.Value) -> Grid:
-    """Sums of products of 16-bit codes, in pairs, for as many rows and columns as registers hold."""
-    wide = "+avx512bw" in processor_features()
-    rows, lanes = (TILE, LANES) if wide else (4, LANES // 2)
+    """Sums of products of 16-bit codes, in pairs, for as many columns at a time as registers hold."""
     del offset
-    found: dict[tuple[int, int], ir.Value] = {}
-    for r0 in range(0, TILE, rows):
-        for c0 in range(0, PANEL, lanes):
-            zero = ir.Constant(ir.VectorType(I32, 2 * lanes), [0] * 2 * lanes)
+    across = columns_at_a_time()
+    lanes = min(across, LANES)
+    zero = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
+    found: Grid = [[] for _ in range(TILE)]
+    for c0 in range(0, PANEL, across):
 
-            def body(k: ir.Value, sums: Grid, r0: int = r0, c0: int = c0) -> Grid:
-                left = b.add(a, b.mul(k, ir.Constant(I64, TILE * STEP * 2)))
-                right = b.add(w, b.mul(k, ir.Constant(I64, PANEL * STEP)))
-                codes = load(b, right, c0 * STEP, ir.VectorType(I8, lanes * STEP))
-                column = b.sext(codes, ir.VectorType(I16, lanes * STEP))
-                out = []
-                for r in range(rows):
-                    four = splat(b, load(b, left, (r0 + r) * STEP * 2, I64), lanes)
-                    row = b.bitcast(four, column.type)
-                    products = b.mul(*(b.sext(x, ir.VectorType(I32, lanes * STEP)) for x in (row, column)))
-                    out.append([b.add(sums[r][0], pairs(b, products))])
-                return out
+        def body(k: ir.Value, sums: Grid, c0: int = c0) -> Grid:
+            left = b.add(a, b.mul(k, ir.Constant(I64, TILE * STEP * 2)))
+            right = b.add(w, b.mul(k, ir.Constant(I64, PANEL * STEP)))
+            columns = [
+                load(b, right, c * STEP, ir.VectorType(I8, lanes * STEP))
+                for c in range(c0, c0 + across, lanes)
+            ]
+            rows = [splat(b, load(b, left, r * STEP * 2, I32), lanes) for r in range(TILE)]
+            wide = [b.sext(v, ir.VectorType(I16, lanes * STEP)) for v in columns]
+            return [
+                [b.add(s, _in_pairs(b, row, column)) for s, column in zip(own, wide, strict=True)]
+                for own, row in zip(sums, rows, strict=True)
+            ]
 
-            sums = _steps(b, count, [[zero]] * rows, body)
-            for r in range(rows):
-                found[r0 + r, c0] = pairs(b, sums[r][0])
-    return [
-        [joined(b, [found[r, c + i] for i in range(0, LANES, lanes)]) for c in range(0, PANEL, LANES)]
-        for r in range(TILE)
-    ]
+        for out, row in zip(
+            found, repeated(b, count, [[zero] * (across // lanes)] * TILE, body), strict=True
+        ):
+            out.extend(row)
+    parts = LANES // lanes
+    return [[joined(b, row[i : i + parts]) for i in range(0, len(row), parts)] for row in found]
+
+
+def columns_at_a_time() -> int:
+    """Columns of a tile whose sums fit the registers together: of 512, of 256, or of 128 bits."""
+    features = processor_features()
+    return PANEL if "+avx512bw" in features else PANEL // 2 if "+avx2" in features else PANEL // 4
+
+
+def _in_pairs(b: ir.IRBuilder, row: ir.Value, column: ir.Value) -> ir.Value:
+    """Products of 16-bit codes, two and two added up: one instruction of many processors."""
+    kind = ir.VectorType(I32, column.type.count)
+    return pairs(b, b.mul(b.sext(b.bitcast(row, column.type), kind), b.sext(column, kind)))
 
 
 SUMS = {VNNI: sums_vnni, PORTABLE: sums_portable}
@@ -164,6 +235,57 @@ def shifted_left(b: ir.IRBuilder, sums: Grid, shifts: ir.Value) -> Grid:
     """The sums shifted left, where all rows have the same shifts, all of them to the left."""
     left = [load(b, shifts, 4 * c * LANES, WORDS) for c in range(PANEL // LANES)]
     return [[b.shl(v, by) for v, by in zip(row, left, strict=True)] for row in sums]
+
+
+def accumulated(b: ir.IRBuilder, o: Addresses, count: ir.Value, setting: Setting) -> tuple[Grid, ir.Value]:
+    """The words of a tile after so many segments, and whether one of them may have overflowed on the way.
+
+    All rows have the same shifts, none of them too long. Words stay in registers, and are not brought back
+    where they overflow: once one has, none of them is good. Nothing is watched where `setting` says that
+    none can. A term is added at the end of its segment, whenever the accumulator is updated: its words are
+    the same, and more of them are watched.
+    """
+    none = ir.Constant(WORDS, [0] * LANES)
+    start = [load(b, o.start, 4 * c * LANES, WORDS) for c in range(PANEL // LANES)]
+    half = splat(b, b.shl(ir.Constant(I32, 1), b.sub(setting.bits, ir.Constant(I32, 1))))
+
+    def body(s: ir.Value, before: Grid) -> Grid:
+        *words, seen = before
+        first, last = (load(b, b.add(o.first, b.mul(s, ir.Constant(I64, 8))), at, I64) for at in (0, 8))
+        codes = b.add(o.a, b.mul(first, ir.Constant(I64, TILE * STEP * A_TYPE().itemsize)))
+        column = b.add(o.w, b.mul(first, ir.Constant(I64, PANEL * STEP)))
+        row = b.mul(s, ir.Constant(I64, ROW_BYTES))
+        sums = SUMS[KIND](b, codes, column, b.add(o.offset, row), b.sub(last, first))
+        own = b.add(o.shifts, row)
+        terms = either(
+            b,
+            b.icmp_signed("==", load(b, b.add(o.modes, s), 0, I8, 1), ir.Constant(I8, 0)),
+            lambda: shifted_left(b, sums, own),
+            lambda: aligned_alike(b, sums, own, setting.rounding),
+        )
+        after = [[b.add(x, y) for x, y in zip(*rows, strict=True)] for rows in zip(words, terms, strict=True)]
+        return [
+            *after,
+            *either(b, setting.watched, lambda: [_seen(b, seen, words, terms, after, half)], lambda: [seen]),
+        ]
+
+    *words, (around, beyond) = repeated(b, count, [start] * TILE + [[none, none]], body)
+    outside = b.not_(b.sub(b.shl(half, ir.Constant(WORDS, [1] * LANES)), ir.Constant(WORDS, [1] * LANES)))
+    sign = ir.Constant(WORDS, [-(1 << 31)] * LANES)
+    any_ = reduced(b, "or", b.or_(b.and_(around, sign), b.and_(beyond, outside)))
+    return words, b.icmp_signed("!=", any_, ir.Constant(I32, 0))
+
+
+def _seen(
+    b: ir.IRBuilder, seen: list[ir.Value], words: Grid, terms: Grid, after: Grid, half: ir.Value
+) -> list[ir.Value]:
+    """What has been seen of overflows: sign bits of sums around 32 bits, and bits above those of a word."""
+    around, beyond = seen
+    for rows in zip(words, terms, after, strict=True):
+        for word, term, total in zip(*rows, strict=True):
+            around = b.or_(around, b.and_(b.xor(word, total), b.xor(term, total)))
+            beyond = b.or_(beyond, b.add(total, half))
+    return [around, beyond]
 
 
 def updated(b: ir.IRBuilder, terms: Grid, words: ir.Value, bits: ir.Value, saturating: ir.Value) -> ir.Value:

@@ -27,15 +27,16 @@ def config_of(way: str, bits: int = 24) -> MacArrayConfig:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("n", [3, PANEL, PANEL + 6])
-def test_groups_anywhere(way: str, transposed: bool, n: int) -> None:
+@pytest.mark.parametrize(("segments", "k"), [(SEGMENTS, K), ([0, 17, 20], 57)])
+def test_groups_anywhere(way: str, transposed: bool, n: int, segments: list[int], k: int) -> None:
     """Two samples of two groups of 3 x n outputs, with rows and columns about each that are not theirs."""
     rng = np.random.default_rng(n)
-    config, samples, groups, m, depth = config_of(way, 15), 2, 2, 3, len(SEGMENTS)
-    a = rng.integers(-127, 128, (samples * 7, 3 + groups * K)).astype(np.int16)
-    a_places = np.array([[2, 1], [4, 1 + K]])
+    config, samples, groups, m, depth = config_of(way, 15), 2, 2, 3, len(segments)
+    a = rng.integers(-127, 128, (samples * 7, 3 + groups * k)).astype(np.int16)
+    a_places = np.array([[2, 1], [4, 1 + k]])
     a_shared = rng.integers(-19, 9, (samples * 4, 5)).astype(np.int16)
     a_rows, a_blocks = rng.integers(0, 4, (groups, m)), rng.integers(0, 5, (groups, depth))
-    size = (K, n) if transposed else (n, K)
+    size = (k, n) if transposed else (n, k)
     b = rng.integers(-127, 128, (samples * (size[0] + 3), 2 + groups * size[1])).astype(np.int16)
     b_places = np.array([[1, 2], [3, size[1] + 1]])
     shape = (4, 6)
@@ -45,25 +46,25 @@ def test_groups_anywhere(way: str, transposed: bool, n: int) -> None:
     o_places = np.array([[1, 2], [2, 3 + n]])
     sums = np.full((samples * 6, 4 + groups * n), 77, np.int64)
     exponents, counts = np.full(sums.shape, 99, np.int16), np.zeros(4, np.int64)
-    update = array.updates(config, 3, K, SEGMENTS)
+    update = array.updates(config, 3, k, segments)
     lane = config.aligner
     floor = mac_array.bias_floor(ZERO_BLOCK, 8, 15, lane.guard_bits, lane.max_shift)
     want, below, lost = sums.copy(), exponents.copy(), np.zeros(4, np.int64)
     matmul_dynamic(
-        config, samples, K, a, a_shared, a_rows, a_blocks, a_places, b, b_shared, b_lines, b_blocks, b_places,
-        transposed, np.full(PANEL, floor), np.array([*SEGMENTS, K]), np.array(update),
+        config, samples, k, a, a_shared, a_rows, a_blocks, a_places, b, b_shared, b_lines, b_blocks, b_places,
+        transposed, np.full(PANEL, floor), np.array([*segments, k]), np.array(update),
         sums, exponents, o_places, counts,
     )  # fmt: skip
     for q in range(samples):
         for g in range(groups):
-            rows = a[q * 7 + a_places[g, 0] :][:m, a_places[g, 1] :][:, :K]
+            rows = a[q * 7 + a_places[g, 0] :][:m, a_places[g, 1] :][:, :k]
             ea = a_shared[q * 4 + a_rows[g]][:, a_blocks[g]]
             block = b[q * (size[0] + 3) + b_places[g, 0] :][: size[0], b_places[g, 1] :][:, : size[1]]
             own = b_shared[q * 4 : q * 4 + 4]
             ew = own[b_blocks[g]][:, b_lines[g]].T if transposed else own[b_lines[g]][:, b_blocks[g]]
             columns = block.T if transposed else block
             o = MatmulOperands(
-                rows.tolist(), ea.tolist(), columns.tolist(), ew.tolist(), None, None, SEGMENTS, update
+                rows.tolist(), ea.tolist(), columns.tolist(), ew.tolist(), None, None, segments, update
             )
             tile = mac_array.result(config, o)
             place = (
