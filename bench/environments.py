@@ -70,22 +70,22 @@ class Environment:
         )
 
     def run(self, script: Path, *arguments: str, limit: float | None = None) -> str:
-        """Run a script with the environment's own interpreter; what it prints."""
+        """Run a script with the environment's own interpreter and packages only; what it prints."""
         self.packages()
-        return printed([str(self.python), str(script), *arguments], {}, limit)
+        return printed(script.name, [str(self.python), "-I", str(script), *arguments], {}, limit)
 
     def run_with_blocksim(self, script: Path, *arguments: str) -> str:
         """Run a script with blocksim and this environment's packages, which come first; what it prints."""
         path = os.pathsep.join((str(self.packages()), str(ROOT)))
-        return printed([sys.executable, str(script), *arguments], {"PYTHONPATH": path}, None)
+        return printed(script.name, [sys.executable, str(script), *arguments], {"PYTHONPATH": path}, None)
 
 
 class PeerError(Exception):
     """A peer ended with an error."""
 
 
-def printed(command: list[str], more: dict[str, str], limit: float | None) -> str:
-    """What a command prints.
+def printed(name: str, command: list[str], more: dict[str, str], limit: float | None) -> str:
+    """What a command prints; `name` is for its errors.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def printed(command: list[str], more: dict[str, str], limit: float | None) -> st
     )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-        raise PeerError(f"{Path(command[1]).name}: exit {done.returncode}: {said[-1]}")
+        raise PeerError(f"{name}: exit {done.returncode}: {said[-1]}")
     return done.stdout
 
 

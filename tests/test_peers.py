@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 from types import ModuleType
@@ -113,6 +115,17 @@ def test_another_version_is_missing_too(bench: None, tmp_path: Path) -> None:
         env.packages()
     (packages / f"pyosys-{env.pins['pyosys']}.dist-info").mkdir()
     assert env.packages() == packages
+
+
+def test_a_peer_that_fails_is_one_line(bench: None) -> None:
+    import environments
+
+    program = "print('so far'); raise ValueError('no such array')"
+    with pytest.raises(environments.PeerError) as failed:
+        environments.printed("run.py", [sys.executable, "-c", program], {}, None)
+    assert str(failed.value) == "run.py: exit 1: ValueError: no such array"
+    with pytest.raises(subprocess.TimeoutExpired):
+        environments.printed("run.py", [sys.executable, "-c", "while True: pass"], {}, 0.5)
 
 
 def figures(scalesim_seconds: float | None) -> dict[str, Any]:
