@@ -133,6 +133,7 @@ def figures(scalesim_seconds: float | None) -> dict[str, Any]:
     theirs = {
         "cycles": None if scalesim_seconds is None else 79_679,
         "seconds": scalesim_seconds,
+        "clock": scalesim_seconds,
         "limit": 60,
     }
     return {
@@ -158,4 +159,7 @@ def test_the_page(peers: ModuleType, tmp_path: Path) -> None:
 
 def test_a_run_that_was_stopped_has_no_cycles_and_a_least_ratio(peers: ModuleType) -> None:
     text = peers.page(figures(None))
-    assert "| not done | 79,680 | more than 60 | 1 | more than 60,000 | 10 | more than 6,000 |" in text
+    assert (
+        "| not done | 79,680 | more than 60 of the clock | 1 | more than 60,000 | 10 | more than 6,000 |"
+        in text
+    )
