@@ -67,10 +67,10 @@ def shown(value: float) -> str:
     """Three digits.
 
     >>> [shown(x) for x in (1234.5, 12.345, 1.2345, 0.00012345)]
-    ['1,234', '12.3', '1.23', '0.000123']
+    ['1,230', '12.3', '1.23', '0.000123']
     """
     if value >= 100:
-        return f"{value:,.0f}"
+        return f"{float(f'{value:.3g}'):,.0f}"
     return f"{float(f'{value:.3g}'):.7f}".rstrip("0").rstrip(".")
 
 
@@ -89,6 +89,12 @@ def ratio(row: dict[str, Any], seconds: float) -> str:
     return ("more than " if least else "") + shown(
         (theirs["limit"] if least else theirs["seconds"]) / seconds
     )
+
+
+def crowding(rows: Sequence[dict[str, Any]]) -> str:
+    """How much longer SCALE-Sim took by the clock than by the processor, at most: 1 on a quiet machine."""
+    sides = [row["scalesim"] for row in rows]
+    return shown(max((side["clock"] / side["seconds"] for side in sides if side["seconds"]), default=1))
 
 
 def warm(row: dict[str, Any]) -> float:
@@ -115,7 +121,8 @@ def page(figures: dict[str, Any]) -> str:
         f"blocksim: medians of {figures['rounds']}, two threads, `bct-int8 64x64`, the machine `scalesim` "
         "with this array. SCALE-Sim: one run, its import not counted, no files of addresses written, "
         "memories of 256 KiB that it never waits for. Its seconds are those of the processor, for it has one "
-        "thread; blocksim's are those of the clock, which other work on the machine can only lengthen.", "",
+        "thread; blocksim's are those of the clock, which other work on the machine can only lengthen. "
+        f"In this run the clock said up to {crowding(figures['gemms'])} times SCALE-Sim's seconds.", "",
         "| M x K x N | array | cycles, SCALE-Sim | cycles, blocksim | SCALE-Sim s | schedule ms | times "
         "| and bits ms | times | from a file s | times |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
