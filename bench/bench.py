@@ -86,7 +86,8 @@ def page(figures: dict[str, Any]) -> str:
         f"Written by `make bench`: warm, two threads, medians of {figures['rounds']} interleaved turns. "
         "*Speed* is how many times as fast as the other side, turn by turn, with its range. *Product* is "
         "MATMUL alone, from codes to wide sums, every term aligned and every overflow counted. *Model* is "
-        "everything from encoding the inputs to decoding the outputs.",
+        "everything from encoding the inputs to decoding the outputs. Beside SCALE-Sim and RTL simulators: "
+        "[peers.md](peers.md).",
         "", f"Machine: {about}.", "", "![speed](bench.png)", "",
         "| product (M x K x N, plan) | ms | GMAC/s | to MatMulInteger | range | to NumPy fp32 |",
         "|---|---:|---:|---:|---|---:|",
