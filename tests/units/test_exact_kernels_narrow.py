@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hwmodels import machines
+from hwmodels.kernels.elementwise import add_matrices, multiply_matrices
 from hwmodels.kernels.lut import NARROW_BITS, NARROW_LEFT, NARROW_STEP
 from hwmodels.kernels.softmax import NARROW_GUARD, NARROW_LENGTH, NARROW_ROW, TOGETHER
 from hwmodels.kernels.softmax import NARROW_STEP as NARROW_EXP2_STEP
@@ -165,7 +166,6 @@ def test_norm_of_the_longest_rows(centred: bool) -> None:
 @pytest.mark.parametrize("rounding", [FLOOR, RNE])
 def test_elements_that_just_go_left(guard: int, reach: int, rounding: int) -> None:
     """The lower element's distance is as far as the guard bits, or one farther, or beyond the aligner."""
-    reach = max(reach, abs(guard))
     config = ElementwiseConfig(4, guard, reach, rounding, 3)
     a = np.array([EXTREMES * 2] * 4, np.int16)
     b = np.array([EXTREMES + EXTREMES[::-1]] * 4, np.int16)
@@ -195,3 +195,16 @@ def test_elements_that_just_go_left(guard: int, reach: int, rounding: int) -> No
         want = [elementwise.result_add(config, a[i].tolist(), ea[i], b[i].tolist(), eb[i]) for i in range(4)]
         assert (sums.tolist(), exponents.tolist()) == ([w[0] for w in want], [w[1] for w in want])
         assert counts[0] == sum(w[2] for w in want)
+
+
+def test_rows_repeat_inside_a_run() -> None:
+    """Rows that all share their exponents, beside a matrix of fewer rows."""
+    rng = np.random.default_rng(1)
+    a, b = rng.integers(-32767, 32768, (5, 20)), rng.integers(-32767, 32768, (2, 20))
+    one, edges, zeros = np.full((1, 1), -9, np.int16), np.array([0, 20]), np.zeros(5, np.int64)
+    sides = (a.astype(np.int16), one, zeros, edges, b.astype(np.int16), one, zeros[:2], edges)
+    sums, exponents, counts = np.zeros((5, 20), np.int32), np.zeros((1, 20), np.int16), np.zeros(1, np.int64)
+    add_matrices(calls.TEAM, 0, 1, *sides, 8, 31, RNE, sums, exponents, zeros, counts)
+    assert sums.tolist() == ((a + b[[0, 1, 0, 1, 0]]) << 8).tolist()
+    multiply_matrices(calls.TEAM, 0, 1, *sides, sums, exponents, zeros, counts)
+    assert sums.tolist() == (a * b[[0, 1, 0, 1, 0]]).tolist()

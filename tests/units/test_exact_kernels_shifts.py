@@ -102,3 +102,11 @@ def test_a_block_of_zeros_beside_one_that_is_not() -> None:
     sums = np.array([[0, 0, 90000, -45000], [0, 0, 3, 70001]])
     for exponent in (-128, -1, 100):
         assert same(sums, np.array([[exponent, exponent, 0, 0]] * 2), 8, 2) == ZERO_BLOCK
+
+
+@pytest.mark.parametrize("peak", [900, 1 << 30, NARROW + 1, LARGEST])
+@pytest.mark.parametrize("exponent", [-200, -137, 110, 126, 140])
+def test_codes_saturate_where_the_exponent_was_clamped(peak: int, exponent: int) -> None:
+    sums = np.array([[peak, -peak, 3, 1], [-1, peak >> 3, peak, 0]])
+    for bits in (8, 16):
+        same(sums, np.full(sums.shape, exponent), bits, 2)

@@ -83,6 +83,17 @@ def scaled_16(x: int, s: int, limit: int) -> int:
     return ops.scale(x, s, limit, RNE)
 
 
+@pytest.mark.parametrize("limit", [(1 << 30) - 1, 1 << 30, (1 << 31) - 1])
+def test_rounded_shifts_about_the_room_in_32_bits(limit: int) -> None:
+    """Of less than ``2**30`` nothing is left by 31 places; of more, half a place or all of one."""
+    both = of_two(ops.shift_right, (Read(32, -limit, limit), Read(32, 0, 62)), Scalar(FLOOR, RNE))
+    x = np.tile([limit, -limit, limit - 1, 1 - limit, limit // 2, -limit // 2], 20).astype(np.int32)
+    s = np.repeat(np.arange(24, 44), 6).astype(np.int32)
+    for rounding in (FLOOR, HALF_UP, RNE):
+        want = [ops.shift_right(int(a), int(b), rounding) for a, b in zip(x, s, strict=True)]
+        assert both(x, s, x=rounding).tolist() == want
+
+
 @pytest.mark.parametrize("limit", [0, 1, 15, 31, 40])
 def test_scales(limit: int) -> None:
     """Left as far as a word of 64 bits has room, right as far as anything is left, and beyond."""
