@@ -128,13 +128,13 @@ class _Linker:
         groups, per_sample = self._groups(op)
 
         def sums_of(w: Workspace) -> tuple[Any, Any, Index]:
-            rows = w.samples * out.rows
-            sums = w.sums.view(wide)[: rows * out.columns].reshape(rows, out.columns)
-            owners = w.groups.get(index)
-            if owners is None:
-                owners = w.groups[index] = repeated(groups, w.samples, per_sample)
-            exponents = w.exponents[: (int(owners[-1]) + 1) * out.columns].reshape(-1, out.columns)
-            return sums, exponents, owners
+            view = w.views.get(index)
+            if view is None:
+                rows, owners = w.samples * out.rows, repeated(groups, w.samples, per_sample)
+                sums = w.sums.view(wide)[: rows * out.columns].reshape(rows, out.columns)
+                exponents = w.exponents[: (int(owners[-1]) + 1) * out.columns].reshape(-1, out.columns)
+                view = w.views[index] = (sums, exponents, owners)
+            return view
 
         def first(w: Workspace, part: int, parts: int) -> None:
             compute(w, part, parts, *sums_of(w), w.counts[part, index])

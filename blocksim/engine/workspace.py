@@ -33,8 +33,10 @@ class Workspace:
         See `COUNTS`.
     maps : dict of str to Maps
         Of every tensor the block of each row, and where its blocks lie.
-    groups : dict of int to int64 array
-        By operator, for each row of its sums the row of their exponents.
+    views : dict of int to tuple
+        By operator its sums and exponents in these buffers, and for each row of sums that of its exponents.
+    there : dict of (int, int) to bool array
+        What `valid` gave, by rows and tokens.
     team : Team
         The counters of the threads, see `hwmodels.kernels.team`.
     inputs : dict of str to array
@@ -50,7 +52,8 @@ class Workspace:
     exponents: NDArray[np.int16]
     counts: NDArray[np.int64]
     maps: dict[str, Maps]
-    groups: dict[int, Index] = field(default_factory=dict)
+    views: dict[int, tuple[NDArray[Any], NDArray[np.int16], Index]] = field(default_factory=dict)
+    there: dict[tuple[int, int], NDArray[np.bool_]] = field(default_factory=dict)
     team: Team = field(default_factory=lambda: assembled(1))
     inputs: dict[str, NDArray[Any]] = field(default_factory=dict)
     present: NDArray[np.bool_] = field(default_factory=lambda: np.ones((1, 1), np.bool_))
@@ -58,6 +61,7 @@ class Workspace:
     def feed(self, inputs: dict[str, NDArray[Any]], padding: str) -> None:
         """Give the samples their inputs."""
         self.inputs = inputs
+        self.there.clear()
         if padding:
             self.present = np.ascontiguousarray(inputs[padding].reshape(self.samples, -1) != 0)
         else:
@@ -71,10 +75,14 @@ class Workspace:
 
     def valid(self, spec: TensorSpec) -> NDArray[np.bool_]:
         """Which rows of a tensor are there, sample after sample."""
-        if not spec.tokens:
-            return np.ones(self.samples * spec.rows, np.bool_)
-        groups = spec.rows // spec.tokens
-        return np.ascontiguousarray(np.repeat(self.present[:, None], groups, axis=1).reshape(-1))
+        there = self.there.get((spec.rows, spec.tokens))
+        if there is None:
+            there = np.ones(self.samples * spec.rows, np.bool_)
+            if spec.tokens:
+                groups = spec.rows // spec.tokens
+                there = np.ascontiguousarray(np.repeat(self.present[:, None], groups, axis=1).reshape(-1))
+            self.there[spec.rows, spec.tokens] = there
+        return there
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,16 @@ def address(typing: Any, array: Any) -> Any:
 
 
 @emitted
+def item_size(typing: Any, array: Any) -> Any:
+    """Bytes of an element. Unlike ``array.itemsize`` it is known when a kernel is compiled."""
+
+    def code(_context: Any, _b: ir.IRBuilder, signature: Any, _given: Any) -> Any:
+        return ir.Constant(I64, signature.args[0].dtype.bitwidth // 8)
+
+    return types.int64(array), code
+
+
+@emitted
 def copy(typing: Any, to: Any, source: Any, size: Any) -> Any:
     """Copy `size` bytes from one address to another."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from hwmodels.units import ops
+from hwmodels.units import lut, ops
 from hwmodels.units.reading import Reading
 
 Number = Any
@@ -219,6 +219,8 @@ def select(c: Number, a: Number, b: Number) -> Number:
 
 def largest(a: Number, b: Number) -> Number:
     """`ops.largest`, with the range that a maximum has."""
+    if ends(a)[0] >= ends(b)[1]:
+        return a
     chosen = select(a > b, a, b)
     low, high = max(ends(a)[0], ends(b)[0]), max(ends(a)[1], ends(b)[1])
     return chosen.within(low, high) if isinstance(chosen, Lanes) else chosen
@@ -226,6 +228,8 @@ def largest(a: Number, b: Number) -> Number:
 
 def smallest(a: Number, b: Number) -> Number:
     """`ops.smallest`, with the range that a minimum has."""
+    if ends(a)[1] <= ends(b)[0]:
+        return a
     chosen = select(a < b, a, b)
     low, high = min(ends(a)[0], ends(b)[0]), min(ends(a)[1], ends(b)[1])
     return chosen.within(low, high) if isinstance(chosen, Lanes) else chosen
@@ -275,12 +279,9 @@ def shift_right(x: Number, s: Number, rounding: Number) -> Number:
         return ops.shift_right(x, s, rounding)
     like = x if isinstance(x, Lanes) else s
     (low, high), (_, last) = ends(x), ends(s)
-    room = 1 << min(max(last, 0), 62) >> 1
-    bits = bits_for(low - 1, high + room)
-    if last >= bits:
-        if bits == 32 and max(abs(low), high) >= 1 << 30:
-            bits = 64
-        s = smallest(s, min(last, bits - 1))
+    bits = _bits_to_shift(low, high, last)
+    last = min(max(last, 0), bits - 1)
+    s, room = smallest(s, last), 1 << min(last, 62) >> 1
     wide = x if isinstance(x, Lanes) else constant(like, x)
     wide = Lanes(like.builder, wide.at(bits), low, high, like.count)
     held = constant(like, 1)
@@ -299,9 +300,21 @@ def shift_right(x: Number, s: Number, rounding: Number) -> Number:
     return wide._of(made, min(lows), max(highs))
 
 
-def gather(table: Number, i: Number) -> Number:
-    """`ops.lookup` in a loaded table: one read for each lane."""
-    return table[i]
+def _bits_to_shift(low: int, high: int, last: int) -> int:
+    """The width of lanes that hold a number and the half that rounds it, for shifts as long as `last`.
+
+    Of less than ``2**30`` nothing is left by 31 places, nor by more, so that 32 bits do for any distance.
+    """
+    if last >= 32 and max(abs(low), high) < 1 << 30:
+        return 32
+    return bits_for(low - 1, high + (1 << min(max(last, 0), 62) >> 1))
+
+
+def interpolate(table: Number, position: Number, step_bits: Number, bits: Number) -> Number:
+    """`lut.interpolate` in a loaded table: one read for both of a lane's end points."""
+    left, right = table.pair(position >> step_bits)
+    low = position & ((1 << step_bits) - 1)
+    return reading.of(lut.between)(left, right, low, step_bits, bits)
 
 
 PRIMITIVES: dict[str, Callable[..., Number]] = {
@@ -313,11 +326,12 @@ PRIMITIVES: dict[str, Callable[..., Number]] = {
     "fits_unsigned": fits_unsigned,
     "bit_length": bit_length,
     "shift_right": shift_right,
-    "lookup": gather,
 }
 """What stands for the functions of `ops` of these names; all others are read as they are written."""
 
-reading = Reading({getattr(ops, name): function for name, function in PRIMITIVES.items()})
+reading = Reading(
+    {getattr(ops, name): function for name, function in PRIMITIVES.items()} | {lut.interpolate: interpolate}
+)
 """Functions of the units over `Lanes`."""
 
 
@@ -329,12 +343,22 @@ class LoadedTable:
     low: int
     high: int
 
-    def __getitem__(self, i: Lanes) -> Number:
-        b, word = i.builder, ir.IntType(32)
-        found: ir.Value = ir.Constant(ir.VectorType(word, i.count), ir.Undefined)
-        base = b.inttoptr(self.address, word.as_pointer())
+    def pair(self, i: Lanes) -> tuple[Number, Number]:
+        """Entries `i` and ``i + 1``."""
+        b, word, double = i.builder, ir.IntType(32), ir.IntType(64)
+        found: ir.Value = ir.Constant(ir.VectorType(double, i.count), ir.Undefined)
+        base, places = b.inttoptr(self.address, word.as_pointer()), i.at(32)
         for lane in range(i.count):
             place = ir.Constant(word, lane)
-            entry = b.load(b.gep(base, [b.extract_element(i.value, place)]), align=4)
-            found = b.insert_element(found, entry, place)
-        return Lanes(b, found, self.low, self.high, i.count)
+            first = b.bitcast(b.gep(base, [b.extract_element(places, place)]), double.as_pointer())
+            found = b.insert_element(found, b.load(first, align=4), place)
+        both = b.bitcast(found, ir.VectorType(word, 2 * i.count))
+        left, right = (self._every_other(i, both, odd) for odd in (0, 1))
+        return left, right
+
+    def _every_other(self, like: Lanes, both: ir.Value, odd: int) -> Lanes:
+        order = ir.Constant(
+            ir.VectorType(ir.IntType(32), like.count), [2 * k + odd for k in range(like.count)]
+        )
+        chosen = like.builder.shuffle_vector(both, ir.Constant(both.type, ir.Undefined), order)
+        return Lanes(like.builder, chosen, self.low, self.high, like.count)

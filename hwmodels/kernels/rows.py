@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.stream import Scalar, signed, stream
+from hwmodels.kernels.stream import Scalar, grid, signed
 
 Codes = NDArray[Any]
 Index = NDArray[np.int64]
@@ -23,21 +23,28 @@ Table = NDArray[np.int32]
 
 CODE_8, CODE_16, EXPONENT = signed(8, 8), signed(16, 16), signed(8, 16)
 LONGEST_GUARD, LONGEST_SHIFT, LONGEST_STEP = 15, 62, 26
-GUARD, MAX_SHIFT, STEP = Scalar(-15, LONGEST_GUARD), Scalar(0, LONGEST_SHIFT), Scalar(0, LONGEST_STEP)
-ROUNDING = Scalar(0, 2)
-ENTRY = Scalar(-(1 << 31), (1 << 31) - 1)
+GUARD, MAX_SHIFT, ROUNDING = Scalar(-15, LONGEST_GUARD), Scalar(0, LONGEST_SHIFT), Scalar(0, 2)
 
 
 def both_widths(*arguments: Any, **named: Any) -> tuple[Any, Any]:
-    """A stream over codes of 8 and of 16 bits, which are its first row."""
+    """A loop over rows of codes, of 8 and of 16 bits, which are what it reads first."""
     body, reads, *rest = arguments
-    return tuple(stream(body, (code, *reads), *rest, **named) for code in (CODE_8, CODE_16))
+    return tuple(grid(body, (code, *reads), *rest, **named) for code in (CODE_8, CODE_16))
 
 
 @kernel
 def share(rows: int, part: int, parts: int) -> tuple[int, int]:
     """The first row of a thread's share, and the first that is not."""
     return rows * part // parts, rows * (part + 1) // parts
+
+
+@kernel
+def block_end(rows: Index, first: int, last: int) -> int:
+    """Where the rows end that are in the same block as the first."""
+    end = first + 1
+    while end < last and rows[end] == rows[first]:
+        end += 1
+    return end
 
 
 @kernel

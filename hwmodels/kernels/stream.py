@@ -1,8 +1,8 @@
 """A unit's functions over the elements of a row, as one vector loop.
 
 `stream` turns a body over `Lanes` into something that a compiled kernel can call: it loads the elements of
-some rows, applies the body sixteen elements at a time, and stores what that gives. The last elements of a
-row take the same way through a buffer, so that there is one body and no other.
+a row, applies the body sixteen elements at a time, and stores what that gives; `grid` does so for several
+rows. The last elements of a row take the same way through a buffer, so that there is one body and no other.
 """
 
 from __future__ import annotations
@@ -44,10 +44,24 @@ class Scalar(NamedTuple):
     high: int
 
 
-ADD, MOST = "add", "smax"
-"""How a row is reduced to one number."""
+class Fold(NamedTuple):
+    """How a row is reduced to one number: the operation, and the width of the lanes of what it has so far."""
 
-_NEUTRAL = {ADD: 0, MOST: -(1 << 63)}
+    operation: str
+    bits: int
+
+    @property
+    def neutral(self) -> int:
+        """What changes nothing."""
+        return 0 if self.operation == "add" else -(1 << self.bits - 1)
+
+    def joined(self, b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+        """Two numbers, or two vectors of them, as one."""
+        return b.add(x, y) if self.operation == "add" else b.select(b.icmp_signed(">", x, y), x, y)
+
+
+ADD, ADD_32, MOST, MOST_32 = Fold("add", 64), Fold("add", 32), Fold("smax", 64), Fold("smax", 32)
+"""The sum and the largest number, and these of numbers whose sum, or which, 32 bits hold."""
 
 Body = Callable[[Sequence[Number], Sequence[Number], Sequence[LoadedTable]], Sequence[Number]]
 """``(elements read, scalars, tables) -> (elements written, then what is reduced)``."""
@@ -62,25 +76,46 @@ class _Loop:
     writes: tuple[int, ...]
     scalars: tuple[Scalar, ...]
     tables: tuple[Scalar, ...]
-    folds: tuple[str, ...]
+    folds: tuple[Fold, ...]
 
     def emit(
+        self,
+        b: ir.IRBuilder,
+        rows: ir.Value,
+        n: ir.Value,
+        reads: Sequence[ir.Value],
+        writes: Sequence[ir.Value],
+        steps: Sequence[ir.Value],
+        scalars: Sequence[ir.Value],
+        tables: Sequence[ir.Value],
+        folds: ir.Value,
+    ) -> None:
+        """The loop over rows, and over whole vectors and the rest of each."""
+        known = [self._scalar(b, x, kind) for x, kind in zip(scalars, self.scalars, strict=True)]
+        loaded = [LoadedTable(x, *kind) for x, kind in zip(tables, self.tables, strict=True)]
+        totals = [_buffer(b, fold.bits) for fold in self.folds]
+        for total, fold in zip(totals, self.folds, strict=True):
+            b.store(_all(fold), total)
+        with cgutils.for_range(b, rows, intp=I64) as loop:
+            moved = [b.add(x, b.mul(loop.index, s)) for x, s in zip((*reads, *writes), steps, strict=True)]
+            self._row(b, n, moved[: len(reads)], moved[len(reads) :], known, loaded, totals)
+        for i, (total, fold) in enumerate(zip(totals, self.folds, strict=True)):
+            place = b.inttoptr(b.add(folds, ir.Constant(I64, 8 * i)), I64.as_pointer())
+            found = reduced(b, fold.operation, b.load(total))
+            wide = found if fold.bits == 64 else b.sext(found, I64)
+            b.store(fold.joined(b, wide, b.load(place)), place)
+
+    def _row(
         self,
         b: ir.IRBuilder,
         n: ir.Value,
         reads: Sequence[ir.Value],
         writes: Sequence[ir.Value],
-        scalars: Sequence[ir.Value],
-        tables: Sequence[ir.Value],
-        folds: ir.Value,
+        known: Sequence[Number],
+        loaded: Sequence[LoadedTable],
+        totals: Sequence[ir.Value],
     ) -> None:
-        """The loop over whole vectors, then the rest."""
-        known = [self._scalar(b, x, kind) for x, kind in zip(scalars, self.scalars, strict=True)]
-        loaded = [LoadedTable(x, *kind) for x, kind in zip(tables, self.tables, strict=True)]
         whole = b.lshr(n, ir.Constant(I64, LANES.bit_length() - 1))
-        totals = [cgutils.alloca_once(b, ir.VectorType(I64, LANES)) for _ in self.folds]
-        for total, how in zip(totals, self.folds, strict=True):
-            b.store(ir.Constant(ir.VectorType(I64, LANES), [_NEUTRAL[how]] * LANES), total)
         with cgutils.for_range(b, whole, intp=I64) as loop:
             start = b.mul(loop.index, ir.Constant(I64, LANES))
             self._apply(
@@ -89,15 +124,8 @@ class _Loop:
             )  # fmt: skip
         done = b.mul(whole, ir.Constant(I64, LANES))
         rest = b.sub(n, done)
-        with b.if_then(b.icmp_signed(">", rest, ir.Constant(I64, 0))):
+        with b.if_then(b.icmp_signed(">", rest, ir.Constant(I64, 0)), likely=False):
             self._rest(b, reads, writes, done, rest, known, loaded, totals)
-        for i, (total, how) in enumerate(zip(totals, self.folds, strict=True)):
-            place = b.inttoptr(b.add(folds, ir.Constant(I64, 8 * i)), I64.as_pointer())
-            found, before = reduced(b, how, b.load(total)), b.load(place)
-            both = b.add(before, found) if how == ADD else b.select(
-                b.icmp_signed(">", found, before), found, before
-            )  # fmt: skip
-            b.store(both, place)
 
     def _rest(
         self,
@@ -147,20 +175,19 @@ class _Loop:
             if kind.bits < bits:
                 widen = b.zext if kind.low >= 0 else b.sext
                 value = widen(value, ir.VectorType(ir.IntType(bits), LANES))
+            elif kind.bits > bits:
+                value = b.trunc(value, ir.VectorType(ir.IntType(bits), LANES))
             elements.append(Lanes(b, value, kind.low, kind.high, LANES))
         made = list(self.body(elements, known, loaded))
         like = elements[0]
         for address, bits, value in zip(writes, self.writes, made, strict=False):
             stored = ir.VectorType(ir.IntType(bits), LANES)
             b.store(at(like, value, bits), b.inttoptr(address, stored.as_pointer()), align=1)
-        for total, how, value in zip(totals, self.folds, made[len(self.writes) :], strict=True):
-            new, before = at(like, value, 64), b.load(total)
+        for total, fold, value in zip(totals, self.folds, made[len(self.writes) :], strict=True):
+            new = at(like, value, fold.bits)
             if there is not None:
-                new = b.select(there, new, ir.Constant(new.type, [_NEUTRAL[how]] * LANES))
-            both = b.add(before, new) if how == ADD else b.select(
-                b.icmp_signed(">", new, before), new, before
-            )  # fmt: skip
-            b.store(both, total)
+                new = b.select(there, new, _all(fold))
+            b.store(fold.joined(b, new, b.load(total)), total)
 
     @staticmethod
     def _moved(
@@ -177,6 +204,11 @@ class _Loop:
         return Lanes(b, splat(b, b.trunc(x, I32) if bits == 32 else x), *kind, LANES)
 
 
+def _all(fold: Fold) -> ir.Constant:
+    """A vector that changes nothing."""
+    return ir.Constant(ir.VectorType(ir.IntType(fold.bits), LANES), [fold.neutral] * LANES)
+
+
 def _buffer(b: ir.IRBuilder, bits: int) -> ir.Value:
     return cgutils.alloca_once(b, ir.VectorType(ir.IntType(bits), LANES))
 
@@ -187,7 +219,7 @@ def stream(
     writes: Sequence[int],
     scalars: Sequence[Scalar] = (),
     tables: Sequence[Scalar] = (),
-    folds: Sequence[str] = (),
+    folds: Sequence[Fold] = (),
 ) -> Any:
     """A vector loop for compiled kernels.
 
@@ -203,8 +235,8 @@ def stream(
         What is the same for a whole row.
     tables : sequence of Scalar
         Tables of 32-bit entries, and what an entry can be.
-    folds : sequence of str
-        `ADD` or `MOST`: how what the body gives last is reduced.
+    folds : sequence of Fold
+        How what the body gives last is reduced.
 
     Returns
     -------
@@ -219,14 +251,54 @@ def stream(
         def code(_context: Any, b: ir.IRBuilder, signature: Any, given: Any) -> Any:
             n, *tuples, folds = given
             reads, writes, scalars, tables = (cgutils.unpack_tuple(b, x) for x in tuples)
-            loop.emit(b, n, reads, writes, scalars, tables, folds)
+            none = [ir.Constant(I64, 0)] * (len(reads) + len(writes))
+            loop.emit(b, ir.Constant(I64, 1), n, reads, writes, none, scalars, tables, folds)
             return _context.get_dummy_value()
 
-        def uniform(x: Any) -> Any:
-            return types.UniTuple(types.int64, len(x)) if len(x) else types.Tuple(())
-
-        return types.void(
-            types.int64, *(uniform(x) for x in (reads, writes, scalars, tables)), types.int64
-        ), code
+        lists = (_numbers(x) for x in (reads, writes, scalars, tables))
+        return types.void(types.int64, *lists, types.int64), code
 
     return run
+
+
+def grid(
+    body: Body,
+    reads: Sequence[Read],
+    writes: Sequence[int],
+    scalars: Sequence[Scalar] = (),
+    tables: Sequence[Scalar] = (),
+    folds: Sequence[Fold] = (),
+) -> Any:
+    """A vector loop over several rows.
+
+    Parameters are those of `stream`.
+
+    Returns
+    -------
+    callable
+        ``(rows, n, reads, writes, steps, scalars, tables, folds)``: as of `stream`, for so many rows. `steps`
+        are the bytes from one row to the next of all that is read, then of all that is written; zero for
+        what the rows have in common.
+    """
+    loop = _Loop(body, tuple(reads), tuple(writes), tuple(scalars), tuple(tables), tuple(folds))
+
+    @emitted
+    def run(
+        typing: Any, rows: Any, n: Any, reads: Any, writes: Any, steps: Any, scalars: Any, tables: Any,
+        folds: Any,
+    ) -> Any:  # fmt: skip
+        def code(_context: Any, b: ir.IRBuilder, signature: Any, given: Any) -> Any:
+            rows, n, *tuples, folds = given
+            reads, writes, steps, scalars, tables = (cgutils.unpack_tuple(b, x) for x in tuples)
+            loop.emit(b, rows, n, reads, writes, steps, scalars, tables, folds)
+            return _context.get_dummy_value()
+
+        lists = (_numbers(x) for x in (reads, writes, steps, scalars, tables))
+        return types.void(types.int64, types.int64, *lists, types.int64), code
+
+    return run
+
+
+def _numbers(x: Any) -> Any:
+    """The type of a tuple of 64-bit numbers, as long as another."""
+    return types.UniTuple(types.int64, len(x)) if len(x) else types.Tuple(())

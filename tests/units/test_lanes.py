@@ -11,8 +11,8 @@ import pytest
 
 from hwmodels.kernels.instructions import address
 from hwmodels.kernels.lanes import reading
-from hwmodels.kernels.stream import ADD, MOST, Read, Scalar, signed, stream
-from hwmodels.units import ops
+from hwmodels.kernels.stream import ADD, ADD_32, MOST, MOST_32, Fold, Read, Scalar, grid, signed, stream
+from hwmodels.units import lut, ops
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
 
 N = 16 * 40 + 11
@@ -83,6 +83,17 @@ def scaled_16(x: int, s: int, limit: int) -> int:
     return ops.scale(x, s, limit, RNE)
 
 
+@pytest.mark.parametrize("limit", [(1 << 30) - 1, 1 << 30, (1 << 31) - 1])
+def test_rounded_shifts_about_the_room_in_32_bits(limit: int) -> None:
+    """Of less than ``2**30`` nothing is left by 31 places; of more, half a place or all of one."""
+    both = of_two(ops.shift_right, (Read(32, -limit, limit), Read(32, 0, 62)), Scalar(FLOOR, RNE))
+    x = np.tile([limit, -limit, limit - 1, 1 - limit, limit // 2, -limit // 2], 20).astype(np.int32)
+    s = np.repeat(np.arange(24, 44), 6).astype(np.int32)
+    for rounding in (FLOOR, HALF_UP, RNE):
+        want = [ops.shift_right(int(a), int(b), rounding) for a, b in zip(x, s, strict=True)]
+        assert both(x, s, x=rounding).tolist() == want
+
+
 @pytest.mark.parametrize("limit", [0, 1, 15, 31, 40])
 def test_scales(limit: int) -> None:
     """Left as far as a word of 64 bits has room, right as far as anything is left, and beyond."""
@@ -113,20 +124,74 @@ def test_the_vocabulary(stored: int) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 64, 70])
-def test_rows_are_reduced(count: int) -> None:
+@pytest.mark.parametrize(("most", "total", "bits"), [(MOST, ADD, 27), (MOST_32, ADD_32, 11)])
+def test_rows_are_reduced(count: int, most: Fold, total: Fold, bits: int) -> None:
     """What lies behind the end of a row counts for nothing; what was there before counts."""
 
     def body(given: Sequence[Any], *_: Any) -> Sequence[Any]:
         return given[0] + 1, given[0], given[0] * given[0]
 
-    loop = stream(body, (signed(32, 32),), (32,), folds=(MOST, ADD))
+    loop = stream(body, (signed(32, 32),), (32,), folds=(most, total))
 
     @numba.njit
     def run(a: Vector, out: Vector, folds: Vector) -> None:
         loop(out.shape[0], (address(a),), (address(out),), (), (), address(folds))
 
-    x = np.random.default_rng(count).integers(-(2**27), -5, count).astype(np.int32)
-    out, folds = np.zeros(count, np.int32), np.array([-(2**40), 7])
+    x = np.random.default_rng(count).integers(-(2**bits), -5, count).astype(np.int32)
+    out, least = np.zeros(count, np.int32), -(1 << most.bits - 1) + 5
+    folds = np.array([least, 7 + 2**40])
     run(x, out, folds)
     assert out.tolist() == (x + 1).tolist()
-    assert folds.tolist() == [max([-(2**40), *x.tolist()]), 7 + sum(v * v for v in x.tolist())]
+    assert folds.tolist() == [max([least, *x.tolist()]), 7 + 2**40 + sum(v * v for v in x.tolist())]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("count", [0, 5, 16, 40])
+def test_rows_of_a_grid(rows: int, count: int) -> None:
+    """Rows lie as far apart as each one's steps say; one row may be in common; all are reduced together."""
+
+    def body(given: Sequence[Any], *_: Any) -> Sequence[Any]:
+        return given[0] + given[1], given[0]
+
+    loop = grid(body, (signed(16, 16), signed(32, 32)), (64,), folds=(ADD_32,))
+
+    @numba.njit
+    def run(a: Vector, b: Vector, out: Vector, folds: Vector, n: int) -> None:
+        steps = (2 * a.shape[1], 0, 8 * out.shape[1])
+        loop(a.shape[0], n, (address(a), address(b)), (address(out),), steps, (), (), address(folds))
+
+    rng = np.random.default_rng(count)
+    a = rng.integers(-(2**15), 2**15, (rows, count + 3)).astype(np.int16)
+    b, out, folds = (
+        rng.integers(-99, 99, count).astype(np.int32),
+        np.full((rows, count + 1), 77),
+        np.array([5]),
+    )
+    run(a, b, out, folds, count)
+    assert out[:, :count].tolist() == (a[:, :count] + b).tolist()
+    assert (out[:, count] == 77).all()
+    assert folds[0] == 5 + a[:, :count].sum()
+
+
+@pytest.mark.parametrize("entries", [2, 3, 33])
+@pytest.mark.parametrize("bits", [17, 32])
+def test_a_line_between_two_entries(entries: int, bits: int) -> None:
+    """Any position of a table, whose first and last entry have nothing beside them."""
+
+    def body(given: Sequence[Any], scalars: Sequence[Any], tables: Sequence[Any]) -> Sequence[Any]:
+        return (reading.of(lut.interpolate)(tables[0], given[0], scalars[0], bits),)
+
+    low, top = 4, (entries - 1) << 4
+    entry = signed(bits, 32)
+    loop = stream(body, (Read(32, 0, top - 1),), (64,), (Scalar(0, 9),), (Scalar(entry.low, entry.high),))
+
+    @numba.njit
+    def run(positions: Vector, out: Vector, table: Vector) -> None:
+        loop(out.shape[0], (address(positions),), (address(out),), (low,), (address(table),), 0)
+
+    table = np.random.default_rng(entries).integers(entry.low, entry.high, entries, endpoint=True)
+    table[:2] = entry.low, entry.high
+    out = np.zeros(top, np.int64)
+    run(np.arange(top, dtype=np.int32), out, table.astype(np.int32))
+    held = tuple(table.tolist())
+    assert out.tolist() == [lut.interpolate(held, x, low, bits) for x in range(top)]
