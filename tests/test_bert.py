@@ -163,7 +163,10 @@ def test_canonical_is_the_file(exported: dict[str, Experiment], export: str) -> 
     experiment = exported[export]
     session = ort.InferenceSession(experiment.graph.source, providers=["CPUExecutionProvider"])
     names = {i.name for i in session.get_inputs()}
-    feeds = {**{k: v for k, v in experiment.graph.filled.items() if k in names}, **experiment.inputs}
+    feeds = {
+        **{k: np.asarray(v) for k, v in experiment.graph.filled.items() if k in names},
+        **experiment.inputs,
+    }
     (want,) = session.run(None, feeds)
     assert np.abs(experiment.reference["sentence_embedding"] - want).max() < 1e-5
 
