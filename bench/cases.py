@@ -29,6 +29,9 @@ REST = 0.06
 """Seconds of rest before a turn: worker threads of the other side spin for a while after theirs."""
 
 SHAPES = ((128, 768, 768), (128, 768, 3072), (128, 3072, 768), (512, 1024, 4096))
+TURN = 5e9
+"""Multiply-accumulates of a turn: some hundredths of a second."""
+
 PRODUCTS = (("bct-int8", "64x64"), ("bct-int8", "16x16"), ("bct-w4a8", "64x64"))
 TOKENS = 128
 SKELETONS = {"MiniLM": "traces/minilm/dynamo18.onnx", "BERT-base": "traces/bert_base.onnx"}
@@ -102,11 +105,12 @@ def integer_product(m: int, k: int, n: int) -> Callable[[], Any]:
 def products() -> Iterator[Case]:
     """MATMUL alone: codes and exponents in, wide sums out, every alignment and every overflow counted."""
     for m, k, n in SHAPES:
+        repeats = max(5, round(TURN / (m * k * n)))
         fp32 = np.random.default_rng(0).standard_normal((2, max(m, k), max(k, n))).astype(np.float32)
         left, right = fp32[0, :m, :k].copy(), fp32[1, :k, :n].copy()
         theirs = {
-            "MatMulInteger": timed(integer_product(m, k, n), 10, 20),
-            "NumPy fp32": timed(lambda a=left, b=right: a @ b, 5, 10),
+            "MatMulInteger": timed(integer_product(m, k, n), 10, repeats),
+            "NumPy fp32": timed(lambda a=left, b=right: a @ b, 5, max(repeats // 4, 3)),
         }
         for plan, block in PRODUCTS:
             with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +118,7 @@ def products() -> Iterator[Case]:
                 onnx.save(product_model(m, k, n), path)
                 trace = compile_graph(bs.import_onnx(path), machines.load("bct64"), load(plan, block))
             x = {"x": np.random.default_rng(1).standard_normal((1, m, k)).astype(np.float32)}
-            ours = matmul_alone(bs.link(trace), x, 20)
+            ours = matmul_alone(bs.link(trace), x, repeats)
             yield Case("product", f"{m} x {k} x {n}, {plan} {block}", ours, theirs, m * k * n)
 
 
