@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ MACHINE, PLAN, BLOCK = "tpu128", "bct-int8", "64x64"
 LAYERS = (1, 2, 4, 8, 16, 32)
 TOKENS = (32, 64, 128, 256, 512)
 THREADS = 2
+SCHEDULES = 5
 LIMIT_GB = 3.0
 
 
@@ -43,8 +45,12 @@ def point(layers: int, tokens: int, runs: int, folder: Path) -> dict[str, Any]:
     compiled = time.perf_counter()
     trace = bs.Trace.open(out)
     opened = time.perf_counter()
-    timeline = bs.schedule(trace)
-    scheduled = time.perf_counter()
+    schedules = []
+    for _ in range(SCHEDULES):
+        again = replace(trace)  # what is known of a trace is known of this one alone
+        begun = time.perf_counter()
+        timeline = bs.schedule(again)
+        schedules.append(time.perf_counter() - begun)
     ids = {"input_ids": np.random.default_rng(0).integers(0, sizes.vocabulary, (1, tokens))}
     executions = []
     for _ in range(runs):
@@ -54,7 +60,7 @@ def point(layers: int, tokens: int, runs: int, folder: Path) -> dict[str, Any]:
     return {
         "layers": layers, "tokens": tokens, "parameters": sizes.parameters,
         "trace_gb": out.stat().st_size / 1e9, "instructions": len(trace.program), "cycles": timeline.cycles,
-        "compile_s": compiled - start, "open_s": opened - compiled, "schedule_s": scheduled - opened,
+        "compile_s": compiled - start, "open_s": opened - compiled, "schedule_s": min(schedules),
         "execute_s": min(executions, default=None),
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
     }  # fmt: skip

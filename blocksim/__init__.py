@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from blocksim.engine.interpret import interpret
     from blocksim.engine.link import link
     from blocksim.engine.schedule import schedule
+    from blocksim.engine.stages import execute_in_stages
     from blocksim.graph import import_onnx
     from blocksim.report.report import Report
     from blocksim.report.table import compare
@@ -34,6 +35,7 @@ _HOMES = {
     "compare": "blocksim.report.table",
     "compile_model": "blocksim.api",
     "execute": "blocksim.engine.execute",
+    "execute_in_stages": "blocksim.engine.stages",
     "import_onnx": "blocksim.graph",
     "interpret": "blocksim.engine.interpret",
     "link": "blocksim.engine.link",
@@ -51,6 +53,7 @@ __all__ = [
     "compare",
     "compile_model",
     "execute",
+    "execute_in_stages",
     "import_onnx",
     "interpret",
     "link",
