@@ -41,7 +41,11 @@ class Stretch:
         OSError
             If the file is gone, or is another by now.
         """
-        data = b"".join(self.chunks())
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            data = file.read(self.size)
+        if len(data) < self.size:
+            raise self._shorter()
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
             raise OSError(0, "was replaced while it was in use", str(self.path))
         return data
@@ -54,9 +58,12 @@ class Stretch:
             while left:
                 data = file.read(min(CHUNK, left))
                 if not data:
-                    raise OSError(0, "became shorter while it was read", str(self.path))
+                    raise self._shorter()
                 left -= len(data)
                 yield data
+
+    def _shorter(self) -> OSError:
+        return OSError(0, "became shorter while it was in use", str(self.path))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,7 @@ def canonicalise(
     known = _optimise(model, path, free)
     unfuse(known, path)
     _slice_weights(known, weights)
+    _halve_last(known)
     optimised = _optimise(known, path, free)
     _rewrite(optimised)
     return Canonical(optimised, weights, inputs, free_batch, filled)
@@ -306,19 +308,51 @@ def _optimise(model: onnx.ModelProto, path: Path, free: dict[str, int]) -> onnx.
         return onnx.load(str(target))
 
 
+def _halve_last(model: onnx.ModelProto) -> None:
+    """Make ``x y / 2`` of a GELU that is ``x (y / 2)``.
+
+    torch's dynamo exporter has it the second way, and the optimiser knows it the first way.
+    """
+    graph = model.graph
+    made = {output: node for node in graph.node for output in node.output}
+    readers = Counter(name for node in graph.node for name in node.input)
+    tensors = {n.output[0]: n.attribute[0].t for n in graph.node if n.op_type == "Constant"}
+    tensors |= {i.name: i for i in graph.initializer}
+    halves = {name for name, tensor in tensors.items() if _is_half(tensor)}
+    for node in graph.node:
+        for x, product in (node.input, reversed(node.input)) if node.op_type == "Mul" else ():
+            inner = made.get(product)
+            if inner is None or inner.op_type != "Mul" or readers[product] != 1:
+                continue
+            half = [name for name in inner.input if name in halves]
+            others = [name for name in inner.input if name not in halves]
+            if half and others and _has_erf(made, others[0], x):
+                inner.input[:], node.input[:] = [x, others[0]], [product, half[0]]
+                break
+
+
+def _is_half(tensor: onnx.TensorProto) -> bool:
+    return math.prod(tensor.dims) == 1 and bool((onnx.numpy_helper.to_array(tensor) == 0.5).all())
+
+
+def _has_erf(made: Mapping[str, onnx.NodeProto], name: str, x: str) -> bool:
+    """Whether a value is a sum with the Erf of a multiple of `x`."""
+    node = made.get(name)
+    if node is None or node.op_type != "Add":
+        return False
+    for erf in (made.get(source) for source in node.input):
+        inside = made.get(erf.input[0]) if erf is not None and erf.op_type == "Erf" else None
+        if inside is not None and inside.op_type in ("Div", "Mul") and x in inside.input:
+            return True
+    return False
+
+
 def _rewrite(model: onnx.ModelProto) -> None:
-    """Patterns that the optimiser leaves: the GELU of torch's dynamo exporter, and GELU's tanh form."""
-    kinds = {node.op_type for node in model.graph.node}
-    if not kinds & {"Erf", "Tanh"}:  # nothing to find, and the rewriter takes most of a second to load
-        return
+    """A pattern that the optimiser leaves: the tanh form of GELU."""
+    if not {"Tanh", "Pow"} <= {node.op_type for node in model.graph.node}:
+        return  # the rewriter takes its time to load
     import onnx_ir
     from onnxscript.rewriter import pattern, rewrite
-
-    def exact_gelu(op: Any, x: Any) -> Any:
-        return op.Mul(x, op.Mul(0.5, op.Add(op.Erf(op.Div(x, math.sqrt(2.0))), 1.0)))
-
-    def fused_gelu(op: Any, x: Any) -> Any:
-        return op.Gelu(x, _domain="com.microsoft")
 
     def tanh_gelu(op: Any, x: Any) -> Any:
         inner = op.Mul(math.sqrt(2.0 / math.pi), op.Add(x, op.Mul(0.044715, op.Pow(x, 3.0))))
@@ -327,7 +361,6 @@ def _rewrite(model: onnx.ModelProto) -> None:
     def fast_gelu(op: Any, x: Any) -> Any:
         return op.FastGelu(x, _domain="com.microsoft")
 
-    pairs = [(exact_gelu, fused_gelu), (tanh_gelu, fast_gelu)]
-    rules = pattern.RewriteRuleSet([pattern.RewriteRule(*pair) for pair in pairs], commute=True)
+    rules = pattern.RewriteRuleSet([pattern.RewriteRule(tanh_gelu, fast_gelu)], commute=True)
     rewritten = onnx_ir.to_proto(rewrite(onnx_ir.from_proto(model), pattern_rewrite_rules=rules))
     model.CopyFrom(rewritten)

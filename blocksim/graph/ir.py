@@ -79,11 +79,10 @@ class Tensor:
 
     @cached_property
     def _walk(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        grid = np.indices(self.shape).reshape(len(self.axes), *self.shape)
-        rows = sum((g * a.row_step for g, a in zip(grid, self.axes, strict=True)), np.zeros(self.shape, int))
-        columns = sum(
-            (g * a.column_step for g, a in zip(grid, self.axes, strict=True)), np.zeros(self.shape, int)
-        )
+        rows = columns = np.zeros([1] * len(self.axes), np.int64)
+        for i, a in enumerate(self.axes):
+            along = np.arange(a.size).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
+            rows, columns = rows + along * a.row_step, columns + along * a.column_step
         return rows, columns
 
 
