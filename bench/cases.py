@@ -27,8 +27,8 @@ ROOT = Path(__file__).parent.parent
 
 THREADS = 2
 REST = 0.3
-"""Seconds of rest before a turn: worker threads of NumPy and onnxruntime spin for a while after theirs, and take
-a core from whoever comes next."""
+"""Seconds of rest before a turn: threads of NumPy and onnxruntime spin for a while after theirs, and would
+take a core from whoever comes next."""
 
 SHAPES = ((128, 768, 768), (128, 768, 3072), (128, 3072, 768), (512, 1024, 4096))
 TURN = 5e9
