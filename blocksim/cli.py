@@ -5,7 +5,6 @@ Errors are one line; exit 2 for bad input, 130 for Ctrl-C.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,23 @@ import typer
 from blocksim._version import __version__
 from blocksim.arguments import arrays, bindings, classes
 from blocksim.errors import BlocksimError
+from blocksim.exits import guarded
+from blocksim.options import (
+    ActBlockOption,
+    BindOption,
+    BlockOption,
+    CalibrationOption,
+    CostsOption,
+    ForceOption,
+    MachineOption,
+    ModelArgument,
+    PrecisionOption,
+    StrictOption,
+    ThreadsOption,
+    WeightBlockOption,
+    WeightsOption,
+)
+from blocksim.output import goes_on_from
 
 if TYPE_CHECKING:
     from blocksim.report.report import Report
@@ -32,37 +48,6 @@ app = typer.Typer(
 trace_app = typer.Typer(help="Look into a compiled trace.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(trace_app, name="trace")
 
-ModelArgument = Annotated[Path, typer.Argument(help="An ONNX model in float32.", metavar="MODEL.onnx")]
-MachineOption = Annotated[str, typer.Option(help="A machine by name, or a YAML file.")]
-PrecisionOption = Annotated[str, typer.Option(help="A precision plan by name, or a YAML file.")]
-BlockOption = Annotated[
-    str | None, typer.Option(help="Block shape <lines>x<depth>, for weights and activations.")
-]
-WeightBlockOption = Annotated[str | None, typer.Option(help="Block shape of weights alone.")]
-ActBlockOption = Annotated[str | None, typer.Option(help="Block shape of activations alone.")]
-BindOption = Annotated[list[str] | None, typer.Option(help="Size of a free dimension, such as seq=128.")]
-WeightsOption = Annotated[
-    str | None, typer.Option(help="Fills a skeleton: a .safetensors or .onnx file, or generator[:SEED].")
-]
-CalibrationOption = Annotated[
-    Path | None, typer.Option(help="Samples, .npz or .npy, for static scales and exponents.")
-]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse multiply-accumulates on the host.")]
-CostsOption = Annotated[str | None, typer.Option(help="An energy table by name, or a YAML file.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier run's folder.")]
-
-
-def _at_least_one(threads: int | None) -> int | None:
-    if threads is not None and threads < 1:
-        raise BlocksimError("command line", "--threads", threads, "give 1 or more")
-    return threads
-
-
-ThreadsOption = Annotated[
-    int | None, typer.Option(help="Threads; the bits do not depend on it.", callback=_at_least_one)
-]
-
-INTERRUPTED = 130
 
 DEMO = (
     ("fp32", None),
@@ -187,10 +172,11 @@ def compile_command(
     if out.exists() and not is_trace(out):
         raise BlocksimError(out, "--out", "not a trace", "blocksim did not write it; give another file")
     samples = None if calibration is None else arrays(calibration)
-    trace = compile_model(
-        model, machine, precision, block, weight_block, act_block, bindings(bind), strict, weights, samples,
-        out, progress=True,
-    )  # fmt: skip
+    with goes_on_from(out.with_name(out.name + ".partial")):
+        trace = compile_model(
+            model, machine, precision, block, weight_block, act_block, bindings(bind), strict, weights,
+            samples, out, progress=True,
+        )  # fmt: skip
     size = measure_footprint(trace)
     typer.echo(f"{out}: {len(trace.program):,} instructions, {len(trace.manifest.operators)} operators")
     typer.echo(
@@ -229,7 +215,11 @@ def execute(
         given = {opened.manifest.inputs[0].name: given}
     _note_compilation()
     work = out.with_name(out.name + ".stages")
-    with output_folder(out, force) as folder, kept_folder(work) as kept:
+    with (
+        goes_on_from(out.with_name(out.name + ".stages.partial")),
+        output_folder(out, force) as folder,
+        kept_folder(work) as kept,
+    ):
         with progress_bar("executing", len(opened.manifest.operators), True) as told:
             done = execute_in_stages(opened, given, (), threads or os.cpu_count() or 1, told, kept)
         np.savez(folder / "outputs.npz", allow_pickle=False, **done.outputs)
@@ -397,42 +387,7 @@ def _show(reports: Sequence[Report], title: str) -> None:
 
 def main() -> None:
     """Run the command line; turn errors into one line and an exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left half written
-    try:
-        code = app(standalone_mode=False)  # the code of an early exit, where there was one
-        if code == INTERRUPTED:
-            raise KeyboardInterrupt
-        if code:
-            raise SystemExit(code)
-    except BlocksimError as error:
-        _fail(f"blocksim: {error}", 2)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("blocksim: interrupted; nothing was left half written", INTERRUPTED)
-    except typer.Exit as done:
-        raise SystemExit(done.exit_code) from None
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
-    except OSError as error:
-        where = error.filename or "standard output"
-        _fail(f"blocksim: {where}: file: {error.strerror or error}: give a path that can be used", 2)
-    except MemoryError:
-        _fail("blocksim: model: size: too large for the memory of this machine: give smaller dimensions", 2)
-    except Exception as error:
-        if type(error).__name__ == "TargetError":  # known by name: its module is not loaded for every command
-            _fail(f"blocksim: {error}", 2)
-        usage = getattr(error, "format_message", None)  # a usage error of the command-line library
-        if usage is None:
-            raise
-        if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(usage())
-            raise SystemExit(0) from None
-        _fail(f"blocksim: command line: {usage()}", 2)
-
-
-def _fail(line: str, code: int) -> None:
-    typer.echo(line, err=True)
-    raise SystemExit(code)
+    guarded(lambda: app(standalone_mode=False))
 
 
 if __name__ == "__main__":

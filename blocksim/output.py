@@ -141,3 +141,18 @@ def kept_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
+
+
+class Kept(Exception):  # noqa: N818 (no error: it says where an interrupted command goes on from)
+    """An interruption that left a folder to go on from."""
+
+
+@contextmanager
+def goes_on_from(folder: Path) -> Iterator[None]:
+    """Say of an interruption where what is done lies, for a command line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder.is_dir():
+            raise Kept(folder) from None
+        raise

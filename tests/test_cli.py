@@ -21,6 +21,7 @@ from models import TOKENS, WIDTH, WIDTH_IN, Builder
 import blocksim as bs
 from blocksim import BlocksimError, Report
 from blocksim.trace import Trace
+from blocksim.zoo.llama import Llama, skeleton
 from hwmodels import machines
 
 ROOT = Path(__file__).parent.parent
@@ -579,16 +580,41 @@ def test_a_failed_run_keeps_the_earlier_one(cli: Cli, tiny_path: Path, inputs: P
     assert (tmp_path / "out" / "report.json").read_text() == before
 
 
+AS_IN_A_TERMINAL = [
+    sys.executable,
+    "-c",
+    "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('blocksim.cli', run_name='__main__')",
+]
+"""The program as Ctrl-C reaches it."""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_compilation_goes_on(tmp_path: Path, end: signal.Signals, cli: Cli) -> None:
+    onnx.save(skeleton(Llama(layers=6, hidden=512, inner=1024, vocabulary=100)), tmp_path / "m.onnx")
+    words = ["compile", "m.onnx", "--weights", "generator", "--machine", "tpu128", "-o", "m.trace"]
+    command = [*AS_IN_A_TERMINAL, *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    half, deadline = tmp_path / "m.trace.partial", time.monotonic() + 60
+    while len(list(half.glob("*.json"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(end)
+    _, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(end, -end), stderr
+    if end == signal.SIGINT:
+        assert "m.trace.partial has what is done: the same command goes on" in stderr
+    assert not (tmp_path / "m.trace").exists()
+    assert len(list(half.glob("*.json"))) >= 5
+    assert cli(*words).returncode == 0
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["m.onnx", "m.trace"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, threads: str) -> None:
-    as_in_a_terminal = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    command = [
-        sys.executable,
-        "-c",
-        f"{as_in_a_terminal}runpy.run_module('blocksim.cli', run_name='__main__')",
-    ]
-    command += ["demo", "--out", "demo", "--threads", threads]
+    command = [*AS_IN_A_TERMINAL, "demo", "--out", "demo", "--threads", threads]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "demo.partial").exists() and time.monotonic() < deadline:
