@@ -36,7 +36,7 @@ def kernel_of(size: int, o: MatmulOperands) -> tuple[Callable[[], Any], Callable
     config, m, n = built(size).array, len(o.a), len(o.w)
     lane, word = config.aligner, config.accumulator
     segments, update = np.array([*o.segments, len(o.a[0])]), np.array(o.update)
-    panels, offsets = pack_lines(np.array(o.w, np.int16), segments)
+    panels, offsets, limits = pack_lines(np.array(o.w, np.int16), segments)
 
     def paneled(lines: Any, filler: int, kind: type) -> Any:
         """One value of every column, or one of every segment, in the order of the panels."""
@@ -61,8 +61,8 @@ def kernel_of(size: int, o: MatmulOperands) -> tuple[Callable[[], Any], Callable
     def call() -> None:
         counts[:] = 0
         matmul.matmul_static(
-            team, 0, 1, 1, a, a_exponents, index, blocks, panels, offsets, w_exponents,
-            w_exponents.max(axis=1), *fixed, segments, update, sums, exponents, index, n, narrow,
+            team, 0, 1, 1, a, a_exponents, index, blocks, panels, offsets, limits,
+            w_exponents, w_exponents.max(axis=1), *fixed, segments, update, sums, exponents, index, n, narrow,
             config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating,
             counts,
         )  # fmt: skip

@@ -126,6 +126,8 @@ def kept_folder(out: Path) -> Iterator[Path]:
         If the folder cannot be made, or holds what blocksim did not write.
     """
     folder = out.with_name(out.name + ".partial")
+    if folder.exists() and not folder.is_dir():
+        raise BlocksimError(out, "--out", f"{folder.name} is a file", "not blocksim's; give another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         foreign = sorted(f.name for f in folder.iterdir() if f.is_dir() or f.suffix not in KEPT)

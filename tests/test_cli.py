@@ -507,7 +507,7 @@ def test_nothing_of_the_users_is_replaced(cli: Cli, tiny_path: Path, inputs: Pat
     refused(cli("compile", "copy.onnx", "-o", "copy.onnx", "--force"), "copy.onnx", "not a trace")
     assert (tmp_path / "copy.onnx").read_bytes() == tiny_path.read_bytes()
     (tmp_path / "m.trace.partial").write_text("my notes")
-    assert cli("compile", tiny_path, "-o", "m.trace").returncode == 0
+    refused(cli("compile", tiny_path, "-o", "m.trace"), "m.trace.partial is a file", "another name")
     assert (tmp_path / "m.trace.partial").read_text() == "my notes"
     (tmp_path / "link").symlink_to(tmp_path / "out")
     refused(cli("run", tiny_path, "--inputs", inputs, "--out", "link", "--force"), "link", "a link")

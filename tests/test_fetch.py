@@ -170,7 +170,8 @@ def test_ctrl_c_leaves_nothing(package: Package, tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     script = (
-        "import sys; from pathlib import Path; from blocksim.zoo.fetch import fetch\n"
+        "import signal, sys; from pathlib import Path; from blocksim.zoo.fetch import fetch\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as in a terminal
         "try: fetch('minilm', Path(sys.argv[1]))\n"
         "except KeyboardInterrupt: sys.exit(130)\n"
     )
