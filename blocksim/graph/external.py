@@ -11,6 +11,7 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from blocksim.errors import BlocksimError
 from blocksim.graph.unread import Matrix, Unread
+from blocksim.graph.weights import finite
 from blocksim.stretches import Stretch
 
 
@@ -59,7 +60,4 @@ def _stretch(path: Path, tensor: onnx.TensorProto) -> Stretch:
 
 
 def _read(path: Path, name: str, stretch: Stretch, shape: tuple[int, ...]) -> Matrix:
-    values = np.frombuffer(stretch.read(), "<f4").reshape(shape)
-    if not np.isfinite(values).all():
-        raise BlocksimError(path, name, "NaN or Inf", "weights must be finite; export it again")
-    return values
+    return finite(path, name, np.frombuffer(stretch.read(), "<f4").reshape(shape))

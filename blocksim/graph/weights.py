@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from blocksim.errors import BlocksimError
-from blocksim.graph.unread import Matrix, Unread
+from blocksim.graph.unread import Matrix, Unread, identity_of
 from blocksim.stretches import Entry, entries
 
 FLOATS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
@@ -86,7 +86,7 @@ class SafetensorsSource:
         values = np.frombuffer(entry.data.read(), FLOATS[entry.dtype]).reshape(entry.shape)
         if entry.dtype == "BF16":  # the upper half of a float32
             values = (values.astype(np.uint32) << 16).view(np.float32)
-        return _finite(self.where, name, values)
+        return finite(self.where, name, values)
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ class OnnxSource:
         """The initialiser as float32."""
         array = self.arrays[name]
         _refuse_shape(self.where, name, array.shape, shape)
-        identity = f"{name} {hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()}"
-        return Unread(shape, partial(_finite, self.where, name, array), identity)
+        identity = f"{name} {identity_of(array)}"
+        return Unread(shape, partial(finite, self.where, name, array), identity)
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,14 @@ def _refuse_shape(where: str, name: str, found: tuple[int, ...], wanted: tuple[i
         raise BlocksimError(where, name, f"shape {found}", f"the model needs {wanted}")
 
 
-def _finite(where: str, name: str, array: NDArray[Any]) -> Matrix:
+def finite(where: object, name: str, array: NDArray[Any]) -> Matrix:
+    """The values of a weight as float32.
+
+    Raises
+    ------
+    BlocksimError
+        If one is NaN or infinite; `where` is the file.
+    """
     values = np.ascontiguousarray(array, np.float32)
     if not np.isfinite(values).all():
         raise BlocksimError(where, name, "NaN or Inf", "weights must be finite; export it again")
