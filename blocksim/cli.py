@@ -31,7 +31,7 @@ from blocksim.options import (
     WeightBlockOption,
     WeightsOption,
 )
-from blocksim.output import goes_on_from
+from blocksim.output import goes_on_from, partial_of
 
 if TYPE_CHECKING:
     from blocksim.report.report import Report
@@ -172,7 +172,7 @@ def compile_command(
     if out.exists() and not is_trace(out):
         raise BlocksimError(out, "--out", "not a trace", "blocksim did not write it; give another file")
     samples = None if calibration is None else arrays(calibration)
-    with goes_on_from(out.with_name(out.name + ".partial")):
+    with goes_on_from(partial_of(out)):
         trace = compile_model(
             model, machine, precision, block, weight_block, act_block, bindings(bind), strict, weights,
             samples, out, progress=True,
@@ -216,7 +216,7 @@ def execute(
     _note_compilation()
     work = out.with_name(out.name + ".stages")
     with (
-        goes_on_from(out.with_name(out.name + ".stages.partial")),
+        goes_on_from(partial_of(work)),
         output_folder(out, force) as folder,
         kept_folder(work) as kept,
     ):

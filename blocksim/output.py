@@ -43,6 +43,11 @@ def _replaceable(out: Path, folder: Path) -> None:
         )
 
 
+def partial_of(out: Path) -> Path:
+    """Where an output lies until it is whole: ``<out>.partial``."""
+    return out.with_name(out.name + ".partial")
+
+
 @contextmanager
 def output_folder(out: Path, force: bool) -> Iterator[Path]:
     """A folder to write to; it becomes `out` when the block ends well, and is removed otherwise.
@@ -61,7 +66,7 @@ def output_folder(out: Path, force: bool) -> Iterator[Path]:
     """
     if not out.name or out.name == "..":
         raise BlocksimError("command line", "--out", f"{out}", "give the name of a folder, such as run")
-    partial = out.with_name(out.name + ".partial")
+    partial = partial_of(out)
     try:
         if out.is_symlink() or (out.exists() and not out.is_dir()):
             kind = "a link" if out.is_symlink() else "a file"
@@ -125,7 +130,7 @@ def kept_folder(out: Path) -> Iterator[Path]:
     BlocksimError
         If the folder cannot be made, or holds what blocksim did not write.
     """
-    folder = out.with_name(out.name + ".partial")
+    folder = partial_of(out)
     if folder.exists() and not folder.is_dir():
         raise BlocksimError(out, "--out", f"{folder.name} is a file", "not blocksim's; give another name")
     try:
