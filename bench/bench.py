@@ -2,12 +2,13 @@
 
 ``make bench`` writes ``bench/bench.json``, ``docs/bench.md`` and ``docs/bench.png``. Turns are interleaved,
 so that a machine whose speed drifts slows all sides; ratios are taken turn by turn, and medians are quoted.
-``make bench REF=<commit>`` interleaves whole runs of another commit's kernels instead, and only prints.
+``make bench REF=<commit>`` takes turns with another commit of blocksim instead, and only prints.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -15,7 +16,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ def machine() -> dict[str, Any]:
     import numpy as np
     import onnxruntime as ort
 
-    from hwmodels.kernels.microkernel import KIND
+    from hwmodels.kernels.target import KIND
 
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
@@ -138,34 +140,55 @@ def draw(figures: dict[str, Any], path: Path) -> None:
 
 
 @contextmanager
-def worktree(ref: str) -> Iterator[Path]:
-    """Another commit of the project in a temporary folder."""
+def files_of(ref: str) -> Iterator[Path]:
+    """The project as it was at a commit, in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "ref"
-        subprocess.run(["git", "-C", str(ROOT), "worktree", "add", "--detach", str(place), ref], check=True)
-        try:
-            yield place
-        finally:
-            subprocess.run(["git", "-C", str(ROOT), "worktree", "remove", "--force", str(place)], check=True)
+        git = ["git", "-C", str(ROOT), "archive", "--format=zip", ref]
+        packed = subprocess.run(git, check=True, capture_output=True).stdout
+        with zipfile.ZipFile(io.BytesIO(packed)) as files:
+            files.extractall(folder)
+        yield Path(folder)
+
+
+@contextmanager
+def at_work(name: str, place: Path) -> Iterator[Callable[[], float]]:
+    """A process that holds a model, compiled with the blocksim at `place`; each call has it take a turn."""
+    command = [sys.executable, str(Path(__file__).parent / "one_model.py"), name]
+    environment = os.environ | {"PYTHONPATH": str(place)}
+    with subprocess.Popen(
+        command, env=environment, cwd=place, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        to, answers = process.stdin, process.stdout
+
+        def answer() -> str:
+            line = answers.readline().strip()
+            if not line:
+                raise RuntimeError(f"{name}: {place}: ended with {process.wait()}")
+            return line
+
+        def turn() -> float:
+            print(flush=True, file=to)
+            return float(answer())
+
+        loaded = Path(answer())
+        if not loaded.is_relative_to(place):
+            raise RuntimeError(f"{loaded}: not of {place}")
+        yield turn
 
 
 def compare(ref: str, rounds: int) -> None:
-    """Time a few models here and at another commit, in processes that take turns."""
-    script = Path(__file__).parent / "one_model.py"
-    with worktree(ref) as other:
+    """Time a few models here and at another commit, in two processes that take turns."""
+    with files_of(ref) as other:
         for name in COMPARED:
-            times: dict[Path, list[float]] = {ROOT: [], other: []}
-            for _ in range(rounds):
-                for place, found in times.items():
-                    environment = os.environ | {"PYTHONPATH": str(place)}
-                    done = subprocess.run(
-                        [sys.executable, str(script), name], env=environment, cwd=place, check=True,
-                        capture_output=True, text=True,
-                    )  # fmt: skip
-                    found.append(float(done.stdout.split()[-1]))
-            ratio = statistics.median(a / b for a, b in zip(times[ROOT], times[other], strict=True))
-            here, there = (1e3 * statistics.median(t) for t in times.values())
-            print(f"{name}: {here:.2f} ms here, {there:.2f} ms at {ref}: {ratio:.3f} of its time", flush=True)
+            with at_work(name, ROOT) as ours, at_work(name, other) as theirs:
+                turns = [(ours(), theirs()) for _ in range(rounds)]
+            here, there = (1e3 * statistics.median(t) for t in zip(*turns, strict=True))
+            ratios = sorted(a / b for a, b in turns)
+            print(
+                f"{name}: {here:.2f} ms here, {there:.2f} ms at {ref}: {statistics.median(ratios):.3f} "
+                f"of its time ({ratios[0]:.3f} to {ratios[-1]:.3f})", flush=True
+            )  # fmt: skip
 
 
 def main() -> None:
