@@ -20,8 +20,8 @@ from blocksim.trace.manifest import ConstantSpec
 from blocksim.trace.sections import Section, digest_of
 from hwmodels.formats import Format, multiplier_of
 from hwmodels.formats.block import starts
+from hwmodels.formats.blockwise import quantise
 from hwmodels.formats.packing import pack
-from hwmodels.formats.shift import quantise
 
 ALIGNMENT = 64
 ConstantRole = Literal["weight", "bias", "vector", "embedding", "table", "host", "mask", "multiplier"]
@@ -143,7 +143,7 @@ def _packed(
         codes, exponents, lost = encoded.codes, np.zeros((1, 1), np.int16), encoded.saturated
         across, along = rows, columns
     else:
-        q = quantise(array, starts(rows, across), starts(columns, along), form.bits)
+        q = quantise(array, starts(rows, across), starts(columns, along), form.coding, form.sharing)
         codes, exponents, lost = q.codes, q.exponents, q.saturated + q.clamped
     spec = ConstantSpec(
         name=name, format=form.name, role=role, rows=rows, columns=columns, bits=form.bits,

@@ -26,7 +26,8 @@ from blocksim.engine.packed import lines_of, mask_of, matrix_of, table_of
 from blocksim.graph.ir import Gather, Graph, Norm, Operator
 from blocksim.trace.file import Trace
 from blocksim.trace.manifest import ConstantSpec, OpSpec
-from hwmodels.formats.shift import dequantise
+from hwmodels.formats import parse
+from hwmodels.formats.blockwise import dequantise
 
 Real = NDArray[np.float64]
 
@@ -114,7 +115,8 @@ class Emulator:
             codes, exponents = table_of(spec, data) if spec.by_row else matrix_of(spec, data)
             if spec.by_row:
                 return np.ldexp(codes.astype(np.float64), exponents[:, spec.column_index].astype(np.int32))
-            return dequantise(codes, exponents, spec.row_starts, spec.column_starts)
+            coding = parse(spec.format).coding
+            return dequantise(codes, exponents, spec.row_starts, spec.column_starts, coding)
         codes, exponents = lines_of(spec, data)
         values = np.ldexp(codes.astype(np.float64), exponents[:, spec.column_index].astype(np.int32))
         return np.asarray(values * self._units(spec, op)[:, None])

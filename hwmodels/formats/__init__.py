@@ -27,34 +27,40 @@ from numpy.typing import NDArray
 
 from hwmodels.formats import real
 from hwmodels.formats.block import Block, parse_block, starts
-from hwmodels.formats.packing import pack, packed_bytes
+from hwmodels.formats.blockwise import dequantise, quantise
+from hwmodels.formats.catalogue import EXAMPLES, Element, element
+from hwmodels.formats.coding import Floating, Integer
+from hwmodels.formats.packing import from_sign_bit, pack, packed_bytes, unpack, with_sign_bit
 from hwmodels.formats.real import SCALE_BITS, multiplier_of
-from hwmodels.formats.shift import dequantise, quantise
+from hwmodels.formats.sharing import EXPONENT_BITS, Sharing
 
-EXPONENT_BITS = 8
-ELEMENTS = {"int4": 4, "int8": 8, "int16": 16, "int32": 32, "lin8": 8}
-
-__all__ = ["ELEMENTS", "EXPONENT_BITS", "Block", "Encoded", "Format", "multiplier_of", "parse", "parse_block"]
+__all__ = [
+    "EXPONENT_BITS", "Block", "Element", "Encoded", "Floating", "Format", "Integer", "Sharing",
+    "multiplier_of", "parse", "parse_block",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Format:
-    """A stored block: an integer element and a block shape, or plain ``fp32``; ``lin8`` has a real scale.
+    """A stored block: an element and a block shape, or plain ``fp32``; ``lin8`` has a real scale.
 
     Attributes
     ----------
     name : str
-        In the grammar ``<element>@<block>``, or ``fp32``.
+        In the grammar ``<element>@<block>``; elements that share nothing have no block.
     element : str
     bits : int
         Width of an element.
     block : Block
+    meaning : Element or None
+        What codes mean and blocks share; None for ``fp32`` and ``lin8``.
     """
 
     name: str
     element: str = field(repr=False)
     bits: int = field(repr=False)
     block: Block = field(repr=False)
+    meaning: Element | None = field(repr=False)
 
     @property
     def is_float(self) -> bool:
@@ -67,9 +73,27 @@ class Format:
         return self.element == "lin8"
 
     @property
+    def coding(self) -> Integer | Floating:
+        """What the codes mean; those of ``lin8`` count in its scale."""
+        return self.meaning.coding if self.meaning else Integer(self.bits)
+
+    @property
+    def sharing(self) -> Sharing:
+        """What the elements of a block share.
+
+        Raises
+        ------
+        ValueError
+            If that is not a power of two.
+        """
+        if self.meaning is None:
+            raise ValueError(f"{self.name}: has no shared exponent")
+        return self.meaning.sharing
+
+    @property
     def shared_bits(self) -> int:
-        """Bits of what a block shares: an exponent, or a float32 scale."""
-        return SCALE_BITS if self.is_real else EXPONENT_BITS
+        """Bits of what a block shares: an exponent, a float32 scale, or nothing."""
+        return SCALE_BITS if self.is_real else self.meaning.sharing.bits if self.meaning else 0
 
     def encode(self, x: NDArray[Any], depth_axis: int = -1) -> Encoded:
         """Encode an array.
@@ -104,7 +128,7 @@ class Format:
         if self.is_real:
             real_codes, scales = real.quantise(matrix, rows, columns)
             return Encoded(self, values.shape, depth_axis, real_codes, scales, 0, 0)
-        q = quantise(matrix, rows, columns, self.bits)
+        q = quantise(matrix, rows, columns, self.coding, self.sharing)
         return Encoded(self, values.shape, depth_axis, q.codes, q.exponents, q.clamped, q.saturated)
 
     def starts(self, rows: int, columns: int, depth_axis: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -113,6 +137,21 @@ class Format:
         if depth_axis == -2:
             across, along = along, across
         return starts(rows, across), starts(columns, along)
+
+    def pack(self, codes: NDArray[Any]) -> bytes:
+        """Codes as the bytes that memory holds."""
+        if isinstance(self.coding, Integer) and self.coding.sign_magnitude:
+            codes = with_sign_bit(codes, self.bits)
+        return pack(codes, self.bits)
+
+    def unpack(self, data: bytes | bytearray, count: int) -> NDArray[Any]:
+        """The inverse of `pack`: `count` codes."""
+        coding = self.coding
+        if isinstance(coding, Floating):
+            return unpack(data, count, self.bits, signed=False)
+        if coding.sign_magnitude:
+            return from_sign_bit(unpack(data, count, self.bits, signed=False), self.bits)
+        return unpack(data, count, self.bits)
 
 
 @dataclass(frozen=True)
@@ -126,6 +165,7 @@ class Encoded:
         Shape of the array that was encoded.
     depth_axis : int
     codes : int16 (int32 of 32 bits, float32 for ``fp32``), shape (..., rows, columns)
+        Significands, or the bits of a `Floating` element.
     shared : int16, shape (..., row blocks, column blocks)
         The shared exponents; -128 is a block of zeros. For ``lin8`` the float32 scales.
     clamped, saturated : int
@@ -159,8 +199,11 @@ class Encoded:
         """The two packed sections: codes, and shared exponents or scales."""
         if self.format.is_float:
             return self.codes.astype("<f4").tobytes(), b""
-        shared = self.shared.astype("<f4").tobytes() if self.format.is_real else pack(self.shared, 8)
-        return pack(self.codes, self.format.bits), shared
+        if self.format.is_real:
+            return self.format.pack(self.codes), self.shared.astype("<f4").tobytes()
+        return self.format.pack(self.codes), pack(
+            self.shared, EXPONENT_BITS
+        ) if self.format.shared_bits else b""
 
     def decode(self) -> NDArray[np.float32]:
         """The values as float32, in the original shape; what rounds beyond float32 is held in range."""
@@ -170,12 +213,12 @@ class Encoded:
         if self.format.is_real:
             return real.dequantise(self.codes, self.shared, rows, columns).reshape(self.shape)
         limit = np.finfo(np.float32).max
-        values = dequantise(self.codes, self.shared, rows, columns).clip(-limit, limit)
+        values = dequantise(self.codes, self.shared, rows, columns, self.format.coding).clip(-limit, limit)
         return values.astype(np.float32).reshape(self.shape)
 
 
 def parse(name: str) -> Format:
-    """The format of a name such as ``int8@64x64``, ``int4@1x32``, ``lin8@channel`` or ``fp32``.
+    """The format of a name such as ``int8@64x64``, ``bfp6@1x16``, ``mxfp4@1x32``, ``e4m3`` or ``fp32``.
 
     Raises
     ------
@@ -183,9 +226,19 @@ def parse(name: str) -> Format:
         If the name is not in the grammar; the message says what would be right.
     """
     if name == "fp32":
-        return Format(name, "fp32", 32, Block(None, None, "tensor"))
-    element, at, block = name.partition("@")
-    if element not in ELEMENTS or not at:
-        known = ", ".join(f"{e}@<block>" for e in ELEMENTS)
-        raise ValueError(f"{name}: a format is one of {known}, or fp32")
-    return Format(name, element, ELEMENTS[element], parse_block(block))
+        return Format(name, "fp32", 32, Block(None, None, "tensor"), None)
+    text, at, block = name.partition("@")
+    if text == "lin8" and at:
+        return Format(name, text, 8, parse_block(block), None)
+    found = element(text)
+    if found is None or found.blocked != bool(at):
+        known = [f"{e}@<block>" if _blocked(e) else e for e in EXAMPLES]
+        raise ValueError(f"{name}: a format is one of {', '.join(known)}, or fp32")
+    full = found.name + at + block
+    shape = parse_block(block) if at else Block(None, None, "tensor")
+    return Format(full, found.name, found.coding.bits, shape, found)
+
+
+def _blocked(name: str) -> bool:
+    known = element(name)
+    return known is None or known.blocked

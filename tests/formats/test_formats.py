@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hwmodels.formats import parse
 from hwmodels.formats.block import index_of, parse_block, starts
+from hwmodels.formats.blockwise import quantise
 from hwmodels.formats.packing import pack, packed_bytes, unpack
-from hwmodels.formats.shift import quantise
 from hwmodels.units.ops import ZERO_BLOCK
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=True)
@@ -238,11 +238,12 @@ def test_quantisation_does_not_depend_on_the_band(
     x = np.random.default_rng(seed).normal(size=(2, rows, columns)).astype(np.float32)
     x[..., 0, 0] = 3e38
     cut = starts(rows, across), starts(columns, along)
-    whole = quantise(x, *cut, 8)
+    form = parse("int8@tensor")
+    whole = quantise(x, *cut, form.coding, form.sharing)
     for band in (1, 2 * columns, 4 * columns):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("hwmodels.formats.shift.BAND", band)
-            other = quantise(x, *cut, 8)
+            patched.setattr("hwmodels.formats.blockwise.BAND", band)
+            other = quantise(x, *cut, form.coding, form.sharing)
         assert (other.codes == whole.codes).all()
         assert (other.exponents == whole.exponents).all()
         assert (other.clamped, other.saturated) == (whole.clamped, whole.saturated)

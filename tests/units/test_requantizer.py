@@ -11,8 +11,8 @@ from calls import requantize
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwmodels.formats import multiplier_of
-from hwmodels.formats.shift import quantise
+from hwmodels.formats import multiplier_of, parse
+from hwmodels.formats.blockwise import quantise
 from hwmodels.units import requantizer
 from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.requantizer import NO_STATIC, RequantizerConfig
@@ -87,7 +87,8 @@ def test_kernel_is_result_and_encode(bits: int, blocks: tuple[int, int]) -> None
             )
             assert codes[block].ravel().tolist() == want
             assert shared[i, j] == e
-    encoded = quantise(np.ldexp(sums.astype(np.float64), exponents.astype(int)), *starts, bits)
+    form, values = parse(f"int{bits}@tensor"), np.ldexp(sums.astype(np.float64), exponents.astype(int))
+    encoded = quantise(values, *starts, form.coding, form.sharing)
     assert (encoded.codes == codes).all()
     assert (encoded.exponents == shared).all()
 

@@ -1,0 +1,195 @@
+"""The elements by name: what their codes mean, what a block shares, and where that is from.
+
+A name that ends in ``-paper`` has the semantics of the published code of arXiv 2310.05079 (as far as codes
+can express them), quirks included: without its 1e-9 guards against a logarithm of zero, and without its
+passing by of values below 1e-8. The same name without it has the quirk mended.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from hwmodels.formats.coding import CLAMPED, EVEN, GEOMETRIC, Floating, Integer, floating, logarithm
+from hwmodels.formats.sharing import Sharing
+
+BCT, PAPER, OCP, FP8 = "arXiv 2304.01483", "arXiv 2310.05079", "OCP MX v1.0", "ml_dtypes"
+REPQ = "RepQ-ViT's code"
+
+ROOT_BITS = 7
+"""Bits of the root of two below its leading one, in log-sqrt2: chosen, so that a significand is a byte."""
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element: its codes, what a block of them shares, and its source.
+
+    Attributes
+    ----------
+    name : str
+    coding : Integer or Floating
+    sharing : Sharing
+    family : str
+    source : str
+    blocked : bool
+        Whether it comes in blocks, whose shape its format's name gives after an ``@``.
+    """
+
+    name: str
+    coding: Integer | Floating
+    sharing: Sharing
+    family: str
+    source: str
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it comes in blocks, whose shape a format's name gives after an ``@``."""
+        return self.sharing.base != "constant"
+
+
+ALONE = Sharing("constant")
+"""Nothing is shared: codes have all of their exponent."""
+
+
+def _int(name: str, bits: str) -> Element:
+    width = int(bits)
+    return Element(name, Integer(width), Sharing("floor", width - 2, raised=True), "shift", BCT)
+
+
+def _bfp(name: str, bits: str, paper: str) -> Element:
+    width = int(bits)
+    sharing = Sharing("ceiling", width - 1) if paper else Sharing("floor", width - 2, raised=True)
+    return Element(name, Integer(width, sign_magnitude=True), sharing, "BFP", PAPER)
+
+
+def _fixed(name: str, bits: str, fraction: str, paper: str) -> Element:
+    width = int(bits)
+    coding = Integer(width, lowest=-(1 << (width - 1)) if paper else None)
+    return Element(name, coding, Sharing("constant", int(fraction)), "fixed point", PAPER)
+
+
+def _minifloat(name: str, bits: str, e: str, m: str, paper: str) -> Element:
+    coding = floating(name, int(e), int(m), 1 - _bias(e) - int(m), rounding=CLAMPED if paper else EVEN)
+    return Element(name, _of_width(coding, bits), ALONE, "MiniFloat", PAPER)
+
+
+def _dmf(name: str, bits: str, e: str, m: str, paper: str) -> Element:
+    rounding = CLAMPED if paper else EVEN
+    coding = floating(name, int(e), int(m), -_bias(e) - int(m), hidden=False, rounding=rounding)
+    return Element(name, _of_width(coding, bits), ALONE, "DMF", PAPER)
+
+
+def _bm(name: str, bits: str, e: str, m: str, paper: str) -> Element:
+    top = (1 << int(e)) - 1  # the highest exponent, which counts as zero under a shared exponent of zero
+    rounding = CLAMPED if paper else EVEN
+    coding = floating(name, int(e), int(m), 1 - top - int(m), rounding=rounding)
+    sharing = Sharing("mirrored", top) if paper else Sharing("floor")
+    return Element(name, _of_width(coding, bits), sharing, "BM", PAPER)
+
+
+def _bl(name: str, bits: str, paper: str) -> Element:
+    e = int(bits) - 1
+    top = (1 << e) - 1
+    coding = floating(name, e, 0, -top if paper else 1 - top, subnormal=not paper, rounding=GEOMETRIC)
+    return Element(name, coding, Sharing("ceiling"), "BL", PAPER)
+
+
+def _log(name: str, bits: str, paper: str) -> Element:
+    e = int(bits) - 1
+    bias = (1 << (e - 1)) - 1
+    coding = floating(name, e, 0, -bias if paper else 1 - bias, subnormal=not paper, rounding=GEOMETRIC)
+    return Element(name, coding, ALONE, "LOG", PAPER)
+
+
+def _mxint(name: str) -> Element:
+    return Element(name, Integer(8, unit=-6), _mx(0), "MX", OCP)
+
+
+def _mxfp(name: str, e: int, m: int, largest: int | None = None) -> Element:
+    coding = floating(name, e, m, 2 - (1 << (e - 1)) - m, largest=largest)
+    value = coding.numbers[coding.largest]
+    assert value is not None
+    emax = value.significand.bit_length() - 1 + value.exponent + coding.unit
+    return Element(name, coding, _mx(emax), "MX", OCP)
+
+
+def _mx(top: int) -> Sharing:
+    """Of a block of zeros the lowest exponent is stored: E8M0 has no code for it."""
+    return Sharing("floor", top, zero=-127)
+
+
+def _fp8(name: str, e: int, m: int, largest: int) -> Element:
+    coding = floating(name, e, m, 2 - (1 << (e - 1)) - m, largest=largest)
+    return Element(name, coding, ALONE, "FP8", FP8)
+
+
+def _log2u(name: str, bits: str, paper: str) -> Element:
+    return Element(name, logarithm(name, int(bits), 1, 0, zero=not paper), ALONE, "log2", REPQ)
+
+
+def _logsqrt2u(name: str, bits: str) -> Element:
+    return Element(name, logarithm(name, int(bits), 2, ROOT_BITS), ALONE, "log-sqrt2", REPQ)
+
+
+def _bias(e: str) -> int:
+    return (1 << (int(e) - 1)) - 1
+
+
+def _of_width(coding: Floating, bits: str) -> Floating:
+    if coding.bits != int(bits):
+        raise ValueError(f"{coding.name}: {bits} bits: a sign and these fields are {coding.bits} bits")
+    return coding
+
+
+_P = r"(-paper)?"
+_FIELDS = r"([4-9])e([1-5])m([1-6])"
+_SHAPES: tuple[tuple[str, Callable[..., Element]], ...] = (
+    ("int(4|8|16|32)", _int),
+    (f"bfp([3-9]){_P}", _bfp),
+    (f"bm{_FIELDS}{_P}", _bm),
+    (f"bl([3-8]){_P}", _bl),
+    ("mxint8", _mxint),
+    ("mxfp8e4m3", lambda name: _mxfp(name, 4, 3, 0x7E)),
+    ("mxfp8e5m2", lambda name: _mxfp(name, 5, 2, 0x7B)),
+    ("mxfp6e2m3", lambda name: _mxfp(name, 2, 3)),
+    ("mxfp6e3m2", lambda name: _mxfp(name, 3, 2)),
+    ("mxfp4", lambda name: _mxfp(name, 2, 1)),
+    ("e4m3", lambda name: _fp8(name, 4, 3, 0x7E)),
+    ("e5m2", lambda name: _fp8(name, 5, 2, 0x7B)),
+    (f"minifloat{_FIELDS}{_P}", _minifloat),
+    (f"dmf{_FIELDS}{_P}", _dmf),
+    (f"log([3-8]){_P}", _log),
+    (f"log2u([2-6]){_P}", _log2u),
+    ("logsqrt2u([2-6])", _logsqrt2u),
+    (rf"fixed([3-9]|16)f(\d\d?){_P}", _fixed),
+)
+SHORT = {"bm8": "bm8e4m3", "minifloat8": "minifloat8e4m3", "dmf8": "dmf8e4m3", "fixed8": "fixed8f4"}
+"""Names that stand for another: the default configurations of arXiv 2310.05079's code."""
+
+EXAMPLES = (
+    "int4", "int8", "int16", "int32", "lin8", *(f"bfp{b}" for b in range(3, 10)), "bfp6-paper", "bm8e4m3",
+    "bm8e4m3-paper", "bl8", "bl8-paper", "mxint8", "mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2",
+    "mxfp4", "e4m3", "e5m2", "minifloat8e4m3", "minifloat8e4m3-paper", "dmf8e4m3", "dmf8e4m3-paper", "log8",
+    "log8-paper", "fixed8f4", "fixed8f7", "fixed8f4-paper",
+    "log2u4", "log2u4-paper", "logsqrt2u4",
+)  # fmt: skip
+"""What is listed: of the families with parameters those that the papers use."""
+
+
+@cache
+def element(name: str) -> Element | None:
+    """The element of a name; None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If a name has fields that do not add up to its width.
+    """
+    full = SHORT.get(name, name)
+    for shape, make in _SHAPES:
+        match = re.fullmatch(shape, full)
+        if match:
+            return make(full, *match.groups())
+    return None

@@ -1,0 +1,277 @@
+"""Codings: what the codes of an element mean, as data.
+
+Every code of every element means one thing, which is why one datapath serves all of them:
+
+    value = significand x 2**(exponent + unit)      with an exponent from 0 on
+
+An `Integer` has significands alone. A `Floating` has an exponent in each code, and is no more than the
+table of its numbers; what its fields are is told to the hardware that decodes it.
+
+>>> e4m3 = floating("e4m3", 4, 3, unit=-9, largest=0x7E)
+>>> e4m3.numbers[0x38], float(e4m3.value(0x38)), float(e4m3.value(0xFE))
+(Number(significand=8, exponent=6), 1.0, -448.0)
+>>> e4m3.significand_bits, e4m3.reach, e4m3.fixed_bits
+(4, 14, 19)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+EVEN, CLAMPED, GEOMETRIC = "nearest, ties to even", "significand clamped, not carried", "nearest logarithm"
+"""How a value between two numbers is rounded. `CLAMPED` rounds within a binade, and cuts what would be
+carried into the next; `GEOMETRIC` goes to the number whose logarithm is nearest."""
+
+
+class Number(NamedTuple):
+    """What a code means, in units: ``significand * 2**exponent``."""
+
+    significand: int
+    exponent: int
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An element whose codes are significands, symmetric around zero.
+
+    Attributes
+    ----------
+    bits : int
+        Width of a code.
+    unit : int
+        Exponent of the unit in which codes count, under a shared exponent of zero.
+    sign_magnitude : bool
+        Whether storage has a sign and a magnitude, instead of two's complement.
+    lowest : int, optional
+        The most negative significand where it is not minus the largest.
+    """
+
+    bits: int
+    unit: int = 0
+    sign_magnitude: bool = False
+    lowest: int | None = None
+
+    @property
+    def largest(self) -> int:
+        """The largest significand."""
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def reach(self) -> int:
+        """The largest exponent of a code: there are none."""
+        return 0
+
+    @property
+    def significand_bits(self) -> int:
+        """Bits of a significand's magnitude."""
+        return self.bits - 1
+
+    @property
+    def fixed_bits(self) -> int:
+        """Width of a signed fixed-point number that holds every value."""
+        return self.bits
+
+
+@dataclass(frozen=True)
+class Floating:
+    """An element whose codes have exponents of their own.
+
+    Attributes
+    ----------
+    name : str
+    bits : int
+        Width of a code.
+    exponent_bits : int
+    signed : bool
+        Whether the highest bit of a code is its sign.
+    hidden, subnormal : bool
+        Whether a significand has a leading one that is not stored, and whether the lowest exponent has none.
+    unit : int
+        Exponent of the unit in which numbers count, under a shared exponent of zero.
+    numbers : tuple of Number or None
+        By magnitude, which is the code without its sign; None is no number: NaN or infinity.
+    largest : int
+        The largest magnitude that is a number.
+    rounding : str
+        `EVEN`, `CLAMPED` or `GEOMETRIC`.
+    """
+
+    name: str
+    bits: int
+    exponent_bits: int
+    signed: bool
+    hidden: bool
+    subnormal: bool
+    unit: int
+    numbers: tuple[Number | None, ...]
+    largest: int
+    rounding: str
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of a significand that are stored."""
+        return self.bits - self.signed - self.exponent_bits
+
+    @cached_property
+    def significand_bits(self) -> int:
+        """Bits of a significand's magnitude."""
+        return max(n.significand for n in self.numbers if n).bit_length()
+
+    @cached_property
+    def reach(self) -> int:
+        """The largest exponent of a code."""
+        return max(n.exponent for n in self.numbers if n)
+
+    @cached_property
+    def fixed_bits(self) -> int:
+        """Width of a signed fixed-point number that holds every value."""
+        return max(n.significand << n.exponent for n in self.numbers if n).bit_length() + 1
+
+    def number(self, code: int) -> Number | None:
+        """What a code means, with its sign; None where it is no number."""
+        found = self.numbers[code & (len(self.numbers) - 1)]
+        negative = self.signed and code >> (self.bits - 1)
+        return Number(-found.significand, found.exponent) if found and negative else found
+
+    def value(self, code: int) -> Fraction | None:
+        """The value of a code, under a shared exponent of zero; None where it is no number."""
+        found = self.number(code)
+        return None if found is None else found.significand * Fraction(2) ** (found.exponent + self.unit)
+
+    @cached_property
+    def values(self) -> NDArray[np.float64]:
+        """By code the value in units; NaN for what is no number."""
+        numbers = [self.number(code) for code in range(1 << self.bits)]
+        return np.array([n.significand * 2.0**n.exponent if n else np.nan for n in numbers])
+
+    @cached_property
+    def ladder(self) -> tuple[NDArray[np.float64], NDArray[np.int16]]:
+        """The values of all magnitudes that `encode` gives, ascending, in units; and those magnitudes.
+
+        Of magnitudes with the same value it is the one with the smallest exponent.
+        """
+        steps: dict[int, int] = {}
+        for magnitude, number in enumerate(self.numbers[: self.largest + 1]):
+            if number is not None:
+                steps.setdefault(number.significand << number.exponent, magnitude)
+        ordered = sorted(steps)
+        return np.array(ordered, np.float64), np.array([steps[v] for v in ordered], np.int16)
+
+    @cached_property
+    def thresholds(self) -> NDArray[np.float64]:
+        """The least value, in units, that is rounded up to each magnitude of the ladder but the first.
+
+        One more at the end: the least that would be rounded beyond the largest.
+        """
+        values, magnitudes = self.ladder
+        last = self.numbers[int(magnitudes[-1])]
+        assert last is not None
+        if self.rounding == GEOMETRIC:
+            return self._geometric([Fraction(v) for v in values.tolist()])
+        beyond = values[-1] + (1 << last.exponent)
+        steps = [self._threshold(i, float(v)) for i, v in enumerate([*values[1:], beyond])]
+        return np.array(steps, np.float64)
+
+    @staticmethod
+    def _geometric(values: list[Fraction]) -> NDArray[np.float64]:
+        """Halfway between neighbours by their logarithms; zero and what lies beyond are a step further."""
+        known = [v for v in values if v]
+        lower = [] if values[0] else [known[0] * known[0] / known[1]]
+        ladder = [*lower, *known, known[-1] * known[-1] / known[-2]]
+        return np.array([_root(low * high) for low, high in pairwise(ladder)])
+
+    def _threshold(self, i: int, above: float) -> float:
+        """From where on a value goes to `above` instead of to step `i` of the ladder."""
+        values, magnitudes = self.ladder
+        own = self.numbers[int(magnitudes[i])]
+        assert own is not None
+        if self.rounding == CLAMPED and self._full(own) and i + 1 < len(values):
+            return above if self.hidden else math.nextafter(above, math.inf)
+        middle = (float(values[i]) + above) / 2
+        return middle if own.significand & 1 else math.nextafter(middle, math.inf)
+
+    def _full(self, number: Number) -> bool:
+        """Whether a significand has all bits set, so that the next number has a larger exponent."""
+        stored = (1 << self.stored_bits) - 1
+        return number.significand & stored == stored
+
+
+def _root(square: Fraction) -> float:
+    """The least float64 that is not below a square root."""
+    near = math.sqrt(square)
+    return near if Fraction(near) ** 2 >= square else math.nextafter(near, math.inf)
+
+
+def floating(
+    name: str,
+    exponent_bits: int,
+    stored_bits: int,
+    unit: int,
+    *,
+    largest: int | None = None,
+    hidden: bool = True,
+    subnormal: bool = True,
+    rounding: str = EVEN,
+) -> Floating:
+    """A sign, an exponent and a significand, of which the leading one may be hidden.
+
+    Parameters
+    ----------
+    name : str
+    exponent_bits, stored_bits : int
+    unit : int
+        Exponent of the least significant bit under the lowest exponent.
+    largest : int, optional
+        The largest magnitude that is a number; all are, if it is left out.
+    hidden, subnormal, rounding
+        See `Floating`.
+    """
+    one = 1 << stored_bits
+
+    def number(magnitude: int) -> Number:
+        e, m = magnitude >> stored_bits, magnitude & (one - 1)
+        if not hidden:
+            return Number(m, e)
+        if not subnormal:
+            return Number(one + m, e)
+        return Number(one + m, e - 1) if e else Number(m, 0)
+
+    count = one << exponent_bits
+    last = count - 1 if largest is None else largest
+    numbers = tuple(number(i) if i <= last else None for i in range(count))
+    bits = 1 + exponent_bits + stored_bits
+    return Floating(name, bits, exponent_bits, True, hidden, subnormal, unit, numbers, last, rounding)
+
+
+def logarithm(name: str, bits: int, steps: int, fraction: int, *, zero: bool = True) -> Floating:
+    """Unsigned codes q for ``2**(-q / steps)``, as attention weights have them: 1 is code 0.
+
+    Parameters
+    ----------
+    name : str
+    bits : int
+    steps : int
+        Codes per power of two: 1, or 2 (then every other significand is a rounded root of two).
+    fraction : int
+        Bits of a significand below its leading one.
+    zero : bool
+        Whether the last code means zero.
+    """
+    count = 1 << bits
+    lowest = -(-(count - 1 - zero) // steps)
+    parts = [round(math.ldexp(2 ** (i / steps), fraction)) for i in range(steps)]
+    numbers = [Number(parts[-q % steps], lowest - -(-q // steps)) for q in range(count)]
+    if zero:
+        numbers[-1] = Number(0, 0)
+    return Floating(
+        name, bits, bits - (steps - 1).bit_length(), signed=False, hidden=True, subnormal=False,
+        unit=-lowest - fraction, numbers=tuple(numbers), largest=count - 1, rounding=GEOMETRIC,
+    )  # fmt: skip
