@@ -132,7 +132,7 @@ def multiply_matrices(*arguments: Any) -> None:
     _matrices(elementwise.multiply_matrices, *arguments)
 
 
-def requantize(samples: int, sums: Any, exponents: Any, valid: Any, *rest: Any) -> None:
+def requantize(samples: int, sums: Any, exponents: Any, valid: Any, *rest: Any, raised: bool = True) -> None:
     """Also with one row of exponents for all sums that share theirs with the sums before."""
     *config, codes, shared, counts = rest
     bits, found = config[-1], []
@@ -146,8 +146,8 @@ def requantize(samples: int, sums: Any, exponents: Any, valid: Any, *rest: Any) 
                     own, own_shared, total = codes.astype(narrow), shared.copy(), np.zeros(2, np.int64)
                     for part, parts in shares:
                         requantizer_kernels.requantize(
-                            TEAM, part, parts, samples, sums.astype(wide), under, groups, valid, *config, own,
-                            own_shared, total,
+                            TEAM, part, parts, samples, sums.astype(wide), under, groups, valid, *config,
+                            raised, own, own_shared, total,
                         )  # fmt: skip
                     found.append((own, own_shared, total))
     for one in found[1:]:

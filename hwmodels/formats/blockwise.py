@@ -1,6 +1,6 @@
 """Encoding and decoding of whole matrices: codes, and one exponent per block.
 
-`Sharing` gives each block its exponent e. A significand is then ``rne(x / 2**(e + unit))`` where codes are
+`Sharing` gives each block its exponent e. A significand is then ``rne(x / 2**e)`` where codes are
 significands; else a code is looked up by the thresholds of its `Floating` element. BCT's shift quantisation
 (arXiv 2304.01483) is the first kind: ``e = ceil(log2 m) - (b - 1)``, raised by one where rounding would
 saturate, ``|q| <= 2**(b-1) - 1``, e in [-127, 127], and -128 for a block of zeros.
@@ -69,7 +69,7 @@ def quantise(
     exponents = sharing.exponents(peaks, coding)
     rows = index_of(row_starts, height)
     columns = index_of(column_starts, x.shape[-1])
-    steps = np.ldexp(1.0, -(exponents + coding.unit))
+    steps = np.ldexp(1.0, coding.fraction - exponents)
     codes = np.empty(x.shape, np.int32 if coding.bits > 16 else np.int16)
     saturated = 0
     for b in bands:
@@ -128,5 +128,5 @@ def dequantise(
     columns = index_of(column_starts, codes.shape[-1])
     spread = exponents.astype(np.int32)[..., rows, :][..., columns]
     units = codes.astype(np.float64) if isinstance(coding, Integer) else coding.values[codes]
-    values: Units = np.ldexp(units, spread + coding.unit)
+    values: Units = np.ldexp(units, spread - coding.fraction)
     return values

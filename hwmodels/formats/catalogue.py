@@ -14,6 +14,7 @@ from functools import cache
 
 from hwmodels.formats.coding import CLAMPED, EVEN, GEOMETRIC, Floating, Integer, floating, logarithm
 from hwmodels.formats.sharing import Sharing
+from hwmodels.units.ops import EXPONENT_MIN
 
 BCT, PAPER, OCP, FP8 = "arXiv 2304.01483", "arXiv 2310.05079", "OCP MX v1.0", "ml_dtypes"
 REPQ = "RepQ-ViT's code"
@@ -49,8 +50,8 @@ class Element:
         return self.sharing.base != "constant"
 
 
-ALONE = Sharing("constant")
-"""Nothing is shared: codes have all of their exponent."""
+INT8_TOP = 6
+"""The binade of an int8's largest significand."""
 
 
 def _int(name: str, bits: str) -> Element:
@@ -71,66 +72,66 @@ def _fixed(name: str, bits: str, fraction: str, paper: str) -> Element:
 
 
 def _minifloat(name: str, bits: str, e: str, m: str, paper: str) -> Element:
-    coding = floating(name, int(e), int(m), 1 - _bias(e) - int(m), rounding=CLAMPED if paper else EVEN)
-    return Element(name, _of_width(coding, bits), ALONE, "MiniFloat", PAPER)
+    coding = floating(name, int(e), int(m), rounding=CLAMPED if paper else EVEN)
+    return Element(name, _of_width(coding, bits), _alone(coding, 1 - _bias(e) - int(m)), "MiniFloat", PAPER)
 
 
 def _dmf(name: str, bits: str, e: str, m: str, paper: str) -> Element:
-    rounding = CLAMPED if paper else EVEN
-    coding = floating(name, int(e), int(m), -_bias(e) - int(m), hidden=False, rounding=rounding)
-    return Element(name, _of_width(coding, bits), ALONE, "DMF", PAPER)
+    coding = floating(name, int(e), int(m), hidden=False, rounding=CLAMPED if paper else EVEN)
+    return Element(name, _of_width(coding, bits), _alone(coding, -_bias(e) - int(m)), "DMF", PAPER)
 
 
 def _bm(name: str, bits: str, e: str, m: str, paper: str) -> Element:
-    top = (1 << int(e)) - 1  # the highest exponent, which counts as zero under a shared exponent of zero
-    rounding = CLAMPED if paper else EVEN
-    coding = floating(name, int(e), int(m), 1 - top - int(m), rounding=rounding)
-    sharing = Sharing("mirrored", top) if paper else Sharing("floor")
+    coding = floating(name, int(e), int(m), rounding=CLAMPED if paper else EVEN)
+    # the published bias is that of the exponent field, of which the highest is 2**E - 1
+    sharing = Sharing("mirrored", (1 << int(e)) - 1 - INT8_TOP) if paper else Sharing("floor", INT8_TOP)
     return Element(name, _of_width(coding, bits), sharing, "BM", PAPER)
 
 
 def _bl(name: str, bits: str, paper: str) -> Element:
-    e = int(bits) - 1
-    top = (1 << e) - 1
-    coding = floating(name, e, 0, -top if paper else 1 - top, subnormal=not paper, rounding=GEOMETRIC)
-    return Element(name, coding, Sharing("ceiling"), "BL", PAPER)
+    coding = floating(name, int(bits) - 1, 0, subnormal=not paper, rounding=GEOMETRIC)
+    return Element(name, coding, Sharing("ceiling", _top(coding)), "BL", PAPER)
 
 
 def _log(name: str, bits: str, paper: str) -> Element:
     e = int(bits) - 1
-    bias = (1 << (e - 1)) - 1
-    coding = floating(name, e, 0, -bias if paper else 1 - bias, subnormal=not paper, rounding=GEOMETRIC)
-    return Element(name, coding, ALONE, "LOG", PAPER)
+    coding = floating(name, e, 0, subnormal=not paper, rounding=GEOMETRIC)
+    return Element(name, coding, _alone(coding, (not paper) - _bias(str(e))), "LOG", PAPER)
 
 
 def _mxint(name: str) -> Element:
-    return Element(name, Integer(8, unit=-6), _mx(0), "MX", OCP)
+    return Element(name, Integer(8), Sharing("floor", INT8_TOP, zero=EXPONENT_MIN), "MX", OCP)
 
 
 def _mxfp(name: str, e: int, m: int, largest: int | None = None) -> Element:
-    coding = floating(name, e, m, 2 - (1 << (e - 1)) - m, largest=largest)
-    value = coding.numbers[coding.largest]
-    assert value is not None
-    emax = value.significand.bit_length() - 1 + value.exponent + coding.unit
-    return Element(name, coding, _mx(emax), "MX", OCP)
-
-
-def _mx(top: int) -> Sharing:
     """Of a block of zeros the lowest exponent is stored: E8M0 has no code for it."""
-    return Sharing("floor", top, zero=-127)
+    coding = floating(name, e, m, largest=largest)
+    return Element(name, coding, Sharing("floor", _top(coding), zero=EXPONENT_MIN), "MX", OCP)
 
 
 def _fp8(name: str, e: int, m: int, largest: int) -> Element:
-    coding = floating(name, e, m, 2 - (1 << (e - 1)) - m, largest=largest)
-    return Element(name, coding, ALONE, "FP8", FP8)
+    coding = floating(name, e, m, largest=largest)
+    return Element(name, coding, _alone(coding, 1 - _bias(str(e)) - m), "FP8", FP8)
 
 
 def _log2u(name: str, bits: str, paper: str) -> Element:
-    return Element(name, logarithm(name, int(bits), 1, 0, zero=not paper), ALONE, "log2", REPQ)
+    coding = logarithm(name, int(bits), 1, 0, zero=not paper)
+    return Element(name, coding, _alone(coding, -coding.reach), "log2", REPQ)
 
 
 def _logsqrt2u(name: str, bits: str) -> Element:
-    return Element(name, logarithm(name, int(bits), 2, ROOT_BITS), ALONE, "log-sqrt2", REPQ)
+    coding = logarithm(name, int(bits), 2, ROOT_BITS)
+    return Element(name, coding, _alone(coding, -coding.reach - ROOT_BITS), "log-sqrt2", REPQ)
+
+
+def _top(coding: Floating) -> int:
+    """The binade of the largest number, under a shared exponent of zero."""
+    return coding.fixed_bits - 2 - coding.fraction
+
+
+def _alone(coding: Floating, unit: int) -> Sharing:
+    """Nothing is stored: codes have all of their exponent, and the lowest counts in units of ``2**unit``."""
+    return Sharing("constant", -unit - coding.fraction)
 
 
 def _bias(e: str) -> int:

@@ -2,16 +2,17 @@
 
 Every code of every element means one thing, which is why one datapath serves all of them:
 
-    value = significand x 2**(exponent + unit)      with an exponent from 0 on
+    value = significand x 2**(exponent - fraction + shared exponent)      with an exponent from 0 on
 
 An `Integer` has significands alone. A `Floating` has an exponent in each code, and is no more than the
-table of its numbers; what its fields are is told to the hardware that decodes it.
+table of its numbers; what its fields are is told to the hardware that decodes it. Its `fraction` is such
+that under a shared exponent of zero all values are below 2**7, as those of an int8 are.
 
->>> e4m3 = floating("e4m3", 4, 3, unit=-9, largest=0x7E)
+>>> e4m3 = floating("e4m3", 4, 3, largest=0x7E)
+>>> e4m3.significand_bits, e4m3.reach, e4m3.fixed_bits, e4m3.fraction
+(4, 14, 19, 11)
 >>> e4m3.numbers[0x38], float(e4m3.value(0x38)), float(e4m3.value(0xFE))
-(Number(significand=8, exponent=6), 1.0, -448.0)
->>> e4m3.significand_bits, e4m3.reach, e4m3.fixed_bits
-(4, 14, 19)
+(Number(significand=8, exponent=6), 0.25, -112.0)
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ carried into the next; `GEOMETRIC` goes to the number whose logarithm is nearest
 
 
 class Number(NamedTuple):
-    """What a code means, in units: ``significand * 2**exponent``."""
+    """What a code means, in units of ``2**-fraction``: ``significand * 2**exponent``."""
 
     significand: int
     exponent: int
@@ -46,8 +47,6 @@ class Integer:
     ----------
     bits : int
         Width of a code.
-    unit : int
-        Exponent of the unit in which codes count, under a shared exponent of zero.
     sign_magnitude : bool
         Whether storage has a sign and a magnitude, instead of two's complement.
     lowest : int, optional
@@ -55,7 +54,6 @@ class Integer:
     """
 
     bits: int
-    unit: int = 0
     sign_magnitude: bool = False
     lowest: int | None = None
 
@@ -63,6 +61,11 @@ class Integer:
     def largest(self) -> int:
         """The largest significand."""
         return (1 << (self.bits - 1)) - 1
+
+    @property
+    def fraction(self) -> int:
+        """Bits below the binary point, under a shared exponent of zero: none."""
+        return 0
 
     @property
     def reach(self) -> int:
@@ -94,8 +97,6 @@ class Floating:
         Whether the highest bit of a code is its sign.
     hidden, subnormal : bool
         Whether a significand has a leading one that is not stored, and whether the lowest exponent has none.
-    unit : int
-        Exponent of the unit in which numbers count, under a shared exponent of zero.
     numbers : tuple of Number or None
         By magnitude, which is the code without its sign; None is no number: NaN or infinity.
     largest : int
@@ -110,7 +111,6 @@ class Floating:
     signed: bool
     hidden: bool
     subnormal: bool
-    unit: int
     numbers: tuple[Number | None, ...]
     largest: int
     rounding: str
@@ -135,6 +135,11 @@ class Floating:
         """Width of a signed fixed-point number that holds every value."""
         return max(n.significand << n.exponent for n in self.numbers if n).bit_length() + 1
 
+    @property
+    def fraction(self) -> int:
+        """Bits below the binary point, under a shared exponent of zero."""
+        return max(self.fixed_bits - 8, 0)
+
     def number(self, code: int) -> Number | None:
         """What a code means, with its sign; None where it is no number."""
         found = self.numbers[code & (len(self.numbers) - 1)]
@@ -144,7 +149,7 @@ class Floating:
     def value(self, code: int) -> Fraction | None:
         """The value of a code, under a shared exponent of zero; None where it is no number."""
         found = self.number(code)
-        return None if found is None else found.significand * Fraction(2) ** (found.exponent + self.unit)
+        return None if found is None else found.significand * Fraction(2) ** (found.exponent - self.fraction)
 
     @cached_property
     def values(self) -> NDArray[np.float64]:
@@ -214,7 +219,6 @@ def floating(
     name: str,
     exponent_bits: int,
     stored_bits: int,
-    unit: int,
     *,
     largest: int | None = None,
     hidden: bool = True,
@@ -227,8 +231,6 @@ def floating(
     ----------
     name : str
     exponent_bits, stored_bits : int
-    unit : int
-        Exponent of the least significant bit under the lowest exponent.
     largest : int, optional
         The largest magnitude that is a number; all are, if it is left out.
     hidden, subnormal, rounding
@@ -248,7 +250,7 @@ def floating(
     last = count - 1 if largest is None else largest
     numbers = tuple(number(i) if i <= last else None for i in range(count))
     bits = 1 + exponent_bits + stored_bits
-    return Floating(name, bits, exponent_bits, True, hidden, subnormal, unit, numbers, last, rounding)
+    return Floating(name, bits, exponent_bits, True, hidden, subnormal, numbers, last, rounding)
 
 
 def logarithm(name: str, bits: int, steps: int, fraction: int, *, zero: bool = True) -> Floating:
@@ -273,5 +275,5 @@ def logarithm(name: str, bits: int, steps: int, fraction: int, *, zero: bool = T
         numbers[-1] = Number(0, 0)
     return Floating(
         name, bits, bits - (steps - 1).bit_length(), signed=False, hidden=True, subnormal=False,
-        unit=-lowest - fraction, numbers=tuple(numbers), largest=count - 1, rounding=GEOMETRIC,
+        numbers=tuple(numbers), largest=count - 1, rounding=GEOMETRIC,
     )  # fmt: skip

@@ -78,7 +78,7 @@ class Sharing:
 
 def beyond(magnitudes: NDArray[np.float64], coding: Integer | Floating) -> NDArray[np.bool_]:
     """Which magnitudes, under a shared exponent of zero, would be rounded beyond the largest code."""
-    units = np.ldexp(magnitudes, -coding.unit)
+    units = np.ldexp(magnitudes, coding.fraction)
     over: NDArray[np.bool_] = (
         np.rint(units) > coding.largest if isinstance(coding, Integer) else units >= coding.thresholds[-1]
     )

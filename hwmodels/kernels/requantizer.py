@@ -4,8 +4,9 @@ Both passes run along whole rows, whatever the width of a block. Rows that share
 come in runs: under one exponent the rank grows with the magnitude, so that pass 1 keeps the highest and the
 lowest sum of every column and ranks them once for a run; pass 2 shifts each column by the same distance.
 
-Where the exponents were found and not clamped, and no column goes to the left, no code saturates: a code is
-then the sum shifted to the right and rounded, in 32 bits where the largest sum leaves room for that.
+Where the exponents were found, raised and not clamped, and no column goes to the left, no code saturates:
+a code is then the sum shifted to the right and rounded, in 32 bits where the largest sum leaves room for
+that.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _rank, _code, _is_saturated, _scaled, _scaled_exponent, _rounded_shift, _clamp =
 )  # fmt: skip
 
 WIDE, EXPONENT, DISTANCE = signed(lane.SUM_BITS, 64), Read(16, -2048, 2047), Read(32, -2048, 2047)
-WIDTH, SEARCHED = Scalar(2, 16), Scalar(0, 1)
+WIDTH, RAISED, SEARCHED = Scalar(2, 16), Scalar(0, 1), Scalar(0, 1)
 FACTOR = Read(32, 0, (1 << lane.MULTIPLIER_BITS) - 1)
 
 NARROW, NEAR = 3 << 29, 30
@@ -63,13 +64,13 @@ def _spread(given: Sequence[Number], *_: Any) -> Sequence[Number]:
 def _ranked(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
     high, low, exponent, top = given
     peak = largest(magnitude(high), magnitude(low))
-    return largest(top, _rank(peak, exponent, scalars[0])), peak
+    return largest(top, _rank(peak, exponent, scalars[0], scalars[1] != 0)), peak
 
 
 def _ranked_scaled(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
     high, low, exponent, top, factor = given
     peak = largest(magnitude(high), magnitude(low))
-    return largest(top, _rank(_scaled(peak, factor), exponent, scalars[0])), peak
+    return largest(top, _rank(_scaled(peak, factor), exponent, scalars[0], scalars[1] != 0)), peak
 
 
 def _distances(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
@@ -102,10 +103,10 @@ together_32, together_64 = (
     grid(_spread, (x,) * TOGETHER + (x, x), (x.bits, x.bits)) for x in (_SUM_32, WIDE)
 )
 ranked_32, ranked_64 = (
-    stream(_ranked, (x, x, EXPONENT, _RANK), (32,), (WIDTH,), folds=(MOST,)) for x in (_SUM_32, WIDE)
+    stream(_ranked, (x, x, EXPONENT, _RANK), (32,), (WIDTH, RAISED), folds=(MOST,)) for x in (_SUM_32, WIDE)
 )
 ranked_scaled_32, ranked_scaled_64 = (
-    stream(_ranked_scaled, (x, x, EXPONENT, _RANK, FACTOR), (32,), (WIDTH,), folds=(MOST,))
+    stream(_ranked_scaled, (x, x, EXPONENT, _RANK, FACTOR), (32,), (WIDTH, RAISED), folds=(MOST,))
     for x in (_SUM_32, WIDE)
 )
 distances = stream(_distances, (EXPONENT, _STORED), (32,), (SEARCHED,), folds=(MOST_32, MOST_32))
@@ -131,7 +132,7 @@ ANYHOW, RIGHT, NARROWLY = 0, 1, 2
 @kernel
 def run_ranks(
     sums: Codes, first: int, last: int, left: int, exponents: int, factors: NDArray[np.int32], real: bool,
-    bits: int, high: Codes, low: Codes, tops: NDArray[np.int32], peak: Index,
+    bits: int, raised: bool, high: Codes, low: Codes, tops: NDArray[np.int32], peak: Index,
 ) -> None:  # fmt: skip
     """Raise every column's rank, and the peak, to the largest of the rows from `first` to `last`.
 
@@ -156,13 +157,13 @@ def run_ranks(
     given, to = (highest, lowest, exponents, address(tops)), (address(tops),)
     if item_size(sums) == 4:
         if real:
-            ranked_scaled_32(n, (*given, address(factors)), to, (bits,), (), address(peak))
+            ranked_scaled_32(n, (*given, address(factors)), to, (bits, raised), (), address(peak))
         else:
-            ranked_32(n, given, to, (bits,), (), address(peak))
+            ranked_32(n, given, to, (bits, raised), (), address(peak))
     elif real:
-        ranked_scaled_64(n, (*given, address(factors)), to, (bits,), (), address(peak))
+        ranked_scaled_64(n, (*given, address(factors)), to, (bits, raised), (), address(peak))
     else:
-        ranked_64(n, given, to, (bits,), (), address(peak))
+        ranked_64(n, given, to, (bits, raised), (), address(peak))
 
 
 @kernel
@@ -245,6 +246,7 @@ def requantize(
     multiplier_exponents: Index,
     static: int,
     bits: int,
+    raised: bool,
     codes: Codes,
     shared: NDArray[np.int16],
     counts: Index,
@@ -255,7 +257,8 @@ def requantize(
     sample, and of each sample of `codes` and `shared` the first rows are written. Row i of the sums has
     the exponents in row ``groups[i]``. Rows that are not `valid` get zero codes and enter no maximum.
     `multipliers` holds one per column, or none at all. `static` is the exponent of every block, or
-    `NO_STATIC`. Of `parts` threads each takes its share of rows of blocks, or of their columns.
+    `NO_STATIC`; `raised` is that of `units.requantizer`. Of `parts` threads each takes its share of rows
+    of blocks, or of their columns.
     """
     begin(team, parts)
     m = sums.shape[0] // samples
@@ -289,7 +292,9 @@ def requantize(
                 end = run_end(groups, valid, start, last)
                 if valid[start]:
                     under = exponents_of(exponents, groups[start], left, shifts, added)
-                    run_ranks(sums, start, end, left, under, factors, real, bits, high, low, tops, peak)
+                    run_ranks(
+                        sums, start, end, left, under, factors, real, bits, raised, high, low, tops, peak
+                    )
                 start = end
             for cb in range(c0, c1):
                 begins, stops = column_edges[cb] - left, column_edges[cb + 1] - left
@@ -309,7 +314,7 @@ def requantize(
                 distances(
                     n, (under, address(stored)), (address(distance),), (searched,), (), address(ends)
                 )  # fmt: skip
-                if searched and not real and clamped == 0:
+                if searched and raised and not real and clamped == 0:
                     way = way_of(distance, ends, peak[0], item_size(sums))
                 run_codes(way, sums, start, end, left, distance, factors, bits, codes, row, saturated)
             else:

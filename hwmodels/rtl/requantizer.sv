@@ -16,7 +16,7 @@ module requantizer #(
     input  logic                             clk,
     input  logic                             rst,
     input  logic                             convert,
-    input  logic                       [1:0] width,
+    input  logic                       [3:0] form,
     input  logic        [LANES*SUM_BITS-1:0] sum,
     input  logic   [LANES*EXPONENT_BITS-1:0] exponent,
     input  logic [LANES*MULTIPLIER_BITS-1:0] multiplier,
@@ -28,7 +28,7 @@ module requantizer #(
     input  logic                             search,
     input  logic                             first,
     input  logic            [LEVEL_BITS-1:0] level,
-    input  logic                       [1:0] search_width,
+    input  logic                       [3:0] search_form,
     input  logic        [LANES*SUM_BITS-1:0] written_sum,
     input  logic   [LANES*EXPONENT_BITS-1:0] written_exponent,
     input  logic [LANES*MULTIPLIER_BITS-1:0] written_multiplier,
@@ -43,7 +43,7 @@ module requantizer #(
 );
   // stages of the search, each with what it needs to know
   logic searching[3], ranked, first_1;
-  logic [1:0] search_width_1;
+  logic [3:0] search_form_1;
   logic [LEVEL_BITS-1:0] levels[2], tapped;
   logic [LANES*RANK_BITS-1:0] peaks, joined;
   for (genvar i = 0; i < 3; i++) begin : search_stage
@@ -51,7 +51,7 @@ module requantizer #(
   end
   always_ff @(posedge clk) begin
     first_1        <= first;
-    search_width_1 <= search_width;
+    search_form_1 <= search_form;
     levels[0]      <= level;
     if (ranked) levels[1] <= levels[0];
   end
@@ -68,7 +68,7 @@ module requantizer #(
   // stages of pass 2
   logic busy[LATENCY], own_1, fixed_1, fixed_2;
   logic signed [7:0] fixed_exponent_1, fixed_exponent_2;
-  logic [1:0] width_1, width_2, width_3;
+  logic [3:0] form_1, form_2, form_3;
   for (genvar i = 0; i < LATENCY; i++) begin : stage
     always_ff @(posedge clk) busy[i] <= ~rst & (i == 0 ? convert : busy[i==0?0:i-1]);
   end
@@ -78,9 +78,9 @@ module requantizer #(
     fixed_2          <= fixed_1;
     fixed_exponent_1 <= fixed_exponent;
     fixed_exponent_2 <= fixed_exponent_1;
-    width_1          <= width;
-    width_2          <= width_1;
-    width_3          <= width_2;
+    form_1          <= form;
+    form_2          <= form_1;
+    form_3          <= form_2;
   end
   assign done = busy[LATENCY-1];
 
@@ -100,14 +100,14 @@ module requantizer #(
         .written_shift(written_shift[i*SHIFT_BITS+:SHIFT_BITS]),
         .ranked(ranked),
         .first(first_1),
-        .search_width(search_width_1),
+        .search_form(search_form_1),
         .top(top[i*RANK_BITS+:RANK_BITS]),
         .own(own_1),
         .joined(joined[i*RANK_BITS+:RANK_BITS]),
         .fixed(fixed_2),
         .fixed_exponent(fixed_exponent_2),
-        .width_3(width_2),
-        .width_4(width_3),
+        .form_3(form_2),
+        .form_4(form_3),
         .peak(peaks[i*RANK_BITS+:RANK_BITS]),
         .code(code[i*CODE_BITS+:CODE_BITS]),
         .saturated(saturated[i]),

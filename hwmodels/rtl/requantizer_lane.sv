@@ -21,14 +21,14 @@ module requantizer_lane #(
     input  logic signed      [SHIFT_BITS-1:0] written_shift,
     input  logic                              ranked,
     input  logic                              first,
-    input  logic                        [1:0] search_width,
+    input  logic                        [3:0] search_form,
     input  logic signed       [RANK_BITS-1:0] top,
     input  logic                              own,
     input  logic signed       [RANK_BITS-1:0] joined,
     input  logic                              fixed,
     input  logic signed                 [7:0] fixed_exponent,
-    input  logic                        [1:0] width_3,
-    input  logic                        [1:0] width_4,
+    input  logic                        [3:0] form_3,
+    input  logic                        [3:0] form_4,
     output logic signed       [RANK_BITS-1:0] peak,
     output logic signed       [CODE_BITS-1:0] code,
     output logic                              saturated,
@@ -67,7 +67,7 @@ module requantizer_lane #(
   // the search, 2: the largest rank so far
   logic signed [RANK_BITS-1:0] rank, start;
   requantizer_rank #(.W(ScaledBits), .EXPONENT_BITS(ScaledExponent), .RANK_BITS(RANK_BITS)) u_rank (
-      .acc(searched), .exponent(searched_exponent), .width(search_width), .rank(rank)
+      .acc(searched), .exponent(searched_exponent), .form(search_form), .rank(rank)
   );
   assign start = first ? Lowest : peak;
   always_ff @(posedge clk) if (ranked) peak <= start > rank ? start : rank;
@@ -89,7 +89,7 @@ module requantizer_lane #(
   logic signed [RANK_BITS-1:0] places;
   logic signed [Kept-1:0] shifted, kept;
   requantizer_exponent #(.RANK_BITS(RANK_BITS)) u_exponent (
-      .top(top_2), .width(width_3), .stored(found), .clamped(beyond)
+      .top(top_2), .form(form_3), .stored(found), .clamped(beyond)
   );
   assign chosen = fixed ? fixed_exponent : found;
   assign places = RANK_BITS'(exponent_2) - RANK_BITS'(chosen);
@@ -108,7 +108,7 @@ module requantizer_lane #(
   logic signed [7:0] stored_4[Last+1];
   logic outside, saturated_4[Last+1], clamped_4[Last+1];
   requantizer_round #(.KEPT(Kept), .CODE(CODE_BITS)) u_round (
-      .kept(kept), .width(width_4), .code(whole), .saturated(outside)
+      .kept(kept), .form(form_4), .code(whole), .saturated(outside)
   );
   for (genvar i = 0; i <= Last; i++) begin : stage
     always_ff @(posedge clk) begin

@@ -7,12 +7,13 @@ module requantizer_rank #(
 ) (
     input  logic signed             [W-1:0] acc,
     input  logic signed [EXPONENT_BITS-1:0] exponent,
-    input  logic                      [1:0] width,   // 0, 1, 2: codes of 4, 8, 16 bits
+    input  logic                      [3:0] form,    // codes of 3 to 9, or 16 bits; and above that: never up
     output logic signed     [RANK_BITS-1:0] rank
 );
   localparam int N = $clog2(W + 1);
   logic [W-1:0] size, normal;
   logic [N-1:0] length;
+  logic [15:0] below;
   logic up;
   logic signed [RANK_BITS-2:0] key;
   assign size = acc < 0 ? W'(-acc) : W'(acc);
@@ -20,7 +21,8 @@ module requantizer_rank #(
 
   // the leading ones and the half below them
   assign normal = size << (N'(W) - length);
-  assign up  = width == 0 ? &normal[W-1-:4] : width == 1 ? &normal[W-1-:8] : &normal[W-1-:16];
+  assign below = form[2:0] == 7 ? 16'h0 : 16'h1fff >> form[2:0];
+  assign up = ~form[3] & (&(normal[W-1-:16] | below));
   assign key = (RANK_BITS - 1)'(exponent) + $signed((RANK_BITS - 1)'(length));
   assign rank = acc == 0 ? {1'b1, {(RANK_BITS - 1) {1'b0}}} : {key, up};
   logic unused;

@@ -21,10 +21,10 @@ from hwmodels.units.requantizer_lane import (
     NO_KEY,
     RANK_BITS,
     STAGES,
-    WIDTHS,
     LaneInputs,
     block_exponent,
     code,
+    form_of,
     is_clamped,
     is_saturated,
     rank,
@@ -68,14 +68,14 @@ NO_STATIC = -10000
 """In place of a static exponent: find the block's own."""
 
 
-def top_of(sums: Sequence[int], exponents: Sequence[int], bits: int) -> int:
+def top_of(sums: Sequence[int], exponents: Sequence[int], bits: int, raised: bool = True) -> int:
     """Pass 1: the largest rank of a block's sums.
 
     By hand, 8 bits: 255 x 2**-4 has key 4 and rounds up to 128, rank 9; 300 x 2**-9 has key 0, rank 0.
     """
     top = 2 * NO_KEY
     for acc, exponent in zip(sums, exponents, strict=True):
-        top = largest(top, rank(acc, exponent, bits))
+        top = largest(top, rank(acc, exponent, bits, raised))
     return top
 
 
@@ -85,6 +85,7 @@ def result(
     bits: int,
     stored: int | None = None,
     top: int | None = None,
+    raised: bool = True,
 ) -> tuple[list[int], int, int, int]:
     """Requantize one block.
 
@@ -98,6 +99,8 @@ def result(
         A static exponent: no search, and it stands for a block of zeros too.
     top : int, optional
         The block's largest rank, where pass 1 ran while the sums were written (see `top_of`).
+    raised : bool
+        Whether the exponent is raised where the largest sum would be rounded beyond the largest code.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def result(
     """
     clamped: int = False
     if stored is None:
-        found = top_of(sums, exponents, bits) if top is None else top
+        found = top_of(sums, exponents, bits, raised) if top is None else top
         stored, clamped = block_exponent(found, bits), is_clamped(found, bits)
     codes = [code(a, e, stored, bits) for a, e in zip(sums, exponents, strict=True)]
     saturated = sum(is_saturated(a, e, stored, bits) for a, e in zip(sums, exponents, strict=True))
@@ -151,12 +154,12 @@ def _entering(config: RequantizerConfig, elements: Elements, k: int, searched: b
 
 
 def _searched(
-    config: RequantizerConfig, elements: Elements, bits: int, stepper: Callable[..., Any], state: State
+    config: RequantizerConfig, elements: Elements, form: int, stepper: Callable[..., Any], state: State
 ) -> tuple[int, int, State]:
     """Pass 1 on its own: the largest rank, the cycles until it is there, and the state then."""
     chunks, idle = -(-len(elements.sums) // config.lanes), zeros(ports(config).inputs)
     found, count, top = 0, 0, 2 * NO_KEY
-    steering = {"search": 1, "level": config.levels, "search_width": WIDTHS.index(bits)}
+    steering = {"search": 1, "level": config.levels, "search_form": form}
     while found < chunks:
         inputs = idle
         if count < chunks:
@@ -176,13 +179,15 @@ def search(
     bits: int,
     scales: tuple[Sequence[int], Sequence[int]] | None = None,
     stepper: Callable[..., Any] = step,
+    raised: bool = True,
 ) -> tuple[int, int]:
     """Pass 1 of one block on its own, as while sums are written: what `top_of` gives, and the cycles.
 
     `scales` and `stepper` are as for `run`.
     """
     state = reset(config, zeros(ports(config).state))
-    return _searched(config, _elements(sums, exponents, scales), bits, stepper, state)[:2]
+    form = form_of(bits, raised)
+    return _searched(config, _elements(sums, exponents, scales), form, stepper, state)[:2]
 
 
 def run(
@@ -195,13 +200,14 @@ def run(
     scales: tuple[Sequence[int], Sequence[int]] | None = None,
     stepper: Callable[..., Any] = step,
     gaps: Sequence[int] = (),
+    raised: bool = True,
 ) -> tuple[tuple[list[int], int, int, int], int]:
     """Requantize one block, clock cycle by clock cycle: what `result` gives, and the cycles it took.
 
     Parameters
     ----------
     config : RequantizerConfig
-    sums, exponents, bits, stored, top
+    sums, exponents, bits, stored, top, raised
         As for `result`, before the multiplication; one sum or more. Where passes are merged and neither
         `stored` nor `top` is given, the search runs first, in cycles that are those of the writing.
     scales : pair of sequence of int, optional
@@ -211,16 +217,18 @@ def run(
     gaps : sequence of int
         The chunks, of both passes in order, before which one cycle passes idle.
     """
-    n, total, elements = config.lanes, len(sums), _elements(sums, exponents, scales)
+    n, total, elements, form = (
+        config.lanes, len(sums), _elements(sums, exponents, scales), form_of(bits, raised)
+    )  # fmt: skip
     state = reset(config, zeros(ports(config).state))
     if config.merged and stored is None and top is None:
-        top, _, state = _searched(config, elements, bits, stepper, state)
-    own, chunks, width = stored is None and top is None, -(-total // n), WIDTHS.index(bits)
+        top, _, state = _searched(config, elements, form, stepper, state)
+    own, chunks = stored is None and top is None, -(-total // n)
     idle = zeros(ports(config).inputs)
-    searching = {"search": 1, "level": config.levels, "search_width": width}
+    searching = {"search": 1, "level": config.levels, "search_form": form}
     converting = {
         "convert": 1,
-        "width": width,
+        "form": form,
         "own": int(own),
         "fixed": int(stored is not None),
         "fixed_exponent": 0 if stored is None else stored,

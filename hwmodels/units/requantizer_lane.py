@@ -50,10 +50,13 @@ EXPONENT_BITS, SHIFT_BITS, SCALED_EXPONENT_BITS = 10, 8, 11
 RANK_BITS, STORED_BITS = 12, 8
 """A rank, and a stored exponent."""
 
-WIDTHS = (4, 8, 16)
-"""Widths of a stored code, in the order in which two bits select them."""
+WIDTHS = (3, 4, 5, 6, 7, 8, 9, 16)
+"""Widths of a stored code, in the order in which three bits select them."""
 
 CODE_BITS = WIDTHS[-1]
+
+FORM_BITS, NEVER_RAISED = 4, 8
+"""What selects a code: its width, and above that whether the block's exponent is never raised."""
 
 REST_BITS = 2
 """Bits that a shifted sum keeps below the code: the half, and whether anything is left below it."""
@@ -65,9 +68,20 @@ LONGEST_SHIFT = 62
 """Longest right shift; beyond it nothing but the last bit of the rest is left of any sum."""
 
 
-def bits_of(width: int) -> int:
-    """The width of a stored code that two bits select."""
-    return select(width == 0, WIDTHS[0], select(width == 1, WIDTHS[1], WIDTHS[2]))
+def form_of(bits: int, raised: bool) -> int:
+    """What selects codes of so many bits, whose block's exponent is raised where one rounds up, or never."""
+    return WIDTHS.index(bits) + select(raised, 0, NEVER_RAISED)
+
+
+def bits_of(form: int) -> int:
+    """The width of a stored code."""
+    width = form & (NEVER_RAISED - 1)
+    return select(width == NEVER_RAISED - 1, CODE_BITS, WIDTHS[0] + width)
+
+
+def is_raised(form: int) -> bool:
+    """Whether the block's exponent is raised where a code would be rounded beyond its largest."""
+    return form < NEVER_RAISED
 
 
 def scaled(acc: int, multiplier: int) -> int:
@@ -95,9 +109,12 @@ def rounds_up(acc: int, bits: int) -> bool:
     return (size >> largest(bit_length(size) - bits, 0)) == (1 << bits) - 1
 
 
-def rank(acc: int, exponent: int, bits: int) -> int:
-    """``2 key + rounds_up``: the largest of a block holds its kmax and the flag of that kmax."""
-    return 2 * key(acc, exponent) + select(rounds_up(acc, bits), 1, 0)
+def rank(acc: int, exponent: int, bits: int, raised: bool) -> int:
+    """``2 key + rounds_up``: the largest of a block holds its kmax and the flag of that kmax.
+
+    There is no flag where exponents are not `raised`: the largest then saturates.
+    """
+    return 2 * key(acc, exponent) + select(rounds_up(acc, bits) & raised, 1, 0)
 
 
 def raw_exponent(top: int, bits: int) -> int:
@@ -166,9 +183,9 @@ class LaneInputs(NamedTuple):
     `sum` to `shift` are an element that is read, with its multiplier and that one's exponent; `written_...`
     the same of one that is written, where pass 1 is merged into the writing. `top` is its block's largest
     rank, where that is known. The others steer a later stage: the search whether a sum is `ranked`,
-    whether it begins a block, and under which width; the second stage whether the block's largest rank
-    is what the search has `joined`; the third whether the exponent is a `fixed` one; the third and the
-    fourth the width of a code.
+    whether it begins a block, and for which form of code; the second stage whether the block's largest
+    rank is what the search has `joined`; the third whether the exponent is a `fixed` one; the third and
+    the fourth the form of a code.
     """
 
     sum: int
@@ -181,14 +198,14 @@ class LaneInputs(NamedTuple):
     written_shift: int
     ranked: int
     first: int
-    search_width: int
+    search_form: int
     top: int
     own: int
     joined: int
     fixed: int
     fixed_exponent: int
-    width_3: int
-    width_4: int
+    form_3: int
+    form_4: int
 
 
 class LaneState(NamedTuple):
@@ -223,12 +240,12 @@ class LaneOutputs(NamedTuple):
 def lane_ports(config: RequantizerConfig) -> Ports:
     """The widths of a lane's ports and registers."""
     element = (signed(SUM_BITS), signed(EXPONENT_BITS), unsigned(MULTIPLIER_BITS), signed(SHIFT_BITS))
-    rank_, stored, width = signed(RANK_BITS), signed(STORED_BITS), unsigned(2)
+    rank_, stored, form = signed(RANK_BITS), signed(STORED_BITS), unsigned(FORM_BITS)
     product, exponent = signed(SCALED_BITS), signed(SCALED_EXPONENT_BITS)
     words, rest = Scaled(product, exponent), config.latency - STAGES + 1
     return Ports(
         LaneInputs(
-            *element, *element, FLAG, FLAG, width, rank_, FLAG, rank_, FLAG, stored, width, width
+            *element, *element, FLAG, FLAG, form, rank_, FLAG, rank_, FLAG, stored, form, form
         ),
         LaneState(
             words, (words,) * config.merged, rank_, rank_, product, exponent, rank_,
@@ -246,10 +263,10 @@ def lane_step(
     s, i = state, inputs
     source = s.written[0] if config.merged else s.read
     start = select(i.first, 2 * NO_KEY, s.peak)
-    own_rank = rank(source.product, source.exponent, bits_of(i.search_width))
-    stored = select(i.fixed, i.fixed_exponent, block_exponent(s.top_2, bits_of(i.width_3)))
+    own_rank = rank(source.product, source.exponent, bits_of(i.search_form), is_raised(i.search_form))
+    stored = select(i.fixed, i.fixed_exponent, block_exponent(s.top_2, bits_of(i.form_3)))
     whole = rounded(s.kept)
-    own_code = saturate_symmetric(whole, bits_of(i.width_4))
+    own_code = saturate_symmetric(whole, bits_of(i.form_4))
     after = LaneState(
         read=by_scale(i.sum, i.exponent, i.multiplier, i.shift),
         written=(
@@ -264,7 +281,7 @@ def lane_step(
         top_2=select(i.own, i.joined, s.top_1),
         kept=shifted(s.product_2, s.exponent_2, stored),
         stored_3=stored,
-        clamped_3=select(i.fixed, 0, select(is_clamped(s.top_2, bits_of(i.width_3)), 1, 0)),
+        clamped_3=select(i.fixed, 0, select(is_clamped(s.top_2, bits_of(i.form_3)), 1, 0)),
         codes=(own_code, *s.codes[:-1]),
         saturated_4=(select(own_code != whole, 1, 0), *s.saturated_4[:-1]),
         stored_4=(s.stored_3, *s.stored_4[:-1]),

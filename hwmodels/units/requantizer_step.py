@@ -19,6 +19,7 @@ from typing import NamedTuple
 from hwmodels.units.ops import largest, select
 from hwmodels.units.ports import FLAG, Ports, signed, unsigned
 from hwmodels.units.requantizer_lane import (
+    FORM_BITS,
     RANK_BITS,
     STORED_BITS,
     LaneInputs,
@@ -61,7 +62,7 @@ class Inputs(NamedTuple):
     Attributes
     ----------
     convert : int
-        Whether sums enter pass 2; `width` selects that of a code.
+        Whether sums enter pass 2; `form` selects that of a code, see `requantizer_lane.form_of`.
     sum, exponent, multiplier, shift : tuple of int
         Of each lane a sum, its exponent, its multiplier and that one's exponent: 1 and 0 for none.
     top : tuple of int
@@ -69,14 +70,14 @@ class Inputs(NamedTuple):
     own, fixed, fixed_exponent : int
         Whether the largest ranks are those that the search here has just found; whether the exponent is
         a static one, and which.
-    search, first, level, search_width : int
+    search, first, level, search_form : int
         Whether sums enter the search; whether they begin a block; how many lanes a block has, as a power
-        of two; the width of its codes. They are those of `written_sum` to `written_shift` where passes
+        of two; the form of its codes. They are those of `written_sum` to `written_shift` where passes
         are merged, else those of `sum` to `shift`.
     """
 
     convert: int
-    width: int
+    form: int
     sum: tuple[int, ...]
     exponent: tuple[int, ...]
     multiplier: tuple[int, ...]
@@ -88,7 +89,7 @@ class Inputs(NamedTuple):
     search: int
     first: int
     level: int
-    search_width: int
+    search_form: int
     written_sum: tuple[int, ...]
     written_exponent: tuple[int, ...]
     written_multiplier: tuple[int, ...]
@@ -103,7 +104,7 @@ class State(NamedTuple):
 
     searching: tuple[int, ...]
     first_1: int
-    search_width_1: int
+    search_form_1: int
     levels: tuple[int, ...]
     tops: tuple[int, ...]
     busy: tuple[int, ...]
@@ -112,9 +113,9 @@ class State(NamedTuple):
     fixed_2: int
     fixed_exponent_1: int
     fixed_exponent_2: int
-    width_1: int
-    width_2: int
-    width_3: int
+    form_1: int
+    form_2: int
+    form_3: int
     lane: tuple[LaneState, ...]
 
 
@@ -140,16 +141,16 @@ class Outputs(NamedTuple):
 
 def ports(config: RequantizerConfig) -> Ports:
     """The widths of the unit's ports and registers."""
-    n, lane, width = config.lanes, lane_ports(config), unsigned(2)
+    n, lane, form = config.lanes, lane_ports(config), unsigned(FORM_BITS)
     level, stored = unsigned(max(config.levels.bit_length(), 1)), signed(STORED_BITS)
     element = [(leaf,) * n for leaf in lane.inputs[:4]]
     tops = (signed(RANK_BITS),) * n
-    entering = (FLAG, width, *element, tops, FLAG, FLAG, stored, FLAG, FLAG, level, width, *element)
+    entering = (FLAG, form, *element, tops, FLAG, FLAG, stored, FLAG, FLAG, level, form, *element)
     return Ports(
         Inputs._make(entering),
         State(
-            (FLAG,) * SEARCH_STAGES, FLAG, width, (level,) * (2 if n > 1 else 0), tops,
-            (FLAG,) * config.latency, FLAG, FLAG, FLAG, stored, stored, width, width, width,
+            (FLAG,) * SEARCH_STAGES, FLAG, form, (level,) * (2 if n > 1 else 0), tops,
+            (FLAG,) * config.latency, FLAG, FLAG, FLAG, stored, stored, form, form, form,
             (lane.state,) * n,
         ),
         Outputs(FLAG, tops, FLAG, *((leaf,) * n for leaf in lane.outputs[1:])),
@@ -184,8 +185,8 @@ def step(config: RequantizerConfig, state: State, inputs: Inputs) -> tuple[State
             inputs.sum[i], inputs.exponent[i], inputs.multiplier[i], inputs.shift[i],
             inputs.written_sum[i], inputs.written_exponent[i],
             inputs.written_multiplier[i], inputs.written_shift[i],
-            s.searching[0], s.first_1, s.search_width_1,
-            inputs.top[i], s.own_1, tops[i], s.fixed_2, s.fixed_exponent_2, s.width_2, s.width_3,
+            s.searching[0], s.first_1, s.search_form_1,
+            inputs.top[i], s.own_1, tops[i], s.fixed_2, s.fixed_exponent_2, s.form_2, s.form_3,
         )  # fmt: skip
         lane, outputs = lane_step(config, s.lane[i], own)
         lanes.append(lane)
@@ -193,7 +194,7 @@ def step(config: RequantizerConfig, state: State, inputs: Inputs) -> tuple[State
     after = State(
         searching=(inputs.search, *s.searching[:-1]),
         first_1=inputs.first,
-        search_width_1=inputs.search_width,
+        search_form_1=inputs.search_form,
         levels=(inputs.level, select(s.searching[0], s.levels[0], s.levels[1])) if s.levels else (),
         tops=tops,
         busy=(inputs.convert, *s.busy[:-1]),
@@ -202,9 +203,9 @@ def step(config: RequantizerConfig, state: State, inputs: Inputs) -> tuple[State
         fixed_2=s.fixed_1,
         fixed_exponent_1=inputs.fixed_exponent,
         fixed_exponent_2=s.fixed_exponent_1,
-        width_1=inputs.width,
-        width_2=s.width_1,
-        width_3=s.width_2,
+        form_1=inputs.form,
+        form_2=s.form_1,
+        form_3=s.form_2,
         lane=tuple(lanes),
     )
     _, codes, saturated, stored, clamped = zip(*out, strict=True)

@@ -34,6 +34,12 @@ ML_DTYPES = {
     "e4m3": "float8_e4m3fn", "e5m2": "float8_e5m2", "mxfp8e4m3": "float8_e4m3fn", "mxfp8e5m2": "float8_e5m2",
     "mxfp6e2m3": "float6_e2m3fn", "mxfp6e3m2": "float6_e3m2fn", "mxfp4": "float4_e2m1fn",
 }  # fmt: skip
+OFFSET = {
+    "e4m3": 2, "e5m2": 9, "mxfp8e4m3": 2, "mxfp8e5m2": 9, "mxfp6e2m3": -3, "mxfp6e3m2": -2, "mxfp4": -1,
+    "mxint8": -6,
+}  # fmt: skip
+"""What the exponent stored here is more than the X of the OCP specification: all values below 2**7."""
+
 KNOWN = {name: known for name in EXAMPLES if (known := element(name))}
 FLOATS = [name for name, known in KNOWN.items() if isinstance(known.coding, Floating)]
 NARROW = [name for name, known in KNOWN.items() if known.coding.bits <= 9]
@@ -56,7 +62,7 @@ def value_of(name: str, code: int) -> Fraction | None:
     coding = known_as(name).coding
     if isinstance(coding, Floating):
         return coding.value(code)
-    return code * Fraction(2) ** coding.unit
+    return Fraction(code)
 
 
 def representable(name: str) -> list[Fraction]:
@@ -64,7 +70,7 @@ def representable(name: str) -> list[Fraction]:
     coding = known_as(name).coding
     if isinstance(coding, Integer):
         low = -coding.largest if coding.lowest is None else coding.lowest
-        return [k * Fraction(2) ** coding.unit for k in range(low, coding.largest + 1)]
+        return [Fraction(k) for k in range(low, coding.largest + 1)]
     found = {v for v in (coding.value(c) for c in range(1 << coding.bits)) if v is not None}
     return sorted(found)
 
@@ -76,7 +82,11 @@ def test_every_code_is_what_gfloat_says(name: str) -> None:
     for raw, code in enumerate(codes.tolist()):
         theirs = gfloat.decode_float(info, raw).fval
         ours = value_of(name, code)
-        assert (math.isnan(theirs) or math.isinf(theirs)) if ours is None else ours == Fraction(theirs)
+        assert (
+            (math.isnan(theirs) or math.isinf(theirs))
+            if ours is None
+            else ours * Fraction(2) ** OFFSET[name] == Fraction(theirs)
+        )
 
 
 @pytest.mark.parametrize("name", ML_DTYPES)
@@ -85,7 +95,11 @@ def test_every_code_is_what_ml_dtypes_says(name: str) -> None:
     theirs = np.arange(1 << form.bits).astype(np.uint8).view(kind).astype(np.float64)
     for code, other in enumerate(theirs.tolist()):
         ours = value_of(name, code)
-        assert not math.isfinite(other) if ours is None else ours == Fraction(other)
+        assert (
+            not math.isfinite(other)
+            if ours is None
+            else ours * Fraction(2) ** OFFSET[name] == Fraction(other)
+        )
 
 
 @pytest.mark.parametrize("name", NARROW)
@@ -118,11 +132,11 @@ def test_rounding_is_that_of_ml_dtypes(name: str, values: list[float]) -> None:
     from hwmodels.formats.blockwise import codes_of
 
     x = np.array(values)
-    ours, _ = codes_of(np.ldexp(x, -coding.unit), coding)
+    ours, _ = codes_of(np.ldexp(x, coding.fraction - OFFSET[name]), coding)
     theirs = x.astype(np.dtype(getattr(ml_dtypes, ML_DTYPES[name]))).astype(np.float64)
-    largest = float(max(representable(name)))
+    largest = math.ldexp(float(max(representable(name))), OFFSET[name])
     inside = np.abs(theirs) <= largest  # not NaN, not infinite
-    decoded = np.ldexp(coding.values[ours], coding.unit)
+    decoded = np.ldexp(coding.values[ours], OFFSET[name] - coding.fraction)
     assert (decoded[inside] == theirs[inside]).all()
     assert (np.abs(decoded[~inside]) == largest).all()
 
@@ -138,7 +152,7 @@ def exponent_of(name: str, block: list[Fraction]) -> int:
     if not known.blocked:
         return -known.sharing.top
     if m == 0:
-        return -127 if name.startswith("mx") else ZERO_BLOCK
+        return -127 if name.startswith("mx") else ZERO_BLOCK  # which has no code in E8M0
     floor = math.frexp(m.numerator)[1] - math.frexp(m.denominator)[1]
     while Fraction(2) ** floor > m:
         floor -= 1
@@ -152,14 +166,14 @@ def exponent_of(name: str, block: list[Fraction]) -> int:
     elif name.startswith("bfp"):
         e = ceiling - (bits - 1)
     elif name.startswith("bm") and name.endswith("paper"):
-        e = 15 - min(max(floor, 0), 255)
+        e = 15 - min(max(floor, 0), 255) - 6
     elif name.startswith("bm"):
-        e = floor
+        e = floor - 6
     elif name.startswith("bl"):
-        e = ceiling
+        e = ceiling - 6
     else:
         emax = {"mxint8": 0, "mxfp8e4m3": 8, "mxfp8e5m2": 15, "mxfp6e2m3": 2, "mxfp6e3m2": 4, "mxfp4": 2}
-        e = floor - emax[name]
+        e = floor - emax[name] + OFFSET[name]
     return min(max(e, -127), 127)
 
 
@@ -268,7 +282,7 @@ def test_minifloat_without_a_leading_one_of_the_paper(e: int, m: int, value: flo
 def test_block_logarithm_of_the_paper(bits: int, values: list[float]) -> None:
     """PAPERS, section 2: ``2**clamp(rne(log2 |x|), -bias, 2**E - 1 - bias)``, the bias from the block."""
     e, exact = bits - 1, [abs(Fraction(v)) for v in values]
-    bias = min(max(2**e - 1 - exponent_of("bl8", exact), 0), 255)
+    bias = min(max(2**e - 1 - exponent_of("bl8", exact) - 6, 0), 255)
     got = form_of(f"bl{bits}-paper").encode(np.array([values])).decode().ravel().tolist()
     for v, x, own in zip(values, exact, got, strict=True):
         k = -bias
@@ -328,7 +342,7 @@ def test_short_names_are_the_papers_defaults() -> None:
 def test_a_mirrored_bias_is_kept_as_published() -> None:
     """BM's published bias grows with the block, so that a large block reaches less far."""
     form = parse("bm8e4m3-paper@1x1")
-    assert form.encode(np.array([[0.01, 1.0, 2.0, 300.0]])).shared.tolist() == [[15, 15, 14, 7]]
+    assert form.encode(np.array([[0.01, 1.0, 2.0, 300.0]])).shared.tolist() == [[9, 9, 8, 1]]
 
 
 @pytest.mark.parametrize("bits", [3, 4, 6])
@@ -348,7 +362,11 @@ def test_logarithms_of_attention_weights(bits: int, a: float) -> None:
 
 def test_codes_of_attention_weights_by_hand() -> None:
     def values(name: str) -> list[float]:
-        return [float(v) for c in range(16) if (v := known_as(name).coding.value(c)) is not None]  # type: ignore[union-attr]
+        coding, form = known_as(name).coding, form_of(name)
+        assert isinstance(coding, Floating)
+        found = [coding.value(c) for c in range(16)]
+        e = int(form.encode(np.ones((1, 1))).shared[0, 0])
+        return [math.ldexp(float(v), e) for v in found if v is not None]
 
     assert values("log2u4-paper") == [2.0**-q for q in range(16)]
     assert values("log2u4") == [*(2.0**-q for q in range(15)), 0.0]

@@ -13,7 +13,7 @@ from hwmodels.units import requantizer
 from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.ports import leaves, map_leaves, zeros
 from hwmodels.units.requantizer import RequantizerConfig
-from hwmodels.units.requantizer_lane import WIDTHS, code, is_saturated, rounded, shifted
+from hwmodels.units.requantizer_lane import WIDTHS, code, form_of, is_saturated, rounded, shifted
 
 configs = st.builds(RequantizerConfig, st.integers(1, 6), st.booleans(), st.integers(4, 7))
 bits_of = st.sampled_from(WIDTHS)
@@ -37,16 +37,16 @@ def by_scale(block: Block) -> tuple[list[int], list[int]]:
     return [s * m for s, _, m, _ in block], [e + x for _, e, _, x in block]
 
 
-@given(configs, blocks, bits_of, st.booleans(), st.sets(st.integers(0, 30)))
+@given(configs, blocks, bits_of, st.booleans(), st.sets(st.integers(0, 30)), st.booleans())
 def test_a_search_and_pass_2(
-    config: RequantizerConfig, block: Block, bits: int, real: bool, gaps: set[int]
+    config: RequantizerConfig, block: Block, bits: int, real: bool, gaps: set[int], raised: bool
 ) -> None:
     block = block if real else [(s, e, 1, 0) for s, e, _, _ in block]
     sums, exponents, scales = split(block)
     got, cycles = requantizer.run(
-        config, sums, exponents, bits, scales=scales if real else None, gaps=sorted(gaps)
+        config, sums, exponents, bits, scales=scales if real else None, gaps=sorted(gaps), raised=raised
     )
-    assert got == requantizer.result(*by_scale(block), bits)
+    assert got == requantizer.result(*by_scale(block), bits, raised=raised)
     chunks = -(-len(sums) // config.lanes) * (1 if config.merged else 2)
     assert cycles == requantizer.cycles(config, len(sums)) + sum(gap < chunks for gap in gaps)
 
@@ -138,10 +138,10 @@ def test_blocks_side_by_side_follow_each_other(
     config = RequantizerConfig(lanes, False, 4)
     cycles = []
     for tile, bits in ((first, a), (second, b)):
-        rows, width = rows_of(tile, lanes), WIDTHS.index(bits)
+        rows, form = rows_of(tile, lanes), form_of(bits, True)
         for i, row in enumerate(rows):
-            cycles.append(row | {"search": 1, "first": int(i == 0), "level": level, "search_width": width})
-        cycles += [row | {"convert": 1, "own": 1, "width": width} for row in rows]
+            cycles.append(row | {"search": 1, "first": int(i == 0), "level": level, "search_form": form})
+        cycles += [row | {"convert": 1, "own": 1, "form": form} for row in rows]
     codes = [list(out.code) for out in feed(config, cycles) if out.done]
     assert codes == by_hand(first, lanes, level, a) + by_hand(second, lanes, level, b)
 
@@ -154,12 +154,12 @@ def test_a_tile_is_searched_while_another_is_converted(
     config = RequantizerConfig(8, True, 5)
 
     def searched(tile: list[tuple[int, int]], bits: int) -> list[dict[str, Any]]:
-        steering = {"search": 1, "level": 1, "search_width": WIDTHS.index(bits)}
+        steering = {"search": 1, "level": 1, "search_form": form_of(bits, True)}
         rows = rows_of(tile, 8, "written_")
         return [row | steering | {"first": int(i == 0)} for i, row in enumerate(rows)]
 
     tops = [out.found_top for out in feed(config, searched(first, a)) if out.found][-1]
-    converted = [row | {"convert": 1, "width": WIDTHS.index(a), "top": tops} for row in rows_of(first, 8)]
+    converted = [row | {"convert": 1, "form": form_of(a, True), "top": tops} for row in rows_of(first, 8)]
     left = feed(config, [x | y for x, y in zip(searched(second, b), converted, strict=True)])
     assert [list(out.code) for out in left if out.done] == by_hand(first, 8, 1, a)
     tops = [out.found_top for out in left if out.found][-1]

@@ -47,7 +47,7 @@ def lane(config: RequantizerConfig, label: str) -> Twin:
 
 
 def operation(
-    config: RequantizerConfig, elements: int, bits: int, mode: str
+    config: RequantizerConfig, elements: int, bits: int, mode: str, raised: bool
 ) -> Callable[[Terms, Reading], Iterator[Claim]]:
     """One block of any sums under any scales, with its exponent searched, `static`, or its `top` known."""
 
@@ -63,13 +63,13 @@ def operation(
             "top": {"top": terms.unknown("top", signed(RANK_BITS))},
         }[mode]
         (codes, exponent, clamped, saturated), count = reading.of(requantizer.run)(
-            config, sums, exponents, bits, scales=(factors, shifts), **known
+            config, sums, exponents, bits, scales=(factors, shifts), raised=raised, **known
         )
         products = [reading.of(requantizer.scaled)(a, m) for a, m in zip(sums, factors, strict=True)]
         totals = [
             reading.of(requantizer.scaled_exponent)(e, x) for e, x in zip(exponents, shifts, strict=True)
         ]
-        want = reading.of(requantizer.result)(products, totals, bits, **known)
+        want = reading.of(requantizer.result)(products, totals, bits, raised=raised, **known)
         yield Claim("cycles", count == requantizer.cycles(config, elements, mode != "search"))
         yield Claim("exponent", exponent == want[1])
         yield Claim("clamped", clamped == want[2])
@@ -81,14 +81,16 @@ def operation(
     return claims
 
 
-def whole(config: RequantizerConfig, label: str, bits: int = 8, mode: str = "search") -> Twin:
+def whole(
+    config: RequantizerConfig, label: str, bits: int = 8, mode: str = "search", raised: bool = True
+) -> Twin:
     """All lanes, each of them cut; a whole operation of two lanes and three elements."""
     instances = tuple(f"lane[{i}].u" for i in range(config.lanes))
     return Twin(
         unit=requantizer, label=label, config=config, module="requantizer",
         parameters={"LANES": config.lanes, **parameters(config)},
         cuts=(Cut("requantizer_lane", instances, requantizer_lane.lane_step, requantizer_lane.lane_ports),),
-        operation=operation(replace(config, lanes=2), 3, bits, mode), scope="2 lanes, 3 elements",
+        operation=operation(replace(config, lanes=2), 3, bits, mode, raised), scope="2 lanes, 3 elements",
     )  # fmt: skip
 
 
@@ -110,6 +112,8 @@ def twins() -> list[Twin]:
         whole(odd, "separate passes", bits=16),
         whole(single, "one lane", bits=4),
         whole(pair, "two lanes, static", mode="static"),
+        whole(pair, "two lanes, never raised", raised=False),
+        whole(odd, "three lanes, six bits", bits=6),
         whole(pair, "two lanes, searched before", bits=4, mode="top"),
         replace(whole(tpu, "tpu128"), default=False),
     ]
@@ -120,13 +124,13 @@ PARTS = {"requantizer_lane": lane}
 
 BY_HAND = (
     Edit("requantizer_round.sv", "kept[1] & (kept[0] | kept[2])", "kept[1]", "rounding"),
-    Edit("requantizer_rank.sv", "&normal[W-1-:8]", "&normal[W-1-:7]", "rounding"),
+    Edit("requantizer_rank.sv", "16'h1fff", "16'h3fff", "rounding"),
     Edit("requantizer_shift.sv", "quotient[0] | lost", "quotient[0]", "sticky"),
     Edit("requantizer_rank.sv", "W'(-acc)", "W'(~acc)", "sign"),
     Edit("requantizer_tree.sv", "logic signed [W-1:0] a, b;", "logic [W-1:0] a, b;", "sign"),
     Edit("requantizer_lane.sv", "own ? joined : top_1", "own ? joined : top", "latency"),
-    Edit("requantizer.sv", ".width_4(width_3)", ".width_4(width_2)", "latency"),
-    Edit("requantizer_exponent.sv", "RANK_BITS'(7)", "RANK_BITS'(8)", "width"),
-    Edit("requantizer_round.sv", "W'(127)", "W'(255)", "width"),
+    Edit("requantizer.sv", ".form_4(form_3)", ".form_4(form_2)", "latency"),
+    Edit("requantizer_exponent.sv", "RANK_BITS'(2)", "RANK_BITS'(3)", "width"),
+    Edit("requantizer_round.sv", "W'(4)", "W'(8)", "width"),
     Edit("requantizer_scale.sv", "(sum_exponent) + SCALED", "(sum_exponent) - SCALED", "sign"),
 )
