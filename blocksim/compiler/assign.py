@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from blocksim.compiler.precision import Precision
 from blocksim.errors import BlocksimError
@@ -12,7 +13,6 @@ from blocksim.graph.ir import Gather, Graph, Host, Matmul, Tensor, out_of, sourc
 from blocksim.trace.manifest import TensorSpec
 from hwmodels.formats import Format
 from hwmodels.machines import Machine
-from hwmodels.units.ops import EXPONENT_MAX, EXPONENT_MIN
 
 Calibration = Mapping[str, float]
 """The largest magnitude of each tensor over the calibration samples."""
@@ -171,6 +171,4 @@ def static_exponent(peak: float, form: Format) -> int:
     """The exponent under which the largest magnitude of the calibration samples just fits."""
     if peak == 0:
         return 0
-    exponent = math.frexp(peak)[1] - (form.bits - 1)
-    exponent += round(math.ldexp(peak, -exponent)) == 1 << (form.bits - 1)
-    return min(max(exponent, EXPONENT_MIN), EXPONENT_MAX)
+    return int(form.sharing.exponents(np.array([peak]), form.coding)[0])

@@ -152,16 +152,16 @@ def _packed(
     )  # fmt: skip
     if role in ("weight", "bias"):
         data = b"".join(
-            pack(np.ascontiguousarray(codes[first:last].T), form.bits)
+            form.pack(np.ascontiguousarray(codes[first:last].T))
             + pack(np.ascontiguousarray(exponents[b0:b1].T), 8)
             for first, last, b0, b1, _ in spec.tiles
         )
     elif by_row:
-        lines = np.frombuffer(pack(codes, form.bits), np.uint8).reshape(rows, -1)  # 8 or 16 bits: whole bytes
+        lines = np.frombuffer(form.pack(codes), np.uint8).reshape(rows, -1)  # 8 or 16 bits: whole bytes
         shared = exponents[spec.row_index].astype(np.int8).view(np.uint8)
         data = np.concatenate([lines, shared], axis=1).tobytes()
     else:
-        data = pack(codes, form.bits) + pack(exponents, 8)
+        data = form.pack(codes) + pack(exponents, 8)
     digest = hashlib.sha256(data).hexdigest()
     return spec.model_copy(update={"sha256": digest}), data, lost
 

@@ -15,10 +15,12 @@ from blocksim.errors import BlocksimError
 from blocksim.yamlfile import read_yaml
 from hwmodels.formats import Block, Format, parse, parse_block
 
+OPERANDS = ("int4", "int8", *(f"bfp{bits}" for bits in range(3, 9)), "mxint8", "lin8")
+
 ELEMENTS: dict[str, tuple[str, ...]] = {
-    "weight": ("int4", "int8", "lin8"),
-    "activation": ("int4", "int8", "lin8"),
-    "vector": ("int8", "int16"),
+    "weight": OPERANDS,
+    "activation": OPERANDS,
+    "vector": ("int8", "int16", *(f"bfp{bits}" for bits in range(3, 9)), "mxint8"),
     "bias": ("int4", "int8", "int16", "int32"),
     "embedding": ("int8", "int16"),
 }
@@ -49,6 +51,34 @@ PRESETS: dict[str, dict[str, str]] = {
         "activation": "int8@{activation}",
         "vector": "int16@{activation}",
         "bias": "int8@{bias}",
+        "embedding": "int8@row",
+    },
+    "bfp-w6a6": {
+        "weight": "bfp6@1x16",
+        "activation": "bfp6@1x16",
+        "vector": "int8@1x16",
+        "bias": "int8@1x16",
+        "embedding": "int8@row",
+    },
+    "bfp-w6a6-strict": {
+        "weight": "bfp6@1x16",
+        "activation": "bfp6@1x16",
+        "vector": "bfp6@1x16",
+        "bias": "int8@1x16",
+        "embedding": "int8@row",
+    },
+    "bfp-w4a4": {
+        "weight": "bfp4@1x16",
+        "activation": "bfp4@1x16",
+        "vector": "int8@1x16",
+        "bias": "int8@1x16",
+        "embedding": "int8@row",
+    },
+    "mxint8": {
+        "weight": "mxint8@1x32",
+        "activation": "mxint8@1x32",
+        "vector": "int16@1x32",
+        "bias": "int8@1x32",
         "embedding": "int8@row",
     },
     "layerwise-shift8": {

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from blocksim.errors import BlocksimError
 from blocksim.graph.ir import Axis, Tensor
 from blocksim.trace.manifest import Manifest, OpSpec, SourceSpec, TensorSpec
-from hwmodels.formats import parse
 from hwmodels.formats.blockwise import Quantised, dequantise, quantise
 
 Stored = tuple[NDArray[np.int16], NDArray[np.int16]]
@@ -102,7 +101,7 @@ def _tail(shape: Sequence[int]) -> str:
 def encode_tensor(spec: TensorSpec, matrix: NDArray[np.floating]) -> Quantised:
     """The codes of a matrix as a tensor stores them."""
     if spec.static is None:
-        form = parse(spec.format)
+        form = spec.form
         return quantise(matrix, spec.row_starts, spec.column_starts, form.coding, form.sharing)
     limit = (1 << (spec.bits - 1)) - 1
     scaled = np.rint(np.ldexp(np.asarray(matrix, np.float64) / spec.scale, -spec.static))
@@ -113,8 +112,7 @@ def encode_tensor(spec: TensorSpec, matrix: NDArray[np.floating]) -> Quantised:
 
 def decode_tensor(spec: TensorSpec, stored: Stored) -> NDArray[np.float64]:
     """The values that a stored tensor stands for."""
-    coding = parse(spec.format).coding
-    return dequantise(*stored, spec.row_starts, spec.column_starts, coding) * spec.scale
+    return dequantise(*stored, spec.row_starts, spec.column_starts, spec.form.coding) * spec.scale
 
 
 def looked_up(ids: NDArray[np.integer], rows: int, field: str, where: object = "inputs") -> NDArray[np.int64]:

@@ -135,7 +135,8 @@ class _Run:
                 spec = self.manifest.tensors[name]
                 if self._is_present(spec, row):
                     key = (name, int(spec.row_index[row]), int(spec.column_index[column + j]))
-                    top = requantizer.top_of(*self._scaled(op, name, column + j, [(total, e)]), spec.bits)
+                    pairs = self._scaled(op, name, column + j, [(total, e)])
+                    top = requantizer.top_of(*pairs, spec.bits, _raised(spec))
                     self.machine.tops[key] = max(self.machine.tops.get(key, top), top)
 
     def _is_present(self, spec: TensorSpec, row: int) -> bool:
@@ -232,7 +233,9 @@ class _Run:
                 top = None
                 if flags & Flag.SPILL:  # the search is over: of the whole block, of which this may be a part
                     top = self.machine.tops.get((name, *place), requantizer.top_of([], [], spec.bits))
-                q, e, clamped, saturated = requantizer.result(sums, exponents, spec.bits, spec.static, top)
+                q, e, clamped, saturated = requantizer.result(
+                    sums, exponents, spec.bits, spec.static, top, _raised(spec)
+                )
                 down, across = np.array(rows, int) - r0, np.arange(columns.start, columns.stop) - c0
                 codes[np.ix_(down, across)] = np.array(q, np.int16).reshape(len(columns), len(rows)).T
                 shared[i, j] = e
@@ -271,7 +274,7 @@ class _Run:
             if self._is_present(spec, row):
                 at = int(r["a"]) + int(ids[row]) * table.row_bytes
                 line = self.machine.dram[at : at + table.row_bytes]
-                codes[row - first] = unpack(line[:size], table.columns, table.bits)
+                codes[row - first] = table.form.unpack(line[:size], table.columns)
                 exponents[row - first] = unpack(line[size:], len(spec.column_starts), 8)
         window = tuple(int(v) for v in r["dst_window"])
         tile = (slice(first, last), slice(0, spec.columns))
@@ -391,8 +394,13 @@ class _Run:
         for name, slot in zip(op.writes, ("dst", "c"), strict=False):
             spec = self.manifest.tensors[name]
             q = encode_tensor(spec, matrix)
-            data = pack(q.codes, spec.bits) + pack(q.exponents, 8)
+            data = spec.form.pack(q.codes) + pack(q.exponents, 8)
             self.machine.dram[int(r[slot]) : int(r[slot]) + spec.nbytes] = data
             self.tensors[name] = (q.codes, q.exponents)
             self._counter(op).clamped += q.clamped
             self._counter(op).saturated += q.saturated
+
+
+def _raised(spec: TensorSpec) -> bool:
+    """Whether the requantizer raises a block's exponent; it needs not to know of a static one."""
+    return spec.static is not None or spec.form.sharing.raised

@@ -29,7 +29,6 @@ from blocksim.engine.workspace import Linked, Step, Workspace, repeated, stored
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, Index, OpSpec, SourceSpec
-from hwmodels.formats import parse
 from hwmodels.kernels.elementwise import add_matrices, multiply_matrices
 from hwmodels.kernels.lut import lut
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static, stays_narrow
@@ -189,7 +188,7 @@ class _Linker:
             if spec.columns not in (1, out.columns):
                 raise ValueError(f"{multiplier}: one factor for each column")
         static = NO_STATIC if out.static is None else out.static
-        raised = parse(out.format).sharing.raised if out.static is None else True
+        raised = out.form.sharing.raised if out.static is None else True
 
         def run(
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any

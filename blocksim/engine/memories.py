@@ -116,7 +116,7 @@ class Machine:
         """Codes and block exponents of a window of rows."""
         first, count = window
         _, n, _, e = spec.window(first, first + count)
-        codes = unpack(memory[address : address + n], count * spec.columns, spec.bits)
+        codes = spec.form.unpack(memory[address : address + n], count * spec.columns)
         exponents = unpack(memory[address + n : address + n + e], e, 8)
         return codes.reshape(count, spec.columns), exponents.reshape(-1, len(spec.column_starts))
 
@@ -137,7 +137,7 @@ class Machine:
         b0 = int(spec.row_index[first])
         rb, cb = spec.row_index[rows] - b0, spec.column_index[columns]
         grid[rb[0] : rb[-1] + 1, cb[0] : cb[-1] + 1] = exponents
-        data = pack(whole, spec.bits) + pack(grid, 8)
+        data = spec.form.pack(whole) + pack(grid, 8)
         self.activations[address : address + len(data)] = data
 
     def weight_tile(self, address: int, spec: ConstantSpec, column: int) -> tuple[Any, Any]:
@@ -145,7 +145,7 @@ class Machine:
         first, last, b0, b1, _ = spec.tiles[spec.tile_starts.index(column)]
         count = (last - first) * spec.columns
         size = packed_bytes(count, spec.bits)
-        codes = unpack(self.weights[address : address + size], count, spec.bits)
+        codes = spec.form.unpack(self.weights[address : address + size], count)
         depth = len(spec.column_starts)
         at = address + size
         exponents = unpack(self.weights[at : at + (b1 - b0) * depth], (b1 - b0) * depth, 8)

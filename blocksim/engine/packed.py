@@ -27,7 +27,7 @@ def bias_floor_of(
 
 def matrix_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """Codes and exponents of a row-major constant."""
-    codes = unpack(data[: spec.codes_bytes], spec.rows * spec.columns, spec.bits)
+    codes = spec.form.unpack(data[: spec.codes_bytes], spec.rows * spec.columns)
     shared = unpack(data[spec.codes_bytes :], spec.blocks, 8)
     return (
         codes.reshape(spec.rows, spec.columns),
@@ -44,7 +44,7 @@ def lines_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[Any], NDArray[np.
     for first, last, b0, b1, offset in spec.tiles:
         count = (last - first) * spec.columns
         at = offset + packed_bytes(count, spec.bits)
-        codes[first:last] = unpack(data[offset:at], count, spec.bits).reshape(spec.columns, -1).T
+        codes[first:last] = spec.form.unpack(data[offset:at], count).reshape(spec.columns, -1).T
         shared = unpack(data[at : at + (b1 - b0) * depth], (b1 - b0) * depth, 8).reshape(depth, b1 - b0)
         exponents[first:last] = shared[:, spec.row_index[first:last] - b0].T
     return codes, exponents
@@ -86,6 +86,6 @@ def table_of(spec: ConstantSpec, data: bytes) -> tuple[NDArray[np.int16], NDArra
     """Codes and exponents of a table that rows are looked up in."""
     lines = np.frombuffer(data, np.uint8).reshape(spec.rows, spec.row_bytes)
     across = len(spec.column_starts)
-    codes = unpack(np.ascontiguousarray(lines[:, :-across]).tobytes(), spec.rows * spec.columns, spec.bits)
+    codes = spec.form.unpack(np.ascontiguousarray(lines[:, :-across]).tobytes(), spec.rows * spec.columns)
     exponents = np.ascontiguousarray(lines[:, -across:]).view(np.int8).astype(np.int16)
     return codes.reshape(spec.rows, spec.columns), exponents

@@ -26,7 +26,6 @@ from blocksim.engine.packed import lines_of, mask_of, matrix_of, table_of
 from blocksim.graph.ir import Gather, Graph, Norm, Operator
 from blocksim.trace.file import Trace
 from blocksim.trace.manifest import ConstantSpec, OpSpec
-from hwmodels.formats import parse
 from hwmodels.formats.blockwise import dequantise
 
 Real = NDArray[np.float64]
@@ -115,10 +114,10 @@ class Emulator:
             codes, exponents = table_of(spec, data) if spec.by_row else matrix_of(spec, data)
             if spec.by_row:
                 return np.ldexp(codes.astype(np.float64), exponents[:, spec.column_index].astype(np.int32))
-            coding = parse(spec.format).coding
-            return dequantise(codes, exponents, spec.row_starts, spec.column_starts, coding)
+            return dequantise(codes, exponents, spec.row_starts, spec.column_starts, spec.form.coding)
         codes, exponents = lines_of(spec, data)
-        values = np.ldexp(codes.astype(np.float64), exponents[:, spec.column_index].astype(np.int32))
+        lines = np.arange(spec.rows)
+        values = dequantise(codes, exponents, lines, spec.column_starts, spec.form.coding)
         return np.asarray(values * self._units(spec, op)[:, None])
 
     def _units(self, spec: ConstantSpec, op: OpSpec) -> Real:

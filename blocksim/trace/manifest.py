@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from hwmodels.formats import Format, parse
 from hwmodels.formats.block import index_of, starts
 from hwmodels.formats.packing import packed_bytes
 from hwmodels.machines import Machine
@@ -26,8 +27,9 @@ class Spec(BaseModel):
 
 
 class Blocks(Spec):
-    """A matrix cut into blocks: sizes, and stretches that no block leaves."""
+    """A matrix cut into blocks: its format, sizes, and stretches that no block leaves."""
 
+    format: str
     rows: int
     columns: int
     bits: int
@@ -35,6 +37,11 @@ class Blocks(Spec):
     row_period: int
     column_block: int
     column_period: int
+
+    @cached_property
+    def form(self) -> Format:
+        """What its codes mean."""
+        return parse(self.format)
 
     @cached_property
     def row_starts(self) -> Index:
@@ -107,7 +114,6 @@ class TensorSpec(Blocks):
     """
 
     name: str
-    format: str
     role: Literal["activation", "vector"]
     tokens: int = 0
     static: int | None = None
@@ -129,7 +135,6 @@ class ConstantSpec(Blocks):
     """
 
     name: str
-    format: str
     role: Literal["weight", "bias", "vector", "embedding", "table", "host", "mask", "multiplier"]
     tile_starts: tuple[int, ...]
     address: int
