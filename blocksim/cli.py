@@ -119,7 +119,7 @@ def run(
     Example: blocksim run model.onnx --inputs x.npz --precision bct-int8 --block 16x16 --out run/
     """
     from blocksim.api import Experiment
-    from blocksim.compiler.precision import PRESETS
+    from blocksim.compiler.presets import PRESETS
     from blocksim.output import output_folder
 
     if block is not None and precision in PRESETS and "{" not in "".join(PRESETS[precision].values()):

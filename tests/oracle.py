@@ -10,6 +10,7 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 
+import ml_dtypes
 import numpy as np
 import onnxruntime as ort
 
@@ -21,7 +22,7 @@ ERF = np.vectorize(math.erf)
 
 
 def quantised(x: np.ndarray, spec: Blocks) -> np.ndarray:
-    """Shift quantisation of a matrix, block by block, in float64."""
+    """A matrix as its format stores it, block by block, in float64."""
     limit = 2 ** (spec.bits - 1) - 1
     scale = getattr(spec, "scale", 1.0)
     if getattr(spec, "static", None) is not None:  # one calibrated step for all blocks
@@ -37,11 +38,40 @@ def quantised(x: np.ndarray, spec: Blocks) -> np.ndarray:
             if peak == 0:
                 out[r0:r1, c0:c1] = 0
                 continue
-            step = 2.0 ** (math.ceil(math.log2(peak)) - (spec.bits - 1))
-            if np.rint(peak / step) > limit:
-                step *= 2
-            out[r0:r1, c0:c1] = np.rint(block / step) * step
+            out[r0:r1, c0:c1] = rounded(block, peak, spec.format.partition("@")[0], spec.bits)
     return out
+
+
+MX = {
+    "mxfp8e4m3": (8, ml_dtypes.float8_e4m3fn), "mxfp8e5m2": (15, ml_dtypes.float8_e5m2),
+    "mxfp6e2m3": (2, ml_dtypes.float6_e2m3fn), "mxfp6e3m2": (4, ml_dtypes.float6_e3m2fn),
+    "mxfp4": (2, ml_dtypes.float4_e2m1fn),
+}  # fmt: skip
+"""The binade of an element's largest number, and the outside library's type."""
+
+
+def rounded(block: np.ndarray, peak: float, element: str, bits: int) -> np.ndarray:
+    """A block that is not zero, under the exponent that its largest magnitude gives."""
+    limit, floor = 2 ** (bits - 1) - 1, math.floor(math.log2(peak))
+    if element in MX:
+        emax, kind = MX[element]
+        most = float(ml_dtypes.finfo(kind).max)
+        return np.clip(block / 2.0 ** (floor - emax), -most, most).astype(kind) * 2.0 ** (floor - emax)
+    if element == "mxint8":
+        return np.clip(np.rint(block / 2.0 ** (floor - 6)), -limit, limit) * 2.0 ** (floor - 6)
+    if element == "bm8e4m3":
+        _, length = np.frexp(block)
+        step = 2.0 ** (np.maximum(length - 1, floor - 14) - 3)
+        return np.clip(np.rint(block / step) * step, -1.875 * 2.0**floor, 1.875 * 2.0**floor)
+    if element == "bl8":
+        size = np.abs(block) / 2.0 ** math.ceil(math.log2(peak))  # 1 at most
+        powers = np.rint(np.log2(np.maximum(size, 2.0**-200)))
+        return np.where(powers < -126, 0, np.sign(block) * 2.0 ** (powers + math.ceil(math.log2(peak))))
+    assert element.startswith(("int", "bfp")), element
+    step = 2.0 ** (math.ceil(math.log2(peak)) - (bits - 1))
+    if np.rint(peak / step) > limit:
+        step *= 2
+    return np.rint(block / step) * step
 
 
 class Oracle:

@@ -13,6 +13,7 @@ from variants import BCT64, machine
 import blocksim as bs
 from blocksim.compiler import compile_graph
 from blocksim.compiler.precision import load
+from blocksim.compiler.presets import PRESETS
 from blocksim.graph import Graph
 from blocksim.measure.energy import measure_energy
 from blocksim.trace import Trace
@@ -61,6 +62,25 @@ def test_execute_equals_the_interpreter_on_odd_blocks(
 ) -> None:
     one = {name: array[:1] for name, array in tiny_inputs.items()}
     assert_equal_to_interpreter(compiled(tiny_graph, plan, block), one)
+
+
+@pytest.mark.parametrize("plan", [plan for plan in PRESETS if plan != "layerwise-lin8"])
+def test_execute_equals_the_interpreter_under_every_plan(
+    tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray], plan: str
+) -> None:
+    """But for real scales, which need calibration and are tried where they have it."""
+    one = {name: array[:1] for name, array in tiny_inputs.items()}
+    assert_equal_to_interpreter(compiled(tiny_graph, plan, None), one)
+
+
+@pytest.mark.parametrize("rounding", ["floor", "half_up", "rne", "sticky"])
+@pytest.mark.parametrize("plan", ["mxfp8", "bl8"])
+def test_execute_equals_the_interpreter_in_narrow_windows(
+    tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray], plan: str, rounding: str
+) -> None:
+    one = {name: array[:1] for name, array in tiny_inputs.items()}
+    narrow = machine(window={"bits": 12, "rounding": rounding})
+    assert_equal_to_interpreter(compile_graph(tiny_graph, narrow, load(plan)), one)
 
 
 MACHINES = {

@@ -21,6 +21,15 @@ def experiment(vit: ZooModel) -> Experiment:
     return Experiment(vit.path, {"image": vit.inputs["image"][:SAMPLES]}, vit.labels[:SAMPLES])
 
 
+OTHERS = (
+    "bfp-w6a6", "bfp-w6a6-strict", "bfp-w4a4", "bm8", "bl8", "mxint8", "mxfp8", "mxfp6", "mxfp4",
+)  # fmt: skip
+"""Plans with blocks of their own."""
+
+COARSE = {"bfp-w6a6-strict": 0.996, "bfp-w4a4": 0.99, "mxfp4": 0.99, "bl8": 0.96}
+"""How near outputs and oracle stand where few codes are left, in which a step to the next is large."""
+
+
 @pytest.mark.parametrize(
     ("plan", "block"),
     [
@@ -32,6 +41,7 @@ def experiment(vit: ZooModel) -> Experiment:
         ("bct-w4a8", "64x64"),
         ("bct-w4a8", "16x16"),
         ("layerwise-shift8", None),
+        *((plan, None) for plan in OTHERS),
     ],
 )
 def test_mean_cosine_is_that_of_the_oracle(experiment: Experiment, plan: str, block: str | None) -> None:
@@ -45,4 +55,4 @@ def test_mean_cosine_is_that_of_the_oracle(experiment: Experiment, plan: str, bl
     by_us = np.mean([cosine(r, o) for r, o in zip(reference, ours, strict=True)])
     assert abs(by_us - by_oracle) <= 0.005
     # and not by luck: the two stand nearer to each other than a wrong unit would let them
-    assert np.mean([cosine(o, e) for o, e in zip(ours, exact, strict=True)]) > 0.9985
+    assert np.mean([cosine(o, e) for o, e in zip(ours, exact, strict=True)]) > COARSE.get(plan, 0.9985)

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from blocksim.compiler.presets import PRESETS
 from blocksim.errors import BlocksimError
 from blocksim.yamlfile import read_yaml
 from hwmodels.formats import Block, Format, parse, parse_block
 
-OPERANDS = ("int4", "int8", *(f"bfp{bits}" for bits in range(3, 9)), "mxint8", "lin8")
+FLOATS = ("bm8e4m3", "bl8", "mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2", "mxfp4")
+OPERANDS = ("int4", "int8", *(f"bfp{bits}" for bits in range(3, 9)), "mxint8", *FLOATS, "lin8")
 
 ELEMENTS: dict[str, tuple[str, ...]] = {
     "weight": OPERANDS,
@@ -30,73 +32,6 @@ LINEAR_BLOCKS = {"weight": ("channel", "tensor"), "activation": ("tensor",)}
 """Blocks that may share a real scale: a sum has one scale, whatever the depth of the reduction."""
 
 DEFAULT_BLOCK = "64x64"
-
-PRESETS: dict[str, dict[str, str]] = {
-    "bct-int8": {
-        "weight": "int8@{weight}",
-        "activation": "int8@{activation}",
-        "vector": "int16@{activation}",
-        "bias": "int8@{bias}",
-        "embedding": "int8@row",
-    },
-    "bct-int8-strict": {
-        "weight": "int8@{weight}",
-        "activation": "int8@{activation}",
-        "vector": "int8@{activation}",
-        "bias": "int8@{bias}",
-        "embedding": "int8@row",
-    },
-    "bct-w4a8": {
-        "weight": "int4@{weight}",
-        "activation": "int8@{activation}",
-        "vector": "int16@{activation}",
-        "bias": "int8@{bias}",
-        "embedding": "int8@row",
-    },
-    "bfp-w6a6": {
-        "weight": "bfp6@1x16",
-        "activation": "bfp6@1x16",
-        "vector": "int8@1x16",
-        "bias": "int8@1x16",
-        "embedding": "int8@row",
-    },
-    "bfp-w6a6-strict": {
-        "weight": "bfp6@1x16",
-        "activation": "bfp6@1x16",
-        "vector": "bfp6@1x16",
-        "bias": "int8@1x16",
-        "embedding": "int8@row",
-    },
-    "bfp-w4a4": {
-        "weight": "bfp4@1x16",
-        "activation": "bfp4@1x16",
-        "vector": "int8@1x16",
-        "bias": "int8@1x16",
-        "embedding": "int8@row",
-    },
-    "mxint8": {
-        "weight": "mxint8@1x32",
-        "activation": "mxint8@1x32",
-        "vector": "int16@1x32",
-        "bias": "int8@1x32",
-        "embedding": "int8@row",
-    },
-    "layerwise-shift8": {
-        "weight": "int8@tensor",
-        "activation": "int8@tensor",
-        "vector": "int16@tensor",
-        "bias": "int8@tensor",
-        "embedding": "int8@row",
-    },
-    "layerwise-lin8": {
-        "weight": "lin8@channel",
-        "activation": "lin8@tensor",
-        "vector": "int16@tensor",
-        "bias": "int32@tensor",
-        "embedding": "int8@row",
-    },
-}
-"""Shipped plans; ``fp32`` is the reference itself and has no formats."""
 
 
 class PlanFile(BaseModel):

@@ -13,7 +13,7 @@ from blocksim.engine.segments import Segments, segments_of
 from blocksim.trace.isa import Flag, Opcode, Program
 from blocksim.trace.manifest import Blocks, Manifest, OpSpec, TensorSpec, spanned
 from hwmodels.formats.packing import packed_bytes
-from hwmodels.units import array_cycles, dma, elementwise, lut, norm, os_array, requantizer, softmax
+from hwmodels.units import array_cycles, dma, elementwise, encoder, lut, norm, os_array, requantizer, softmax
 from hwmodels.units.actions import Actions
 from hwmodels.units.array_cycles import ArrayCycles
 
@@ -185,8 +185,10 @@ class CostModel:
         blocks = self._tile_blocks(out, op, record)
         static = out.static is not None
         multiplier = op.copy_multiplier if flags & Flag.COPY else op.multiplier
-        own = requantizer.actions(n, blocks, wide, out.bits, static, multiplier is not None)
-        counts.update(own)
+        if out.form.has_exponents:
+            counts.update(encoder.actions(n, blocks, wide, out.bits))
+        else:
+            counts.update(requantizer.actions(n, blocks, wide, out.bits, static, multiplier is not None))
         _add(counts, "operands", "sram.activations.bytes", packed_bytes(n, out.bits))
         _add(counts, "exponents", "sram.activations.bytes", blocks)
         if multiplier is not None:
@@ -240,7 +242,7 @@ class CostModel:
         array = self.machine.array_config
         segments = self.segments(int(record["op_id"]), group)
         starts = segments.starts.tolist()
-        counts.update(array_cycles.actions(array, rows, columns, op.k, starts, a.bits, b.bits))
+        counts.update(array_cycles.actions(array, rows, columns, op.k, starts, a.form.code, b.form.code))
         first = group * op.a.row_step + int(record["row"])
         _add(counts, "operands", "sram.activations.bytes", packed_bytes(rows * op.k, a.bits))
         blocks = spanned(a.row_index, first, rows) * len(set(segments.a_blocks.tolist()))

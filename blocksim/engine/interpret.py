@@ -26,6 +26,7 @@ from blocksim.engine.boundary import (
 from blocksim.engine.memories import Counters, Machine, Wide, tile_of
 from blocksim.engine.packed import mask_of, multipliers_of
 from blocksim.engine.segments import segments_of
+from blocksim.engine.storing import requantized, top_of
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, OpSpec, TensorSpec
@@ -136,7 +137,7 @@ class _Run:
                 if self._is_present(spec, row):
                     key = (name, int(spec.row_index[row]), int(spec.column_index[column + j]))
                     pairs = self._scaled(op, name, column + j, [(total, e)])
-                    top = requantizer.top_of(*pairs, spec.bits, _raised(spec))
+                    top = top_of(spec, *pairs)
                     self.machine.tops[key] = max(self.machine.tops.get(key, top), top)
 
     def _is_present(self, spec: TensorSpec, row: int) -> bool:
@@ -195,7 +196,8 @@ class _Run:
         starts = segments.starts.tolist()
         operands = mac_array.MatmulOperands(
             a.tolist(), ea[:, starts].tolist(), w.tolist(), ew[:, starts].tolist(),
-            bias, bias_exponents, starts, segments.update.tolist(), w_bits, bias_bits,
+            bias, bias_exponents, starts, segments.update.tolist(), w_bits, bias_bits, a_spec.bits,
+            a_spec.form.code, b_spec.form.code,
         )  # fmt: skip
         out = mac_array.result(self.config.array_config, operands)
         counter = self._counter(op)
@@ -232,10 +234,8 @@ class _Run:
                     exponents += es
                 top = None
                 if flags & Flag.SPILL:  # the search is over: of the whole block, of which this may be a part
-                    top = self.machine.tops.get((name, *place), requantizer.top_of([], [], spec.bits))
-                q, e, clamped, saturated = requantizer.result(
-                    sums, exponents, spec.bits, spec.static, top, _raised(spec)
-                )
+                    top = self.machine.tops.get((name, *place), top_of(spec, [], []))
+                q, e, clamped, saturated = requantized(spec, sums, exponents, top)
                 down, across = np.array(rows, int) - r0, np.arange(columns.start, columns.stop) - c0
                 codes[np.ix_(down, across)] = np.array(q, np.int16).reshape(len(columns), len(rows)).T
                 shared[i, j] = e
@@ -399,8 +399,3 @@ class _Run:
             self.tensors[name] = (q.codes, q.exponents)
             self._counter(op).clamped += q.clamped
             self._counter(op).saturated += q.saturated
-
-
-def _raised(spec: TensorSpec) -> bool:
-    """Whether the requantizer raises a block's exponent; it needs not to know of a static one."""
-    return spec.static is not None or spec.form.sharing.raised

@@ -15,25 +15,22 @@ from numpy.typing import NDArray
 
 from blocksim.engine.boundary import HostSession, decode_tensor, encode_tensor, looked_up, walk_of_source
 from blocksim.engine.packed import (
-    bias_floor_of,
-    lines_of,
     mask_of,
     matrix_of,
     multipliers_of,
-    paneled,
-    panels_of,
     table_of,
 )
-from blocksim.engine.segments import Segments, segments_of
+from blocksim.engine.products import Panels, ProductLinker
+from blocksim.engine.storing import is_raised
 from blocksim.engine.workspace import Linked, Step, Workspace, repeated, stored
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, Index, OpSpec, SourceSpec
+from hwmodels.formats import Floating
 from hwmodels.kernels.elementwise import add_matrices, multiply_matrices
+from hwmodels.kernels.encoder import Fields, encode_floating, fields
 from hwmodels.kernels.lut import lut
-from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static, stays_narrow
 from hwmodels.kernels.norm import norm_rows
-from hwmodels.kernels.packed_operands import pack_lines
 from hwmodels.kernels.requantizer import NO_STATIC, requantize
 from hwmodels.kernels.rows import LONGEST_GUARD
 from hwmodels.kernels.softmax import softmax_rows
@@ -41,9 +38,6 @@ from hwmodels.kernels.team import pass_by
 from hwmodels.units import norm, softmax
 from hwmodels.units.aligner import BOUND
 from hwmodels.units.ops import ZERO_BLOCK
-
-Panels = dict[tuple[str, bytes], tuple[Any, ...]]
-"""Weights as the kernels read them, by the hash of their bytes and by the segments of their reduction."""
 
 
 def link(trace: Trace, panels: Panels | None = None, stretch: range | None = None) -> Linked:
@@ -99,7 +93,8 @@ class _Linker:
     """Turns operators into steps."""
 
     def __init__(self, trace: Trace, panels: Panels) -> None:
-        self.trace, self.manifest, self.panels = trace, trace.manifest, panels
+        self.trace, self.manifest = trace, trace.manifest
+        self.products = ProductLinker(trace, panels)
         self.machine = trace.manifest.machine
 
     def step(self, index: int, op: OpSpec) -> tuple[Step, ...]:
@@ -109,7 +104,7 @@ class _Linker:
         if op.kind == "gather":
             return (self._gather(op),)
         build = {
-            "matmul": self._matmul_dynamic if op.b is not None else self._matmul_static,
+            "matmul": self.products.linked,
             "softmax": self._softmax,
             "norm": self._norm,
             "lut": self._lut,
@@ -187,8 +182,11 @@ class _Linker:
             factors = multipliers_of(spec, self.trace.sections[multiplier], out.columns)
             if spec.columns not in (1, out.columns):
                 raise ValueError(f"{multiplier}: one factor for each column")
+        coding = out.form.coding
+        if isinstance(coding, Floating):
+            return self._encode(name, fields(coding.encoder))
         static = NO_STATIC if out.static is None else out.static
-        raised = out.form.sharing.raised if out.static is None else True
+        raised = is_raised(out)
 
         def run(
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
@@ -197,6 +195,21 @@ class _Linker:
             requantize(
                 w.team, part, parts, w.samples, sums, exponents, groups, w.valid(out), maps.row_edges,
                 maps.column_edges, *factors, static, out.bits, raised, w.codes[name], w.shared[name], counts,
+            )  # fmt: skip
+
+        return run
+
+    def _encode(self, name: str, config: Fields) -> Callable[..., None]:
+        """Wide sums into codes that have exponents of their own."""
+        out = self.manifest.tensors[name]
+
+        def run(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
+        ) -> None:
+            maps = w.maps[name]
+            encode_floating(
+                w.team, part, parts, w.samples, sums, exponents, groups, w.valid(out), maps.row_edges,
+                maps.column_edges, config, w.codes[name], w.shared[name], counts,
             )  # fmt: skip
 
         return run
@@ -220,96 +233,6 @@ class _Linker:
             pass_by(w.team, part, parts)
 
         return run
-
-    def _array(self) -> tuple[Any, ...]:
-        """The arguments that every MATMUL kernel ends with: aligner, then accumulator."""
-        config = self.machine.array_config
-        lane, word = config.aligner, config.accumulator
-        return config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
-
-    def _matmul_static(self, op: OpSpec) -> Callable[..., None]:
-        assert op.a is not None and op.weight is not None
-        a = self.manifest.tensors[op.a.tensor]
-        weight = self.manifest.constants[op.weight]
-        segments = segments_of(op, 0, a, weight, self.machine.array_config)
-        edges, update = _edges(segments, op.k)
-        key = (weight.sha256, edges.tobytes())
-        if key not in self.panels:
-            lines, line_exponents = lines_of(weight, self.trace.sections[op.weight])
-            self.panels[key] = (*pack_lines(lines, edges), paneled(line_exponents, ZERO_BLOCK))
-        panels, offsets, limits, exponents = self.panels[key]
-        w_exponents = np.ascontiguousarray(exponents[:, segments.b_blocks])
-        bias = np.zeros((len(panels), PANEL), np.int16)
-        bias_exponents = np.full((len(panels), PANEL), ZERO_BLOCK, np.int16)
-        bias_bits = 8
-        if op.bias is not None:
-            spec = self.manifest.constants[op.bias]
-            values, shared = panels_of(spec, self.trace.sections[op.bias])
-            bias, bias_exponents = values[:, 0].copy(), shared[:, 0].copy()
-            bias_bits = spec.value_bits or spec.bits
-        array = self._array()
-        floor = bias_floor_of(bias_exponents, bias_bits, array)
-        top = w_exponents.max(axis=1)
-        narrow, name = stays_narrow(self.machine.array_config, a.bits, weight.bits, edges, update), a.name
-        call: Callable[..., None] = matmul_static
-
-        def compute(
-            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
-        ) -> None:
-            call(
-                w.team, part, parts, w.samples,
-                w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
-                panels, offsets, limits, w_exponents, top, floor, bias, bias_exponents,
-                edges, update, sums, exponents, groups, op.n, narrow, *array, counts,
-            )  # fmt: skip
-
-        return compute
-
-    def _matmul_dynamic(self, op: OpSpec) -> Callable[..., None]:
-        assert op.a is not None and op.b is not None
-        a, b = self.manifest.tensors[op.a.tensor], self.manifest.tensors[op.b.tensor]
-        array = self._array()
-        floor = bias_floor_of(np.full(PANEL, ZERO_BLOCK, np.int16), 8, array)
-        call: Callable[..., None] = matmul_dynamic
-        alike: dict[tuple[int, ...], list[int]] = {}  # groups whose segments are the same run in one call
-        segments = [segments_of(op, g, a, b, self.machine.array_config) for g in range(op.groups)]
-        for g, s in enumerate(segments):
-            alike.setdefault(tuple(s.starts.tolist()), []).append(g)
-        calls = []
-        for groups in alike.values():
-            a_places = np.array([(g * op.a.row_step, g * op.a.column_step) for g in groups], np.int64)
-            b_places = np.array([(g * op.b.row_step, g * op.b.column_step) for g in groups], np.int64)
-            o_places = np.array([(g * op.out.row_step, g * op.out.column_step) for g in groups], np.int64)
-            index, axis = (b.column_index, 1) if op.b.transposed else (b.row_index, 0)
-            left = (
-                np.stack([a.row_index[r : r + op.m] for r, _ in a_places]),
-                np.stack([segments[g].a_blocks for g in groups]),
-                a_places,
-            )
-            edges, update = _edges(segments[groups[0]], op.k)
-            right = (
-                np.stack([index[place[axis] : place[axis] + op.n] for place in b_places]),
-                np.stack([segments[g].b_blocks for g in groups]),
-                b_places,
-                op.b.transposed,
-                floor,
-                edges,
-                update,
-            )
-            narrow = stays_narrow(self.machine.array_config, a.bits, b.bits, edges, update)
-            calls.append((left, right, o_places, narrow))
-
-        def compute(
-            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
-        ) -> None:
-            for left, right, o_places, narrow in calls:
-                call(
-                    w.team, part, parts, w.samples, op.k, w.codes[a.name], w.shared[a.name], *left,
-                    w.codes[b.name], w.shared[b.name], *right,
-                    sums, exponents, groups, o_places, narrow, *array, counts,
-                )  # fmt: skip
-
-        return compute
 
     def _softmax(self, op: OpSpec) -> Callable[..., None]:
         assert op.a is not None
@@ -439,7 +362,3 @@ class _Linker:
         spec = self.manifest.constants[name]
         codes, shared = matrix_of(spec, self.trace.sections[name])
         return codes[0], np.ascontiguousarray(shared[0][spec.column_index])
-
-
-def _edges(segments: Segments, k: int) -> tuple[Index, NDArray[np.bool_]]:
-    return np.append(segments.starts, k), segments.update

@@ -153,10 +153,7 @@ class Linked:
         widest = max(t.rows * t.columns for t in specs.values()) * samples
         return Workspace(
             samples,
-            {
-                n: np.zeros((samples * t.rows, t.columns), np.int8 if t.bits <= 8 else np.int16)
-                for n, t in specs.items()
-            },
+            {n: np.zeros((samples * t.rows, t.columns), code_type(t)) for n, t in specs.items()},
             {
                 n: np.zeros((samples * len(t.row_starts), len(t.column_starts)), np.int16)
                 for n, t in specs.items()
@@ -166,6 +163,13 @@ class Linked:
             np.zeros((threads, len(self.manifest.operators), len(COUNTS)), np.int64),
             {n: maps_of(t, samples) for n, t in specs.items()},
         )
+
+
+def code_type(spec: TensorSpec) -> Any:
+    """The smallest type that holds a tensor's codes."""
+    if spec.bits > 8:
+        return np.int16
+    return np.uint8 if spec.form.has_exponents else np.int8
 
 
 def stored(w: Workspace, spec: TensorSpec, sample: int) -> tuple[NDArray[Any], NDArray[np.int16]]:

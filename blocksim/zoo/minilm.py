@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from blocksim.compiler import ConstantCache, Precision, compile_graph
 from blocksim.compiler import precision as plans
 from blocksim.engine.execute import execute
-from blocksim.engine.link import Panels, link
+from blocksim.engine.link import link
+from blocksim.engine.products import Panels
 from blocksim.errors import BlocksimError
 from blocksim.graph import Graph, import_onnx
 from blocksim.graph.reference import Reference, peaks

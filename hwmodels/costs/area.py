@@ -255,7 +255,7 @@ def array_parts(machine: Machine) -> dict[str, Part]:
     array, aligner, word = machine.array, machine.aligner, machine.accumulator
     config = machine.array_config
     elements, still = array.rows * array.columns, array.dataflow == "os"
-    summed = array_cycles.running_bits(config, array.rows, 8, 8)
+    summed = array_cycles.running_bits(config, array.rows, 16)
     sums = 2 if array.pack_axis == "N" else 1  # two columns in one element keep two sums
     held = 0 if still else 8 * (2 if config.overlap else 1)
     moved = 16 if still else 8

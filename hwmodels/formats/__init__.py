@@ -33,6 +33,7 @@ from hwmodels.formats.coding import Floating, Integer
 from hwmodels.formats.packing import from_sign_bit, pack, packed_bytes, unpack, with_sign_bit
 from hwmodels.formats.real import SCALE_BITS, multiplier_of
 from hwmodels.formats.sharing import EXPONENT_BITS, Sharing
+from hwmodels.units.product import Code
 
 __all__ = [
     "EXPONENT_BITS", "Block", "Element", "Encoded", "Floating", "Format", "Integer", "Sharing",
@@ -76,6 +77,16 @@ class Format:
     def coding(self) -> Integer | Floating:
         """What the codes mean; those of ``lin8`` count in its scale."""
         return self.meaning.coding if self.meaning else Integer(self.bits)
+
+    @property
+    def code(self) -> Code:
+        """What the datapath knows of a code."""
+        return self.coding.code
+
+    @property
+    def has_exponents(self) -> bool:
+        """Whether codes have exponents of their own."""
+        return isinstance(self.coding, Floating)
 
     @property
     def sharing(self) -> Sharing:

@@ -14,7 +14,6 @@ from functools import cache
 
 from hwmodels.formats.coding import CLAMPED, EVEN, GEOMETRIC, Floating, Integer, floating, logarithm
 from hwmodels.formats.sharing import Sharing
-from hwmodels.units.ops import EXPONENT_MIN
 
 BCT, PAPER, OCP, FP8 = "arXiv 2304.01483", "arXiv 2310.05079", "OCP MX v1.0", "ml_dtypes"
 REPQ = "RepQ-ViT's code"
@@ -84,7 +83,8 @@ def _dmf(name: str, bits: str, e: str, m: str, paper: str) -> Element:
 def _bm(name: str, bits: str, e: str, m: str, paper: str) -> Element:
     coding = floating(name, int(e), int(m), rounding=CLAMPED if paper else EVEN)
     # the published bias is that of the exponent field, of which the highest is 2**E - 1
-    sharing = Sharing("mirrored", (1 << int(e)) - 1 - INT8_TOP) if paper else Sharing("floor", INT8_TOP)
+    top = _top(coding)
+    sharing = Sharing("mirrored", (1 << int(e)) - 1 - top) if paper else Sharing("floor", top)
     return Element(name, _of_width(coding, bits), sharing, "BM", PAPER)
 
 
@@ -100,13 +100,12 @@ def _log(name: str, bits: str, paper: str) -> Element:
 
 
 def _mxint(name: str) -> Element:
-    return Element(name, Integer(8), Sharing("floor", INT8_TOP, zero=EXPONENT_MIN), "MX", OCP)
+    return Element(name, Integer(8), Sharing("floor", INT8_TOP), "MX", OCP)
 
 
 def _mxfp(name: str, e: int, m: int, largest: int | None = None) -> Element:
-    """Of a block of zeros the lowest exponent is stored: E8M0 has no code for it."""
     coding = floating(name, e, m, largest=largest)
-    return Element(name, coding, Sharing("floor", _top(coding), zero=EXPONENT_MIN), "MX", OCP)
+    return Element(name, coding, Sharing("floor", _top(coding)), "MX", OCP)
 
 
 def _fp8(name: str, e: int, m: int, largest: int) -> Element:

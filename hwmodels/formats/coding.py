@@ -27,6 +27,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hwmodels.units.encoder import EncoderConfig
+from hwmodels.units.product import Code, exponent, significand
+
 EVEN, CLAMPED, GEOMETRIC = "nearest, ties to even", "significand clamped, not carried", "nearest logarithm"
 """How a value between two numbers is rounded. `CLAMPED` rounds within a binade, and cuts what would be
 carried into the next; `GEOMETRIC` goes to the number whose logarithm is nearest."""
@@ -56,6 +59,11 @@ class Integer:
     bits: int
     sign_magnitude: bool = False
     lowest: int | None = None
+
+    @property
+    def code(self) -> Code:
+        """What the datapath knows of it."""
+        return Code(self.bits)
 
     @property
     def largest(self) -> int:
@@ -114,6 +122,26 @@ class Floating:
     numbers: tuple[Number | None, ...]
     largest: int
     rounding: str
+
+    @property
+    def code(self) -> Code:
+        """What the datapath knows of it."""
+        return Code(self.bits, self.exponent_bits, self.hidden, self.subnormal, self.largest)
+
+    @property
+    def encoder(self) -> EncoderConfig:
+        """What turns wide sums into such codes.
+
+        Raises
+        ------
+        ValueError
+            If none does.
+        """
+        if not self.signed or self.rounding == CLAMPED or self.subnormal != self.hidden:
+            raise ValueError(f"{self.name}: {self.rounding}: no encoder does this")
+        return EncoderConfig(
+            self.bits, self.stored_bits, self.hidden, self.largest, self.fraction, self.rounding == GEOMETRIC
+        )
 
     @property
     def stored_bits(self) -> int:
@@ -236,20 +264,13 @@ def floating(
     hidden, subnormal, rounding
         See `Floating`.
     """
-    one = 1 << stored_bits
-
-    def number(magnitude: int) -> Number:
-        e, m = magnitude >> stored_bits, magnitude & (one - 1)
-        if not hidden:
-            return Number(m, e)
-        if not subnormal:
-            return Number(one + m, e)
-        return Number(one + m, e - 1) if e else Number(m, 0)
-
-    count = one << exponent_bits
+    bits, count = 1 + exponent_bits + stored_bits, 1 << exponent_bits + stored_bits
     last = count - 1 if largest is None else largest
-    numbers = tuple(number(i) if i <= last else None for i in range(count))
-    bits = 1 + exponent_bits + stored_bits
+    subnormal = subnormal and hidden
+    code = Code(bits, exponent_bits, hidden, subnormal, last)
+    numbers = tuple(
+        Number(significand(code, i), exponent(code, i)) if i <= last else None for i in range(count)
+    )
     return Floating(name, bits, exponent_bits, True, hidden, subnormal, numbers, last, rounding)
 
 

@@ -2,7 +2,7 @@
 
 For the largest magnitude m of a block, `Sharing` says which exponent is stored: the floor or the ceiling of
 ``log2 m``, less `top`, which is where the element's own range ends. Some raise it where m would round
-beyond that range; the others saturate.
+beyond that range; the others saturate. A block of zeros has a code of its own, -128.
 
 >>> BCT8 = Sharing("floor", top=6, raised=True)     # int8: significands up to 127, in the binade of 2**6
 >>> from hwmodels.formats.coding import Integer
@@ -40,8 +40,6 @@ class Sharing:
         Whether the exponent is one more where m would be rounded beyond the element's range.
     lowest, highest : int
         Range of the stored exponent.
-    zero : int
-        What is stored for a block of zeros.
     """
 
     base: Literal["floor", "ceiling", "mirrored", "constant"]
@@ -49,7 +47,6 @@ class Sharing:
     raised: bool = False
     lowest: int = EXPONENT_MIN
     highest: int = EXPONENT_MAX
-    zero: int = ZERO_BLOCK
 
     @property
     def bits(self) -> int:
@@ -73,7 +70,7 @@ class Sharing:
         held = np.clip(self.wanted(peaks, coding), self.lowest, self.highest)
         if self.base == "constant":
             return held.astype(np.int16)
-        return np.where(peaks == 0, self.zero, held).astype(np.int16)
+        return np.where(peaks == 0, ZERO_BLOCK, held).astype(np.int16)
 
 
 def beyond(magnitudes: NDArray[np.float64], coding: Integer | Floating) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ from hwmodels.units import (
     accumulator,
     aligner,
     elementwise,
+    encoder,
     lut,
     norm,
     ops,
@@ -88,5 +89,5 @@ UNCHECKED = ("fits", "fits_unsigned")
 for _name in UNCHECKED:
     _identity_of_fits(_name)
 _register(ops, skip=UNCHECKED)
-for _module in (aligner, accumulator, prescan, requantizer_lane, lut, softmax, norm, elementwise):
+for _module in (aligner, accumulator, prescan, requantizer_lane, encoder, lut, softmax, norm, elementwise):
     _register(_module)

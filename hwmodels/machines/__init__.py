@@ -18,6 +18,7 @@ from hwmodels.units.lut import LutConfig
 from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.norm import ROOT_FRACTION, NormConfig
 from hwmodels.units.ops import ROUNDINGS
+from hwmodels.units.product import WINDOW_ROUNDINGS
 from hwmodels.units.requantizer import RequantizerConfig
 from hwmodels.units.softmax import FRACTION, SoftmaxConfig
 
@@ -62,6 +63,13 @@ class Aligner(Part):
         if self.max_shift < abs(self.guard_bits):
             raise ValueError("max_shift must reach over the guard_bits")
         return self
+
+
+class Window(Part):
+    """The window in which products are added whose codes have exponents, see `hwmodels.units.product`."""
+
+    bits: int = Field(ge=4, le=48)
+    rounding: Literal["floor", "half_up", "rne", "sticky"]
 
 
 class Accumulator(Part):
@@ -204,6 +212,7 @@ class Machine(Part):
     costs: str
     array: Array
     aligner: Aligner
+    window: Window = Window(bits=48, rounding="floor")
     accumulator: Accumulator
     requantizer: Requantizer
     vector: Vector
@@ -248,6 +257,8 @@ class Machine(Part):
                 self.accumulator.latency,
             ),
             prescan_lanes=a.prescan_lanes,
+            window=self.window.bits,
+            window_rounding=WINDOW_ROUNDINGS[self.window.rounding],
         )
 
     @cached_property

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hwmodels.units.actions import Actions, of
-from hwmodels.units.ops import fits, largest, magnitude, scale, select, wrap
+from hwmodels.units.ops import fits, largest, magnitude, scale, select, smallest, wrap
 from hwmodels.units.ports import FLAG, Ports, signed, zeros
 
 BOUND, EXACT, RUNNING = 0, 1, 2
@@ -22,6 +22,10 @@ BOUND, EXACT, RUNNING = 0, 1, 2
 segment's two exponents, found by a prescan; or the largest sum so far, as the terms arrive."""
 
 NORMALISES = {"bound": BOUND, "exact": EXACT, "running": RUNNING}
+
+
+LONGEST = 62
+"""Bits of the widest shifter."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,14 @@ class AlignerConfig:
 def distance(bound: int, exponent: int, guard_bits: int) -> int:
     """The shift that brings a term at `exponent` under `bound`: positive is left."""
     return guard_bits - (bound - exponent)
+
+
+def reach(max_shift: int, fraction: int) -> int:
+    """The longest shift of a sum with bits below its binary point: those come on top of a block's distance.
+
+    It stays below what is left of any sum, see `ops.shift_right`.
+    """
+    return smallest(max_shift + largest(fraction, 0), LONGEST)
 
 
 def align(x: int, shift: int, max_shift: int, rounding: int) -> int:

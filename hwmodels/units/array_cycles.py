@@ -12,6 +12,7 @@ from hwmodels.units.aligner import EXACT, RUNNING
 from hwmodels.units.mac_array import MacArrayConfig, packing
 from hwmodels.units.ops import bit_length
 from hwmodels.units.prescan import PrescanConfig
+from hwmodels.units.product import INT8, Code, ProductConfig
 
 RAW_BITS = 32
 """Width of a raw sum that outlives a fold: exact for int8 operands up to a depth of 2**17."""
@@ -190,38 +191,70 @@ def cycles(
     return ArrayCycles(actual + before, load, actual - fed, fill, fed - full, before)
 
 
-def running_bits(config: MacArrayConfig, rows: int, a_bits: int, w_bits: int) -> int:
+def running_bits(config: MacArrayConfig, rows: int, product_bits: int) -> int:
     """Width of an element's running sum: a product and the bits of a fold's depth, or a raw register."""
-    return RAW_BITS if config.dataflow == "os" else a_bits + w_bits + bit_length(rows - 1)
+    raw = max(RAW_BITS, product_bits + bit_length(rows - 1))
+    return raw if config.dataflow == "os" else product_bits + bit_length(rows - 1)
+
+
+def multiplications(multiplier: ProductConfig, count: int) -> Actions:
+    """Actions of so many products: of significands, unless one is a sign alone; of exponents; a shift.
+
+    >>> e4m3 = Code(8, 4, hidden=True, subnormal=True, largest=0x7E)
+    >>> multiplications(ProductConfig(e4m3, e4m3, 48, 0), 1)
+    {('multiply', 'mul:5x5'): 1, ('multiply', 'add:5'): 1, ('multiply', 'shift:37'): 1}
+    >>> multiplications(ProductConfig(Code(8), Code(4), 48, 0), 1)
+    {('multiply', 'mul:8x4'): 1}
+    """
+    a, b = multiplier.a, multiplier.b
+    made = {}
+    if min(a.significand_bits, b.significand_bits) > 1:
+        made[f"mul:{a.significand_bits + 1}x{b.significand_bits + 1}"] = count
+    if a.exponent_bits and b.exponent_bits:
+        made[f"add:{(a.reach + b.reach).bit_length()}"] = count
+    if a.exponent_bits or b.exponent_bits:
+        made[f"shift:{multiplier.bits}"] = count
+    return of("multiply", made)
 
 
 def actions(
-    config: MacArrayConfig, m: int, n: int, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8
+    config: MacArrayConfig,
+    m: int,
+    n: int,
+    k: int,
+    starts: Sequence[int],
+    a_code: Code = INT8,
+    w_code: Code = INT8,
 ) -> Actions:
     """Actions of a tile of ``m x n`` outputs with its whole reduction of k.
 
-    Multiply: every product with an add of the running sum; the registers that move operands and sum,
-    and those of the stationary operand. Align: a shift and a rounding add per term, the adds that join
-    terms before an update, the raw bank's words and adds; under `RUNNING` the accumulator's own shift
-    and a compare and store of E per term. Accumulate: every update, in the accumulator memory, or in the
-    element's aligned register, which goes to the memory once. Prescan: see its unit.
+    Multiply: every product (see `multiplications`) with an add of the running sum; the registers that
+    move operands and sum, and those of the stationary operand. Align: a shift and a rounding add per term,
+    the adds that join terms before an update, the raw bank's words and adds; under `RUNNING` the
+    accumulator's own shift and a compare and store of E per term. Accumulate: every update, in the
+    accumulator memory, or in the element's aligned register, which goes to the memory once. Prescan: see its
+    unit.
     """
+    a_bits, w_bits, multiplier = a_code.bits, w_code.bits, config.product(a_code, w_code)
     rows, _ = effective(config, a_bits, w_bits)
     bits, outputs, macs = config.accumulator.bits, m * n, m * n * k
-    summed = running_bits(config, rows, a_bits, w_bits)
+    floats = a_code.exponent_bits or w_code.exponent_bits
+    summed = running_bits(config, rows, multiplier.bits if floats else a_bits + w_bits)
     moved, held = {
         "ws": (a_bits, k * n * w_bits),
         "is": (w_bits, m * k * a_bits),
         "os": (a_bits + w_bits, 0),
     }[config.dataflow]
     multiply = {
-        f"mul:{a_bits}x{w_bits}": macs,
         f"add:{summed}": macs,
         "register.bits": macs * (moved + summed) + held,
     }
     updated = sum(updates(config, rows, k, starts))
     terms = outputs * len(starts)
-    align = [aligner.actions(bits, terms), of("align", {f"add:{bits}": terms - outputs * updated})]
+    align = [
+        aligner.actions(max(bits, summed) if floats else bits, terms),
+        of("align", {f"add:{bits}": terms - outputs * updated}),
+    ]
     if config.raw_bank and config.dataflow != "os":
         carried = outputs * len(set(range(rows, k, rows)) - set(starts))
         align.append(of("align", {f"add:{RAW_BITS}": carried, "accumulator.bits": 2 * RAW_BITS * carried}))
@@ -233,4 +266,5 @@ def actions(
         own = {f"add:{bits}": terms, "register.bits": bits * terms, "accumulator.bits": bits * outputs}
         accumulate = of("accumulate", own)
     scan = prescan.actions(m, n, len(starts)) if config.normalise == EXACT else {}
-    return merged(of("multiply", multiply), *align, accumulate, scan)
+    products = multiplications(multiplier, macs)
+    return merged(products, of("multiply", multiply), *align, accumulate, scan)

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from hwmodels.units import accumulator, aligner, prescan
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import EXACT, RUNNING, AlignerConfig
-from hwmodels.units.ops import ZERO_BLOCK, largest, mul, smallest
+from hwmodels.units.ops import FLOOR, ZERO_BLOCK, largest, smallest
+from hwmodels.units.product import Code, ProductConfig, decoded, summed
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class MacArrayConfig:
         Their configurations.
     prescan_lanes : int
         Lanes of the prescan unit, where `normalise` is `EXACT`.
+    window, window_rounding : int
+        Of products of codes that have exponents of their own, see `product`.
     """
 
     rows: int
@@ -63,6 +66,12 @@ class MacArrayConfig:
     aligner: AlignerConfig
     accumulator: AccumulatorConfig
     prescan_lanes: int = 64
+    window: int = 48
+    window_rounding: int = FLOOR
+
+    def product(self, a: Code, w: Code) -> ProductConfig:
+        """The multiplier of an element for such codes."""
+        return ProductConfig(a, w, self.window, self.window_rounding)
 
 
 def packing(config: MacArrayConfig, a_bits: int, w_bits: int) -> tuple[int, int]:
@@ -91,7 +100,9 @@ class MatmulOperands:
     update : sequence of bool
         After which segments the accumulator is updated, see `array_cycles.updates`.
     w_bits, bias_bits, a_bits : int
-        Widths of the multiplier's second operand (4 or 8), of the bias, and of the first operand.
+        Widths of the multiplier's second operand, of the bias, and of the first operand.
+    a_code, w_code : Code, optional
+        What the codes of the operands mean; significands of those widths, if they are left out.
     """
 
     a: Sequence[Sequence[int]]
@@ -105,6 +116,8 @@ class MatmulOperands:
     w_bits: int = 8
     bias_bits: int = 8
     a_bits: int = 8
+    a_code: Code | None = None
+    w_code: Code | None = None
 
 
 @dataclass(frozen=True)
@@ -157,13 +170,17 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
     """
     lane, word, o = config.aligner, config.accumulator, operands
     guard, longest, rounding = lane.guard_bits, lane.max_shift, lane.rounding
+    multiplier = config.product(o.a_code or Code(o.a_bits), o.w_code or Code(o.w_bits))
+    reach = aligner.reach(longest, multiplier.fraction)
     ends = [*o.segments[1:], len(o.a[0])]
     flushed = overflows = 0
     sums, exponents = [], []
-    for a, ea in zip(o.a, o.a_exponents, strict=True):
+    columns = [decoded(multiplier.b, w) for w in o.w]
+    for row, ea in zip(o.a, o.a_exponents, strict=True):
+        a = decoded(multiplier.a, row)
         sums.append([0] * len(o.w))
         exponents.append([0] * len(o.w))
-        for j, (w, ew) in enumerate(zip(o.w, o.w_exponents, strict=True)):
+        for j, (w, ew) in enumerate(zip(columns, o.w_exponents, strict=True)):
             b, eb = 0, ZERO_BLOCK
             if o.bias is not None and o.bias_exponents is not None:
                 b, eb = o.bias[j], o.bias_exponents[j]
@@ -174,16 +191,15 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
             flushed += aligner.is_flushed(b, shift, longest)
             total = 0
             for s, (first, last) in enumerate(zip(o.segments, ends, strict=True)):
-                pairs = zip(a[first:last], w[first:last], strict=True)
-                exact = sum(mul(x, y, o.a_bits, o.w_bits) for x, y in pairs)
+                exact = summed(multiplier, a[first:last], w[first:last])
                 if config.normalise == RUNNING:
                     higher = prescan.join(top, ea[s], ew[s], ZERO_BLOCK)
                     flushed += aligner.is_flushed(acc, top - higher, longest)
                     acc = aligner.align(acc, top - higher, longest, rounding)
                     top = higher
-                shift = aligner.distance(top, ea[s] + ew[s], guard)
-                flushed += aligner.is_flushed(exact, shift, longest)
-                total += aligner.align(exact, shift, longest, rounding)
+                shift = aligner.distance(top, ea[s] + ew[s], guard) - multiplier.fraction
+                flushed += aligner.is_flushed(exact, shift, reach)
+                total += aligner.align(exact, shift, reach, rounding)
                 if o.update[s]:
                     overflows += accumulator.overflows(acc, total, word.bits)
                     acc = accumulator.add(acc, total, word.bits, word.saturating)

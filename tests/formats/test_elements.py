@@ -152,7 +152,7 @@ def exponent_of(name: str, block: list[Fraction]) -> int:
     if not known.blocked:
         return -known.sharing.top
     if m == 0:
-        return -127 if name.startswith("mx") else ZERO_BLOCK  # which has no code in E8M0
+        return ZERO_BLOCK
     floor = math.frexp(m.numerator)[1] - math.frexp(m.denominator)[1]
     while Fraction(2) ** floor > m:
         floor -= 1

@@ -16,6 +16,7 @@ from hwmodels.units.array_cycles import cycles, segment_starts, updates
 from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.ops import RNE
 from hwmodels.units.prescan import PrescanConfig
+from hwmodels.units.product import Code
 
 WIDE = 1 << 20
 BCT64 = MacArrayConfig(
@@ -191,14 +192,14 @@ def test_packing_halves_the_folds() -> None:
 
 def test_actions_count_every_multiply_and_alignment() -> None:
     m, n, k, starts = 49, 64, 128, list(range(0, 128, 16))
-    counts = array_cycles.actions(BCT64, m, n, k, starts, 8, 4)
+    counts = array_cycles.actions(BCT64, m, n, k, starts, Code(8), Code(4))
     assert counts["multiply", "mul:8x4"] == counts["multiply", "add:18"] == m * n * k
     assert counts["multiply", "register.bits"] == m * n * k * (8 + 18) + k * n * 4
     assert counts["align", "shift:32"] == m * n * 8
     assert counts["align", "add:32"] == m * n * (8 + 6)  # rounding, and joining four terms per fold
     assert counts["accumulate", "accumulator.bits"] == 2 * 32 * m * n * 2
     assert {part for part, _ in counts} == {"multiply", "align", "accumulate"}
-    inputs = array_cycles.actions(replace(BCT64, dataflow="is"), m, n, k, starts, 8, 4)
+    inputs = array_cycles.actions(replace(BCT64, dataflow="is"), m, n, k, starts, Code(8), Code(4))
     assert inputs["multiply", "register.bits"] == m * n * k * (4 + 18) + m * k * 8
 
 

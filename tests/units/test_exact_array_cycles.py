@@ -12,6 +12,7 @@ from hwmodels.units.actions import Actions
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.ops import RNE
+from hwmodels.units.product import Code
 
 BCT64 = MacArrayConfig(
     64, 64, "ws", True, 1, False, BOUND, "none", 1 << 20,
@@ -52,7 +53,7 @@ def test_what_moves_is_streamed() -> None:
     """One fold of 8 rows; codes of 4 bits enter 4 to a cycle, those of 8 bits 2, and an exponent."""
     port = replace(SMALL, overlap=False, port_bytes=3)
     for dataflow, moving, ii in (("ws", 5, 3), ("is", 7, 2)):  # 9 and 5 bytes
-        got = array.cycles(replace(port, dataflow=dataflow), 5, 7, 8, [0], a_bits=8, w_bits=4)
+        got = array.cycles(replace(port, dataflow=dataflow), 5, 7, 8, [0], Code(8), Code(4))
         assert got == array.ArrayCycles(8 + 10 + moving * ii, 8, 0, 10, port=moving * (ii - 1))
     assert array.streams_of(SMALL, 5, 8, [1, 3], 8, 2, 100) == [5, 10]
     slow = replace(SMALL, accumulator=replace(SMALL.accumulator, latency=7))
@@ -78,8 +79,8 @@ def test_operands_have_8_bits_unless_told(dataflow: str) -> None:
 
 def test_running_sums() -> None:
     widths = {1: 12, 2: 13, 64: 18, 65: 19}
-    assert {rows: array.running_bits(SMALL, rows, 8, 4) for rows in widths} == widths
-    assert array.running_bits(replace(SMALL, dataflow="os"), 64, 8, 4) == 32
+    assert {rows: array.running_bits(SMALL, rows, 12) for rows in widths} == widths
+    assert array.running_bits(replace(SMALL, dataflow="os"), 64, 12) == 32
     assert array.RAW_BITS == 32
 
 
@@ -131,7 +132,7 @@ def test_counts(way: str) -> None:
     """3 x 5 outputs of 20 codes, 8 by 4 bits, on 8 rows."""
     changes, starts, want = COUNTED[way]
     config = replace(SMALL, **changes)
-    assert array.actions(config, 3, 5, 20, starts, a_bits=8, w_bits=4) == want
+    assert array.actions(config, 3, 5, 20, starts, Code(8), Code(4)) == want
     if way == "is":
-        four = array.actions(replace(config, pack_axis="K"), 3, 5, 20, starts, 4, 4)
+        four = array.actions(replace(config, pack_axis="K"), 3, 5, 20, starts, Code(4), Code(4))
         assert four["multiply", "add:12"] == 300  # 16 rows: 4 bits above a product of 8

@@ -1,0 +1,61 @@
+"""Shipped precision plans: a format for every role.
+
+``{weight}``, ``{activation}`` and ``{bias}`` are the block shapes that the user gives; other plans have
+shapes of their own.
+"""
+
+from __future__ import annotations
+
+Plan = dict[str, str]
+
+
+def _shift(weight: str, vector: str = "int16") -> Plan:
+    """BCT's: blocks of any shape, each with an exponent."""
+    return {
+        "weight": f"{weight}@{{weight}}",
+        "activation": "int8@{activation}",
+        "vector": f"{vector}@{{activation}}",
+        "bias": "int8@{bias}",
+        "embedding": "int8@row",
+    }
+
+
+def _whole(element: str, bias: str, blocks: tuple[str, str]) -> Plan:
+    """One scale for a whole tensor, or for a channel of a weight."""
+    return {
+        "weight": f"{element}@{blocks[0]}",
+        "activation": f"{element}@{blocks[1]}",
+        "vector": "int16@tensor",
+        "bias": bias,
+        "embedding": "int8@row",
+    }
+
+
+def _alike(element: str, block: str, vector: str = "int16") -> Plan:
+    """One element for both operands, in the blocks that it comes with."""
+    return {
+        "weight": f"{element}@{block}",
+        "activation": f"{element}@{block}",
+        "vector": f"{vector}@{block}",
+        "bias": f"int8@{block}",
+        "embedding": "int8@row",
+    }
+
+
+PRESETS: dict[str, Plan] = {
+    "bct-int8": _shift("int8"),
+    "bct-int8-strict": _shift("int8", vector="int8"),
+    "bct-w4a8": _shift("int4"),
+    "layerwise-shift8": _whole("int8", "int8@tensor", ("tensor", "tensor")),
+    "layerwise-lin8": _whole("lin8", "int32@tensor", ("channel", "tensor")),
+    "bfp-w6a6": _alike("bfp6", "1x16", vector="int8"),
+    "bfp-w6a6-strict": _alike("bfp6", "1x16", vector="bfp6"),
+    "bfp-w4a4": _alike("bfp4", "1x16", vector="int8"),
+    "bm8": _alike("bm8e4m3", "1x16"),
+    "bl8": _alike("bl8", "1x16"),
+    "mxint8": _alike("mxint8", "1x32"),
+    "mxfp8": _alike("mxfp8e4m3", "1x32"),
+    "mxfp6": _alike("mxfp6e2m3", "1x32"),
+    "mxfp4": _alike("mxfp4", "1x32"),
+}
+"""By name; ``fp32`` is the reference itself and has no formats."""

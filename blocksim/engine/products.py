@@ -1,0 +1,180 @@
+"""Linking products: weights as the kernels read them, and the kernel that the codes of both operands take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim.engine.packed import bias_floor_of, lines_of, paneled, panels_of
+from blocksim.engine.segments import Segments, segments_of
+from blocksim.engine.workspace import Workspace
+from blocksim.trace.file import Trace
+from blocksim.trace.manifest import Blocks, Index, OpSpec
+from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static, stays_narrow
+from hwmodels.kernels.matmul_window import dynamic_window, pack_lines_window, static_window
+from hwmodels.kernels.packed_operands import pack_lines
+from hwmodels.kernels.window import Operands, operands
+from hwmodels.units.ops import ZERO_BLOCK
+from hwmodels.units.product import ProductConfig
+
+Panels = dict[tuple[str, bytes], tuple[Any, ...]]
+"""Weights as the kernels read them, by the hash of their bytes and by the segments of their reduction."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """How two operands multiply where codes have exponents of their own.
+
+    Attributes
+    ----------
+    multiplier : ProductConfig
+    words : Operands
+        The words of all codes of both.
+    """
+
+    multiplier: ProductConfig
+    words: Operands
+
+    @property
+    def scalars(self) -> tuple[int, int, bool]:
+        """What the kernels ask for: the fraction, the rounding, and how far."""
+        return self.multiplier.fraction, self.multiplier.rounding, self.words.far
+
+    @property
+    def key(self) -> bytes:
+        """What tells weights that are laid out for different windows apart."""
+        return repr(self.multiplier).encode()
+
+
+class ProductLinker:
+    """Turns products into kernel calls.
+
+    Parameters
+    ----------
+    trace : Trace
+    panels : dict
+        Weights that are laid out already; what is new is entered.
+    """
+
+    def __init__(self, trace: Trace, panels: Panels) -> None:
+        self.trace, self.manifest, self.panels = trace, trace.manifest, panels
+        self.machine = trace.manifest.machine
+
+    def linked(self, op: OpSpec) -> Callable[..., None]:
+        """The kernel calls of one product."""
+        return self._static(op) if op.b is None else self._dynamic(op)
+
+    def _array(self) -> tuple[Any, ...]:
+        """The arguments that every MATMUL kernel ends with: aligner, then accumulator."""
+        config = self.machine.array_config
+        lane, word = config.aligner, config.accumulator
+        return config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating
+
+    def _static(self, op: OpSpec) -> Callable[..., None]:
+        assert op.a is not None and op.weight is not None
+        a = self.manifest.tensors[op.a.tensor]
+        weight = self.manifest.constants[op.weight]
+        segments = segments_of(op, 0, a, weight, self.machine.array_config)
+        edges, update = _edges(segments, op.k)
+        window = self._window(a, weight)
+        key = (weight.sha256, edges.tobytes() if window is None else window.key)
+        if key not in self.panels:
+            lines, line_exponents = lines_of(weight, self.trace.sections[op.weight])
+            if window is None:
+                self.panels[key] = (*pack_lines(lines, edges), paneled(line_exponents, ZERO_BLOCK))
+            else:
+                packed = pack_lines_window(lines, window.words.b)
+                self.panels[key] = (packed, None, None, paneled(line_exponents, ZERO_BLOCK))
+        panels, offsets, limits, exponents = self.panels[key]
+        w_exponents = np.ascontiguousarray(exponents[:, segments.b_blocks])
+        bias = np.zeros((len(panels), PANEL), np.int16)
+        bias_exponents = np.full((len(panels), PANEL), ZERO_BLOCK, np.int16)
+        bias_bits = 8
+        if op.bias is not None:
+            spec = self.manifest.constants[op.bias]
+            values, shared = panels_of(spec, self.trace.sections[op.bias])
+            bias, bias_exponents = values[:, 0].copy(), shared[:, 0].copy()
+            bias_bits = spec.value_bits or spec.bits
+        array = self._array()
+        floor = bias_floor_of(bias_exponents, bias_bits, array)
+        top = w_exponents.max(axis=1)
+        narrow, name = stays_narrow(self.machine.array_config, a.bits, weight.bits, edges, update), a.name
+        call: Callable[..., None] = matmul_static if window is None else static_window
+        weights = (panels, offsets, limits) if window is None else (window.words.a, panels)
+        mode = narrow if window is None else window.scalars
+
+        def compute(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
+        ) -> None:
+            call(
+                w.team, part, parts, w.samples,
+                w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
+                *weights, w_exponents, top, floor, bias, bias_exponents,
+                edges, update, sums, exponents, groups, op.n, mode, *array, counts,
+            )  # fmt: skip
+
+        return compute
+
+    def _window(self, a: Blocks, b: Blocks) -> Window | None:
+        """How two operands multiply where codes have exponents of their own."""
+        if not (a.form.has_exponents or b.form.has_exponents):
+            return None
+        multiplier = self.machine.array_config.product(a.form.code, b.form.code)
+        return Window(multiplier, operands(multiplier))
+
+    def _dynamic(self, op: OpSpec) -> Callable[..., None]:
+        assert op.a is not None and op.b is not None
+        a, b = self.manifest.tensors[op.a.tensor], self.manifest.tensors[op.b.tensor]
+        array = self._array()
+        floor = bias_floor_of(np.full(PANEL, ZERO_BLOCK, np.int16), 8, array)
+        window = self._window(a, b)
+        call: Callable[..., None] = matmul_dynamic if window is None else dynamic_window
+        alike: dict[tuple[int, ...], list[int]] = {}  # groups whose segments are the same run in one call
+        segments = [segments_of(op, g, a, b, self.machine.array_config) for g in range(op.groups)]
+        for g, s in enumerate(segments):
+            alike.setdefault(tuple(s.starts.tolist()), []).append(g)
+        calls = []
+        for groups in alike.values():
+            a_places = np.array([(g * op.a.row_step, g * op.a.column_step) for g in groups], np.int64)
+            b_places = np.array([(g * op.b.row_step, g * op.b.column_step) for g in groups], np.int64)
+            o_places = np.array([(g * op.out.row_step, g * op.out.column_step) for g in groups], np.int64)
+            index, axis = (b.column_index, 1) if op.b.transposed else (b.row_index, 0)
+            left = (
+                np.stack([a.row_index[r : r + op.m] for r, _ in a_places]),
+                np.stack([segments[g].a_blocks for g in groups]),
+                a_places,
+                *(() if window is None else (window.words.a,)),
+            )
+            edges, update = _edges(segments[groups[0]], op.k)
+            right = (
+                np.stack([index[place[axis] : place[axis] + op.n] for place in b_places]),
+                np.stack([segments[g].b_blocks for g in groups]),
+                b_places,
+                *(() if window is None else (window.words.b,)),
+                op.b.transposed,
+                floor,
+                edges,
+                update,
+            )
+            narrow = stays_narrow(self.machine.array_config, a.bits, b.bits, edges, update)
+            calls.append((left, right, o_places, narrow if window is None else window.scalars))
+
+        def compute(
+            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
+        ) -> None:
+            for left, right, o_places, mode in calls:
+                call(
+                    w.team, part, parts, w.samples, op.k, w.codes[a.name], w.shared[a.name], *left,
+                    w.codes[b.name], w.shared[b.name], *right,
+                    sums, exponents, groups, o_places, mode, *array, counts,
+                )  # fmt: skip
+
+        return compute
+
+
+def _edges(segments: Segments, k: int) -> tuple[Index, NDArray[np.bool_]]:
+    return np.append(segments.starts, k), segments.update

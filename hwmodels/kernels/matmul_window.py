@@ -1,0 +1,293 @@
+"""The MATMUL kernel for codes with exponents of their own: `units.mac_array` over sums in a window.
+
+Raw sums are 64 bits wide (`window`); what follows is as in `matmul`: every segment is aligned and
+accumulated, and every output may have an E of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwmodels.kernels.instructions import address
+from hwmodels.kernels.jit import kernel
+from hwmodels.kernels.lanes import Number, reading
+from hwmodels.kernels.matmul import LEAST_ROWS, share, spread_exponents
+from hwmodels.kernels.panel import Codes, Exponents, Flags, Index
+from hwmodels.kernels.stream import ADD, Read, Scalar, grid, signed
+from hwmodels.kernels.target import PANEL, TILE
+from hwmodels.kernels.team import Team, begin, finish
+from hwmodels.kernels.window import Words, pack_columns, pack_words, window_sums
+from hwmodels.units import accumulator, aligner
+from hwmodels.units.aligner import BOUND, EXACT, RUNNING, align, bound, distance, is_flushed
+from hwmodels.units.ops import ZERO_BLOCK
+from hwmodels.units.prescan import join
+
+STRIP = 32
+"""Rows that are packed at a time: they stay in a cache while all panels pass."""
+
+RAW, SHIFT = signed(63, 64), Read(32, -4096, 4096)
+WORD = signed(48, 64)
+
+_align, _is_flushed, _add, _overflows = (
+    reading.of(f) for f in (align, is_flushed, accumulator.add, accumulator.overflows)
+)
+
+
+def _aligned(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
+    x, shift, total = given
+    longest, rounding = scalars
+    return total + _align(x, shift, longest, rounding), _is_flushed(x, shift, longest)
+
+
+def _added(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
+    word, total = given
+    bits, saturating = scalars
+    return _add(word, total, bits, saturating != 0), _overflows(word, total, bits)
+
+
+aligned = grid(_aligned, (RAW, SHIFT, WORD), (64,), (Scalar(0, aligner.LONGEST), Scalar(0, 2)), folds=(ADD,))
+added = grid(_added, (WORD, WORD), (64,), (Scalar(2, 48), Scalar(0, 1)), folds=(ADD,))
+
+
+@kernel
+def panel_window(
+    a: Words,
+    rows: int,
+    first_row: int,
+    a_exponents: Exponents,
+    row_top: Exponents,
+    groups: Index,
+    panel: Words,
+    segments: Index,
+    w_exponents: Exponents,
+    column_top: Exponents,
+    floor: Index,
+    bias: Codes,
+    bias_exponents: Exponents,
+    update: Flags,
+    sums: Codes,
+    exponents: Exponents,
+    o_row: int,
+    o_column: int,
+    width: int,
+    window: tuple[int, int, bool],
+    normalise: int,
+    guard_bits: int,
+    max_shift: int,
+    rounding: int,
+    bits: int,
+    saturating: bool,
+    counts: Index,
+) -> None:
+    """Multiply `rows` packed rows with one panel; `window` is its fraction, its rounding, and how far.
+
+    Everything else is as in `panel.panel_each`.
+    """
+    fraction, window_rounding, far = window
+    reach = aligner.reach(max_shift, fraction)
+    depth = w_exponents.shape[0]
+    part, shifts = np.empty((TILE, PANEL), np.int64), np.empty((TILE, PANEL), np.int32)
+    total, acc = np.empty((TILE, PANEL), np.int64), np.empty((TILE, PANEL), np.int64)
+    top, found = np.empty((TILE, PANEL), np.int64), np.zeros(2, np.int64)
+    step = 8 * PANEL
+    for t in range((rows + TILE - 1) // TILE):
+        i = first_row + t * TILE
+        taken = min(TILE, rows - t * TILE)
+        for r in range(taken):
+            for j in range(PANEL):
+                top[r, j] = floor[j]
+                if normalise == BOUND:
+                    top[r, j] = bound(row_top[i + r], column_top[j], floor[j], ZERO_BLOCK)
+                if normalise == EXACT:
+                    for s in range(depth):
+                        top[r, j] = join(top[r, j], a_exponents[i + r, s], w_exponents[s, j], ZERO_BLOCK)
+                shift = distance(top[r, j], bias_exponents[j], guard_bits)
+                acc[r, j], total[r, j] = align(bias[j], shift, max_shift, rounding), 0
+                counts[0] += is_flushed(bias[j], shift, max_shift)
+        for s in range(depth):
+            window_sums(a, t, panel, segments[s], segments[s + 1], window_rounding, far, part)
+            for r in range(taken):
+                e = a_exponents[i + r, s]
+                for j in range(PANEL):
+                    if normalise == RUNNING:
+                        higher = join(top[r, j], e, w_exponents[s, j], ZERO_BLOCK)
+                        counts[0] += is_flushed(acc[r, j], top[r, j] - higher, max_shift)
+                        acc[r, j] = align(acc[r, j], top[r, j] - higher, max_shift, rounding)
+                        top[r, j] = higher
+                    shifts[r, j] = distance(top[r, j], e + w_exponents[s, j], guard_bits) - fraction
+            own = address(total)
+            aligned(
+                taken, PANEL, (address(part), address(shifts), own), (own,), (step, step // 2, step, step),
+                (reach, rounding), (), address(found),
+            )  # fmt: skip
+            if update[s]:
+                own = address(acc)
+                added(
+                    taken, PANEL, (own, address(total)), (own,), (step, step, step), (bits, saturating), (),
+                    address(found) + 8,
+                )  # fmt: skip
+                total[:] = 0
+        for r in range(taken):
+            for j in range(width):
+                sums[o_row + t * TILE + r, o_column + j] = acc[r, j]
+                exponents[groups[i + r], o_column + j] = top[r, j] - guard_bits
+    counts[0] += found[0]
+    counts[1] += found[1]
+
+
+@kernel
+def static_window(
+    team: Team,
+    part: int,
+    parts: int,
+    samples: int,
+    a: Codes,
+    a_shared: Codes,
+    a_rows: Index,
+    a_blocks: Index,
+    words: Words,
+    panels: NDArray[np.int32],
+    w_exponents: Exponents,
+    column_top: Exponents,
+    floor: Index,
+    bias: Codes,
+    bias_exponents: Exponents,
+    segments: Index,
+    update: Flags,
+    sums: Codes,
+    exponents: Exponents,
+    groups: Index,
+    n: int,
+    window: tuple[int, int, bool],
+    normalise: int,
+    guard_bits: int,
+    max_shift: int,
+    rounding: int,
+    bits: int,
+    saturating: bool,
+    counts: Index,
+) -> None:
+    """A times weights of `n` columns in packed panels; `words` are those of A's codes.
+
+    Everything else is as in `matmul.matmul_static`.
+    """
+    begin(team, parts)
+    m, height = sums.shape[0] // samples, a.shape[0] // samples
+    by_rows = samples * m >= parts * LEAST_ROWS
+    top, bottom = share(samples * m, part, parts, TILE) if by_rows else (0, samples * m)
+    left, right = (0, panels.shape[0]) if by_rows else share(panels.shape[0], part, parts, 1)
+    count = bottom - top if left < right else 0
+    places = np.empty(count, np.int64)
+    for i in range(count):
+        places[i] = (top + i) // m * height + (top + i) % m
+    a_exponents = np.empty((count, a_blocks.shape[0]), np.int16)
+    row_top = np.empty(count, np.int16)
+    spread_exponents(a_shared, a_rows[places], a_blocks, False, a_exponents, row_top)
+    k, own_groups = segments[-1], groups[top:bottom]
+    packed = np.empty((STRIP // TILE, k, 2, TILE), np.int32)
+    for row in range(0, count, STRIP):
+        rows = min(STRIP, count - row)
+        pack_words(a, places[row : row + rows], 0, k, words, packed)
+        for t in range(left, right):
+            column = t * PANEL
+            panel_window(
+                packed, rows, row, a_exponents, row_top, own_groups, panels[t], segments, w_exponents[t],
+                column_top[t], floor[t], bias[t], bias_exponents[t], update, sums, exponents, top + row,
+                column, min(PANEL, n - column), window,
+                normalise, guard_bits, max_shift, rounding, bits, saturating, counts,
+            )  # fmt: skip
+    finish(team, part, parts)
+
+
+@kernel
+def dynamic_window(
+    team: Team,
+    part: int,
+    parts: int,
+    samples: int,
+    k: int,
+    a: Codes,
+    a_shared: Codes,
+    a_rows: Index,
+    a_blocks: Index,
+    a_places: Index,
+    a_words: Words,
+    b: Codes,
+    b_shared: Codes,
+    b_lines: Index,
+    b_blocks: Index,
+    b_places: Index,
+    b_words: Words,
+    transposed: bool,
+    floor: Index,
+    segments: Index,
+    update: Flags,
+    sums: Codes,
+    exponents: Exponents,
+    groups: Index,
+    o_places: Index,
+    window: tuple[int, int, bool],
+    normalise: int,
+    guard_bits: int,
+    max_shift: int,
+    rounding: int,
+    bits: int,
+    saturating: bool,
+    counts: Index,
+) -> None:
+    """Groups of A times B, both activations; `a_words` and `b_words` are those of their codes.
+
+    Everything else is as in `matmul.matmul_dynamic`.
+    """
+    begin(team, parts)
+    heads, m = a_rows.shape
+    n, depth = b_lines.shape[1], a_blocks.shape[1]
+    a_exponents, row_top = np.empty((m, depth), np.int16), np.empty(m, np.int16)
+    b_exponents, line_top = np.empty((n, depth), np.int16), np.empty(n, np.int16)
+    packed = np.empty(((m + TILE - 1) // TILE, k, 2, TILE), np.int32)
+    panel = np.empty((k, 2, PANEL), np.int32)
+    w_exponents, column_top = np.empty((depth, PANEL), np.int16), np.empty(PANEL, np.int16)
+    no_bias, no_exponents = np.zeros(PANEL, np.int16), np.full(PANEL, ZERO_BLOCK, np.int16)
+    rows = np.arange(m)
+    a_height, b_height = a.shape[0] // samples, b.shape[0] // samples
+    a_tall, b_tall = a_shared.shape[0] // samples, b_shared.shape[0] // samples
+    o_height = sums.shape[0] // samples
+    for at in range(samples * heads * part // parts, samples * heads * (part + 1) // parts):
+        q, g = at // heads, at % heads
+        own_a = a_shared[q * a_tall : (q + 1) * a_tall]
+        own_b = b_shared[q * b_tall : (q + 1) * b_tall]
+        spread_exponents(own_a, a_rows[g], a_blocks[g], False, a_exponents, row_top)
+        spread_exponents(own_b, b_lines[g], b_blocks[g], transposed, b_exponents, line_top)
+        pack_words(a, q * a_height + a_places[g, 0] + rows, a_places[g, 1], k, a_words, packed)
+        top_row, left = q * b_height + b_places[g, 0], b_places[g, 1]
+        o_row, o_column = q * o_height + o_places[g, 0], o_places[g, 1]
+        for column in range(0, n, PANEL):
+            width = min(PANEL, n - column)
+            for j in range(PANEL):
+                inside = j < width
+                column_top[j] = line_top[column + j] if inside else ZERO_BLOCK
+                for s in range(depth):
+                    w_exponents[s, j] = b_exponents[column + j, s] if inside else ZERO_BLOCK
+            down, across = (0, column) if transposed else (column, 0)
+            pack_columns(b, top_row + down, left + across, width, k, transposed, b_words, panel)
+            panel_window(
+                packed, m, 0, a_exponents, row_top, groups[o_row : o_row + m], panel, segments, w_exponents,
+                column_top, floor, no_bias, no_exponents, update, sums, exponents, o_row, o_column + column,
+                width, window, normalise, guard_bits, max_shift, rounding, bits, saturating, counts,
+            )  # fmt: skip
+    finish(team, part, parts)
+
+
+@kernel
+def pack_lines_window(lines: Codes, words: Words) -> NDArray[np.int32]:
+    """Weights by lines, (N, K), as panels (panels, K, 2, PANEL)."""
+    n, k = lines.shape
+    panels = (n + PANEL - 1) // PANEL
+    out = np.zeros((panels, k, 2, PANEL), np.int32)
+    for t in range(panels):
+        pack_columns(lines, t * PANEL, 0, min(PANEL, n - t * PANEL), k, False, words, out[t])
+    return out

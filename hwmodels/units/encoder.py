@@ -1,0 +1,167 @@
+"""The encoder: turns a block of wide sums into codes that have exponents of their own.
+
+It does what the requantizer does for significands: pass 1 finds the block's exponent, pass 2 the codes.
+The exponent is the binade of the largest sum, or for logarithms the next one up, less the binade where the
+element's own range ends. A code takes as many of a sum's leading bits as its significand has, rounded to
+nearest even; what is carried goes into its exponent. A logarithm is rounded to the nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwmodels.units.actions import Actions, of
+from hwmodels.units.ops import (
+    RNE,
+    bit_length,
+    clamp,
+    largest,
+    magnitude,
+    select,
+    shift_right,
+    smallest,
+)
+from hwmodels.units.requantizer_lane import (
+    LONGEST_SHIFT,
+    NO_KEY,
+    RANK_BITS,
+    SUM_BITS,
+    block_exponent,
+    is_clamped,
+    key,
+)
+
+ROOT = 199032864766430
+"""The root of two, ``floor(2**47 * sqrt(2))``: where the nearest power of two changes."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """What the codes are.
+
+    Attributes
+    ----------
+    bits : int
+        Width of a code, the highest of which is its sign.
+    stored_bits : int
+        Bits of a significand that are stored.
+    hidden : bool
+        Whether a leading one is not stored, and is not there under the lowest exponent.
+    largest : int
+        The largest magnitude.
+    fraction : int
+        Bits below the binary point, under a shared exponent of zero.
+    geometric : bool
+        Whether a code is the nearest power of two.
+    """
+
+    bits: int
+    stored_bits: int
+    hidden: bool
+    largest: int
+    fraction: int
+    geometric: bool
+
+    @property
+    def binade(self) -> int:
+        """The binade of the largest number, under a shared exponent of zero."""
+        lead = self.largest & ((1 << self.stored_bits) - 1)
+        own = self.stored_bits if self.hidden else lead.bit_length() - 1
+        return (self.largest >> self.stored_bits) - self.hidden + own - self.fraction
+
+
+def block_rank(acc: int, exponent: int, geometric: bool) -> int:
+    """``2 key``, and one more for a logarithm that is not whole: the largest of a block counts."""
+    size = magnitude(acc)
+    beyond = (size & (size - 1)) != 0
+    return 2 * key(acc, exponent) + select(beyond & geometric, 1, 0)
+
+
+def place(acc: int, exponent: int, unit: int) -> int:
+    """The smallest k with ``|acc| * 2**exponent < 2**(k + unit)``."""
+    return bit_length(magnitude(acc)) + exponent - unit
+
+
+def floating(acc: int, exponent: int, unit: int, stored_bits: int, hidden: int) -> int:
+    """The magnitude of the nearest number, ties to even, however large.
+
+    By hand, three stored bits under a leading one: 21 in units is 10101, taken as 1010|1, which is a tie, and
+    stays 1010: an exponent of one and a significand of 10, of which 2 is stored: 2 x 8 + 2 = 18.
+    """
+    own = largest(place(acc, exponent, unit) - stored_bits - hidden, 0)
+    shift = clamp(exponent - unit - own, -LONGEST_SHIFT, SUM_BITS)
+    size = magnitude(acc)
+    rounded = shift_right(size, -smallest(shift, 0), RNE) << largest(shift, 0)
+    carried = (rounded >> stored_bits) & (1 - hidden)
+    whole = (own << stored_bits) + rounded + select(carried != 0, 1 << stored_bits >> 1, 0)
+    return select(acc == 0, 0, whole)
+
+
+def logarithm(acc: int, exponent: int, unit: int) -> int:
+    """The magnitude of the nearest power of two, the first of which has the magnitude 1; zero has none."""
+    size = magnitude(acc)
+    leading = size << (SUM_BITS - bit_length(size))
+    return select(acc == 0, 0, largest(place(acc, exponent, unit) + select(leading > ROOT, 1, 0), 0))
+
+
+def code(acc: int, whole: int, most: int, bits: int) -> int:
+    """A magnitude, held in range, with the sign of its sum; zero has none."""
+    held = smallest(whole, most)
+    return held + select((acc < 0) & (held != 0), 1 << bits >> 1, 0)
+
+
+def result(
+    config: EncoderConfig, sums: Sequence[int], exponents: Sequence[int], top: int | None = None
+) -> tuple[list[int], int, int, int]:
+    """Encode one block.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+    sums, exponents : sequence of int
+        The block's wide sums, of at most 48 bits, and the exponent of each.
+    top : int, optional
+        The block's largest rank, where pass 1 ran while the sums were written.
+
+    Returns
+    -------
+    codes, exponent, clamped, saturated
+        As of `requantizer.result`.
+    """
+    found = top_of(config, sums, exponents) if top is None else top
+    width = config.binade + 2  # of an integer whose largest lies in the same binade
+    stored, clamped = block_exponent(found, width), is_clamped(found, width)
+    unit = stored - config.fraction
+    codes, saturated = [], 0
+    for acc, exponent in zip(sums, exponents, strict=True):
+        whole = (
+            logarithm(acc, exponent, unit)
+            if config.geometric
+            else floating(acc, exponent, unit, config.stored_bits, config.hidden)
+        )
+        codes.append(code(acc, whole, config.largest, config.bits))
+        saturated += whole > config.largest
+    return codes, stored, select(clamped, 1, 0), saturated
+
+
+def actions(elements: int, blocks: int, wide_bits: int, bits: int) -> Actions:
+    """Actions: per element a leading-zero count in each pass, compares, a shift, a rounding add, an add of
+    exponents; per block an add that makes its exponent.
+    """
+    counts = {
+        f"lzc:{wide_bits}": 2 * elements,
+        f"compare:{RANK_BITS}": elements,
+        f"shift:{wide_bits}": elements,
+        f"add:{bits}": 2 * elements + blocks,
+        f"compare:{bits}": elements,
+    }
+    return of("requantize", counts)
+
+
+def top_of(config: EncoderConfig, sums: Sequence[int], exponents: Sequence[int]) -> int:
+    """Pass 1: the largest rank of a block's sums."""
+    top = 2 * NO_KEY
+    for acc, exponent in zip(sums, exponents, strict=True):
+        top = largest(top, block_rank(acc, exponent, config.geometric))
+    return top

@@ -1,0 +1,171 @@
+"""Products of codes, of which each may have an exponent of its own.
+
+A code is a significand and an exponent, a product that of the significands, shifted left by the sum of the
+exponents. All products of a segment are added in one *window*: a fixed-point number of so many bits below
+the largest product that there can be. What falls out of it at the lower end is cut, rounded, or kept as a
+sticky bit, product by product; a window that is wide enough loses nothing. Codes without exponents lose
+nothing in any window.
+
+By hand: e4m3 codes 0x38 and 0xB9 are 8 x 2**6 and -9 x 2**6, and their product is -72 x 2**12. An exact
+window has 19 + 19 - 1 = 37 bits; one of 24 drops 13 of them, and keeps -36.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwmodels.units.ops import FLOOR, ROUNDINGS, mul, select, shift_right
+
+STICKY = 3
+"""Rounding in a window: the lowest bit is set where anything falls out."""
+
+WINDOW_ROUNDINGS = {**ROUNDINGS, "sticky": STICKY}
+"""What becomes of bits that fall out of a window."""
+
+INT8_BITS = 8
+"""Width of the codes that the binary point of others is put after."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """What the hardware knows of a code.
+
+    Attributes
+    ----------
+    bits : int
+        Its width; without exponent bits the code is a significand in two's complement.
+    exponent_bits : int
+        Below a sign bit; the rest is the stored part of the significand.
+    hidden, subnormal : bool
+        Whether a significand has a leading one that is not stored, and whether it has none under an exponent
+        field of zero.
+    largest : int
+        The largest magnitude of a number, which is a code without its sign.
+    """
+
+    bits: int
+    exponent_bits: int = 0
+    hidden: bool = False
+    subnormal: bool = False
+    largest: int = 0
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of a significand that are stored, without a sign."""
+        return self.bits - 1 - self.exponent_bits
+
+    @property
+    def significand_bits(self) -> int:
+        """Bits of a significand's magnitude."""
+        return self.stored_bits + self.hidden
+
+    @property
+    def reach(self) -> int:
+        """The largest exponent."""
+        return exponent(self, self.largest)
+
+    @property
+    def fixed_bits(self) -> int:
+        """Width of a signed fixed-point number that holds every value."""
+        if not self.exponent_bits:
+            return self.bits
+        return (significand(self, self.largest) << self.reach).bit_length() + 1
+
+    @property
+    def fraction(self) -> int:
+        """Bits below the binary point: as many as leave all values below 2**7, as those of an int8 are."""
+        return max(self.fixed_bits - INT8_BITS, 0) if self.exponent_bits else 0
+
+
+INT8 = Code(INT8_BITS)
+"""A significand of 8 bits."""
+
+
+def field(code: Code, x: int) -> int:
+    """The exponent field of a code."""
+    return (x >> code.stored_bits) & ((1 << code.exponent_bits) - 1)
+
+
+def significand(code: Code, x: int) -> int:
+    """The signed significand of a code."""
+    if not code.exponent_bits:
+        return x
+    one = select((field(code, x) != 0) | (not code.subnormal), 1, 0) if code.hidden else 0
+    size = (x & ((1 << code.stored_bits) - 1)) + (one << code.stored_bits)
+    return select((x >> (code.bits - 1)) & 1, -size, size)
+
+
+def exponent(code: Code, x: int) -> int:
+    """The exponent of a code, from 0 on."""
+    if not code.exponent_bits:
+        return 0
+    own = field(code, x)
+    return select(own != 0, own - 1, 0) if code.hidden and code.subnormal else own
+
+
+@dataclass(frozen=True)
+class ProductConfig:
+    """A multiplier of two kinds of codes.
+
+    Attributes
+    ----------
+    a, b : Code
+    window : int
+        Bits of a product in the window, with its sign.
+    rounding : int
+        One of `WINDOW_ROUNDINGS`.
+    """
+
+    a: Code
+    b: Code
+    window: int
+    rounding: int
+
+    @property
+    def exact_bits(self) -> int:
+        """Width of a signed product of which nothing is lost."""
+        return self.a.fixed_bits + self.b.fixed_bits - 1
+
+    @property
+    def dropped(self) -> int:
+        """Low bits of an exact product that lie below the window."""
+        floats = self.a.exponent_bits or self.b.exponent_bits
+        return max(self.exact_bits - self.window, 0) if floats else 0
+
+    @property
+    def bits(self) -> int:
+        """Width of a signed product."""
+        return self.exact_bits - self.dropped
+
+    @property
+    def fraction(self) -> int:
+        """Bits of a product below the binary point; negative where the window ends above it."""
+        return self.a.fraction + self.b.fraction - self.dropped
+
+
+def kept(x: int, dropped: int, rounding: int) -> int:
+    """An exact product without its low bits."""
+    if rounding == STICKY:
+        return (x >> dropped) | select((x & ((1 << dropped) - 1)) != 0, 1, 0)
+    return shift_right(x, dropped, rounding) if rounding != FLOOR else x >> dropped
+
+
+def product(config: ProductConfig, x: int, y: int) -> int:
+    """The product of two codes in the window."""
+    return summed(config, decoded(config.a, [x]), decoded(config.b, [y]))
+
+
+def decoded(code: Code, codes: Sequence[int]) -> list[tuple[int, int]]:
+    """The significand and the exponent of each code."""
+    return [(significand(code, x), exponent(code, x)) for x in codes]
+
+
+def summed(config: ProductConfig, left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> int:
+    """The sum of the products of decoded codes in the window."""
+    wa, wb = config.a.significand_bits + 1, config.b.significand_bits + 1
+    pairs = zip(left, right, strict=True)
+    if not (config.a.exponent_bits or config.b.exponent_bits):
+        return sum(mul(x, y, wa, wb) for (x, _), (y, _) in pairs)
+    dropped, rounding = config.dropped, config.rounding
+    return sum(kept(mul(x, y, wa, wb) << (ex + ey), dropped, rounding) for (x, ex), (y, ey) in pairs)

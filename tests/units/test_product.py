@@ -1,0 +1,228 @@
+"""Products of codes with exponents: the unit against rationals, and the kernels against the unit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import product as pairs
+from typing import Any
+
+import numpy as np
+import pytest
+from calls import TEAM
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwmodels.formats.catalogue import EXAMPLES, element
+from hwmodels.formats.coding import Floating
+from hwmodels.kernels.matmul_window import dynamic_window, pack_lines_window, static_window
+from hwmodels.kernels.target import PANEL
+from hwmodels.kernels.window import operands
+from hwmodels.units import mac_array
+from hwmodels.units.accumulator import AccumulatorConfig
+from hwmodels.units.aligner import NORMALISES, AlignerConfig
+from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
+from hwmodels.units.ops import RNE, ZERO_BLOCK
+from hwmodels.units.product import WINDOW_ROUNDINGS, Code, ProductConfig, product
+
+CODES: dict[str, Code] = {
+    name: known.coding.code
+    for name in EXAMPLES
+    if (known := element(name))
+    and known.coding.bits <= 9
+    and "2u" not in name
+    and not name.endswith("-paper")
+    and not (isinstance(known.coding, Floating) and known.coding.largest == 0)
+}
+names = st.sampled_from(sorted(CODES))
+
+
+def value_of(name: str, code: int) -> Fraction:
+    """What a code means, under a shared exponent of zero."""
+    coding = element(name).coding  # type: ignore[union-attr]
+    if isinstance(coding, Floating):
+        found = coding.value(code)
+        assert found is not None
+        return found
+    return Fraction(code)
+
+
+def drawn(rng: np.random.Generator, code: Code, shape: tuple[int, ...]) -> np.ndarray:
+    """Random codes that are numbers."""
+    if not code.exponent_bits:
+        top = 1 << code.bits - 1
+        return rng.integers(1 - top, top, shape)
+    return rng.integers(0, code.largest + 1, shape) | (rng.integers(0, 2, shape) << code.bits - 1)
+
+
+def one(code: Code) -> st.SearchStrategy[int]:
+    """Any code that is a number."""
+    return st.integers(0, 2**32).map(lambda seed: int(drawn(np.random.default_rng(seed), code, (1,))[0]))
+
+
+@given(st.data(), names, names)
+def test_an_exact_product_is_that_of_the_values(data: st.DataObject, a: str, b: str) -> None:
+    config = ProductConfig(CODES[a], CODES[b], 300, 0)
+    x, y = data.draw(one(CODES[a])), data.draw(one(CODES[b]))
+    got = product(config, x, y)
+    assert config.dropped == 0
+    assert got / Fraction(2) ** config.fraction == value_of(a, x) * value_of(b, y)
+    assert abs(got) < 1 << config.bits - 1
+
+
+@given(st.data(), names, names, st.integers(4, 60), st.sampled_from(sorted(WINDOW_ROUNDINGS)))
+def test_what_falls_out_of_a_window(data: st.DataObject, a: str, b: str, window: int, rule: str) -> None:
+    config = ProductConfig(CODES[a], CODES[b], window, WINDOW_ROUNDINGS[rule])
+    x, y = data.draw(one(CODES[a])), data.draw(one(CODES[b]))
+    exact = value_of(a, x) * value_of(b, y) * Fraction(2) ** config.fraction
+    got, below = product(config, x, y), exact.numerator // exact.denominator
+    if config.dropped == 0:
+        assert got == exact
+    elif rule == "floor":
+        assert got == below
+    elif rule == "half_up":
+        assert got == (exact + Fraction(1, 2)).numerator // (exact + Fraction(1, 2)).denominator
+    elif rule == "rne":
+        assert got == round(exact)
+    else:
+        assert got == (below if exact == below else below | 1)
+    assert config.bits <= max(window, 17)
+
+
+def test_integers_lose_nothing_in_any_window() -> None:
+    assert product(ProductConfig(Code(8), Code(8), 4, 0), -127, 127) == -16129
+
+
+ROUNDED = list(WINDOW_ROUNDINGS.values())
+
+
+def config_of(normalise: str, window: int, rounding: int) -> MacArrayConfig:
+    return MacArrayConfig(
+        16, 8, "ws", True, 1, False, NORMALISES[normalise], "none", 64, AlignerConfig(8, 31, RNE),
+        AccumulatorConfig(32, True, 64, 2, 1), window=window, window_rounding=rounding,
+    )  # fmt: skip
+
+
+def operands_of(rng: np.random.Generator, a: Code, b: Code, m: int, k: int, n: int) -> MatmulOperands:
+    """A product of three segments with a bias; one block is zero."""
+    segments = [0, k // 3, k // 2]
+    ea, ew = rng.integers(-6, 4, (m, 3)), rng.integers(-9, -3, (n, 3))
+    left, right = drawn(rng, a, (m, k)), drawn(rng, b, (n, k))
+    ea[0, 1] = ZERO_BLOCK
+    left[0, k // 3 : k // 2] = 0
+    bias, eb = rng.integers(-127, 128, n), rng.integers(-9, 3, n)
+    return MatmulOperands(
+        left.tolist(), ea.tolist(), right.tolist(), ew.tolist(), bias.tolist(), eb.tolist(), segments,
+        [True, False, True], b.bits, 8, a.bits, a, b,
+    )  # fmt: skip
+
+
+def by_kernel(config: MacArrayConfig, o: MatmulOperands, shares: int = 1) -> tuple[Any, Any, list[int]]:
+    """What the static kernel makes of such operands, and the dynamic one where there is no bias."""
+    assert o.a_code and o.w_code and o.bias and o.bias_exponents
+    multiplier = config.product(o.a_code, o.w_code)
+    words, lane, word = operands(multiplier), config.aligner, config.accumulator
+    m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
+    panels = pack_lines_window(np.array(o.w, np.int16), words.b)
+
+    def paneled(x: Any, filler: int) -> Any:
+        wide = np.full((len(panels) * PANEL, *np.shape(x)[1:]), filler, np.int64)
+        wide[:n] = x
+        return np.ascontiguousarray(np.moveaxis(wide.reshape(len(panels), PANEL, *wide.shape[1:]), 1, -1))
+
+    exponents = paneled(o.w_exponents, ZERO_BLOCK).astype(np.int16)
+    rest = (word.bits, lane.guard_bits, lane.max_shift)
+    floor = paneled([mac_array.bias_floor(e, 8, *rest) for e in o.bias_exponents], -1000)
+    bias = paneled(o.bias, 0).astype(np.int16)
+    bias_exponents = paneled(o.bias_exponents, ZERO_BLOCK).astype(np.int16)
+    sums, under, counts = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16), np.zeros(4, np.int64)
+    window = (multiplier.fraction, multiplier.rounding, words.far)
+    array = (config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating)
+    for part in range(shares):
+        static_window(
+            TEAM, part, shares, 1, np.array(o.a).astype(np.uint8 if o.a_code.bits <= 8 else np.int16),
+            np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth), words.a, panels, exponents,
+            exponents.max(axis=1), floor, bias, bias_exponents, np.array([*o.segments, k]),
+            np.array(o.update), sums, under, np.arange(m), n, window, *array, counts,
+        )  # fmt: skip
+    return sums, under, counts[:2].tolist()
+
+
+@pytest.mark.parametrize(("a", "b"), [(a, b) for a, b in pairs(sorted(CODES), sorted(CODES))])
+def test_any_two_formats_multiply(a: str, b: str) -> None:
+    rng = np.random.default_rng(len(a) * 31 + len(b))
+    for window, rounding in ((48, 0), (20, 2), (11, 3)):
+        config = config_of("bound", window, rounding)
+        o = operands_of(rng, CODES[a], CODES[b], 5, 13, 3)
+        want = mac_array.result(config, o)
+        sums, exponents, counts = by_kernel(config, o)
+        assert sums.tolist() == want.sums
+        assert exponents.tolist() == want.exponents
+        assert counts == [want.flushed, want.overflows]
+
+
+@given(
+    names, names, st.sampled_from(sorted(NORMALISES)), st.integers(6, 56), st.sampled_from(ROUNDED),
+    st.integers(0, 2**32), st.integers(1, 2),
+)  # fmt: skip
+def test_kernel_is_result(
+    a: str, b: str, normalise: str, window: int, rounding: int, seed: int, shares: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    config = config_of(normalise, window, rounding)
+    config = replace(config, aligner=AlignerConfig(int(rng.integers(-4, 12)), int(rng.integers(6, 40)), RNE))
+    o = operands_of(rng, CODES[a], CODES[b], int(rng.integers(1, 9)), int(rng.integers(6, 20)), 3)
+    want = mac_array.result(config, o)
+    sums, exponents, counts = by_kernel(config, o, shares)
+    assert sums.tolist() == want.sums
+    assert exponents.tolist() == want.exponents
+    assert counts == [want.flushed, want.overflows]
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("a", "b"), [("mxfp8e4m3", "bl8"), ("int8", "mxfp4"), ("bfp9", "bm8e4m3")])
+def test_both_operands_are_activations(a: str, b: str, transposed: bool) -> None:
+    """Two samples of two groups that lie side by side, over one panel and a part of another."""
+    rng, config = np.random.default_rng(5), config_of("bound", 40, 2)
+    m, k, n = 3, 8, PANEL + 2
+    multiplier, lane, word = config.product(CODES[a], CODES[b]), config.aligner, config.accumulator
+    words = operands(multiplier)
+    left = drawn(rng, CODES[a], (2 * m, 2 * k)).astype(np.int16)
+    ea = rng.integers(-3, 3, (2 * m, 4)).astype(np.int16)
+    size = (2 * k, n) if transposed else (2 * n, k)  # groups below each other
+    right = drawn(rng, CODES[b], (2 * size[0], size[1])).astype(np.int16)
+    lines = np.stack([np.arange(n), np.arange(n) if transposed else n + np.arange(n)])
+    eb = rng.integers(-3, 3, (2 * 4, n) if transposed else (2 * 2 * n, 2)).astype(np.int16)
+    blocks = np.array([[0, 1], [2, 3]])
+    edges, update = np.array([0, 4, 8]), np.array([True, True])
+    sums, under, counts = (
+        np.zeros((2 * m, 2 * n), np.int64), np.zeros((2 * m, 2 * n), np.int16), np.zeros(4, np.int64)
+    )  # fmt: skip
+    places = np.array([[0, 0], [0, k]]), np.array([[0, 0], [size[0] // 2, 0]]), np.array([[0, 0], [0, n]])
+    b_blocks = blocks if transposed else np.array([[0, 1], [0, 1]])
+    array = (config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating)
+    dynamic_window(
+        TEAM, 0, 1, 2, k, left, ea, np.stack([np.arange(m)] * 2), blocks, places[0], words.a, right, eb,
+        lines, b_blocks, places[1], words.b, transposed, np.full(PANEL, -1000), edges, update, sums, under,
+        np.arange(2 * m), places[2], (multiplier.fraction, 2, words.far), *array, counts,
+    )  # fmt: skip
+    for q, g in pairs(range(2), range(2)):
+        own = left[q * m : (q + 1) * m, g * k : (g + 1) * k]
+        its = ea[q * m : (q + 1) * m, blocks[g]]
+        whole = right[q * size[0] :][: size[0]][places[1][g, 0] :]
+        other = whole[:k, :n].T if transposed else whole[:n, :k]
+        tall = len(eb) // 2
+        mine = eb[q * tall : (q + 1) * tall]
+        ew = mine[b_blocks[g]][:, lines[g]].T if transposed else mine[lines[g]][:, b_blocks[g]]
+        o = MatmulOperands(
+            own.tolist(), its.tolist(), other.tolist(), ew.tolist(), None, None, [0, 4], [True, True],
+            CODES[b].bits, 8, CODES[a].bits, CODES[a], CODES[b],
+        )  # fmt: skip
+        want = mac_array.result(config, o)
+        assert sums[q * m : (q + 1) * m, g * n : (g + 1) * n].tolist() == want.sums
+        assert under[q * m : (q + 1) * m, g * n : (g + 1) * n].tolist() == want.exponents
+
+
+def test_a_window_that_is_too_wide_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 60"):
+        operands(ProductConfig(CODES["bl8"], CODES["bl8"], 64, 0))
