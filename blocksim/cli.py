@@ -234,6 +234,22 @@ def execute(
 
 
 @app.command()
+def formats() -> None:
+    """List every format: bits per element, density, range, cost of a multiply-accumulate, source.
+
+    Example: blocksim formats
+    """
+    from rich.console import Console
+
+    from blocksim.report.formats import COLUMNS, table
+
+    Console(soft_wrap=True).print(table())
+    for name, meaning in COLUMNS.items():
+        if meaning:
+            typer.echo(f"{name}: {meaning}.")
+
+
+@app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="What to fetch: minilm.")],
     out: Annotated[Path, typer.Option(help="The folder of all that was fetched.")] = Path(".models"),

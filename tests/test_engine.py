@@ -14,6 +14,7 @@ import blocksim as bs
 from blocksim.compiler import compile_graph
 from blocksim.compiler.precision import load
 from blocksim.compiler.presets import PRESETS
+from blocksim.errors import BlocksimError
 from blocksim.graph import Graph
 from blocksim.measure.energy import measure_energy
 from blocksim.trace import Trace
@@ -71,6 +72,29 @@ def test_execute_equals_the_interpreter_under_every_plan(
     """But for real scales, which need calibration and are tried where they have it."""
     one = {name: array[:1] for name, array in tiny_inputs.items()}
     assert_equal_to_interpreter(compiled(tiny_graph, plan, None), one)
+
+
+@pytest.mark.parametrize(
+    ("weight", "activation"),
+    [("int4", "mxfp8e4m3"), ("bfp6", "int8"), ("mxfp4", "bfp9"), ("bl8", "int8"), ("bfp9", "bfp9")],
+)
+def test_execute_equals_the_interpreter_under_mixed_plans(
+    tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray], tmp_path: Path, weight: str, activation: str
+) -> None:
+    plan = tmp_path / "mixed.yaml"
+    plan.write_text(
+        f"weight: {weight}@1x8\nactivation: {activation}@1x16\nvector: int16@1x16\nbias: int8@1x8\n"
+        "embedding: int8@row\n"
+    )
+    one = {name: array[:1] for name, array in tiny_inputs.items()}
+    assert_equal_to_interpreter(compile_graph(tiny_graph, BCT64, load(plan)), one)
+
+
+def test_static_exponents_are_refused_where_codes_have_their_own(tiny_graph: Graph) -> None:
+    static = machine(requantizer={"exponents": "static"})
+    peaks = dict.fromkeys(tiny_graph.tensors, 1.0)
+    with pytest.raises(BlocksimError, match="give dynamic"):
+        compile_graph(tiny_graph, static, load("mxfp8"), calibration=peaks)
 
 
 @pytest.mark.parametrize("rounding", ["floor", "half_up", "rne", "sticky"])

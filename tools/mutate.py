@@ -80,6 +80,14 @@ TESTS = {
     "kernels/rows": ("exact_kernels_vector", "vector_units"),
     "kernels/softmax": ("exact_kernels_vector", "vector_units"),
     "kernels/stream": ("lanes",),
+    "kernels/target": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
+    "kernels/team": ("team",),
+    "kernels/encoder": ("encoder",),
+    "kernels/window": ("product",),
+    "kernels/matmul_window": ("product",),
+    "units/encoder": ("encoder",),
+    "units/product": ("product",),
+    "units/reading": ("lanes", "requantizer"),
     "kernels/tile": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
 }
 """Tests that concern a module, ``tests/units/test_<name>.py``, besides its own doctests, those called
@@ -140,6 +148,16 @@ sys.exit(not all(one_cycle(twin).holds for twin in twins(sys.argv[1]) if twin.de
 """
 """Proves a cycle of each module of a unit: sees what no run of a spec shows, as the width of a register."""
 
+WAYS = ("portable", "plain")
+"""Microkernels besides the one that the processor has, in which these modules are run too."""
+
+IN_ALL_WAYS = tuple(
+    f"kernels/{name}"
+    for name in (
+        "alignment", "microkernel", "packed_operands", "packing", "panel", "target", "tile", "window"
+    )
+)  # fmt: skip
+
 PATIENCE = 90.0
 """Seconds for the proofs of a mutant; with no answer by then it has survived."""
 
@@ -199,10 +217,11 @@ class Bench:
             else:
                 shutil.copy2(source, folder / name)
 
-    def run(self, program: str, arguments: Sequence[str], seconds: float) -> int | None:
+    def run(self, program: str, arguments: Sequence[str], seconds: float, way: str = "") -> int | None:
         """Run a program in the copy: its exit code, or None if it took too long."""
         cache = self.folder / "cache"
         environment = {**os.environ, "PYTHONPATH": str(self.folder), "BLOCKSIM_CACHE": str(cache)}
+        environment |= {"BLOCKSIM_MICROKERNEL": way} if way else {}
         self.process = process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments], cwd=self.folder, env=environment,
             start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -240,6 +259,8 @@ class Bench:
             yield self.run(PROVE, [unit], PATIENCE) or 0
         if others:  # many of these compile kernels first
             yield self.run(RUN, others, seconds)
+        for way in WAYS if module in IN_ALL_WAYS else ():
+            yield self.run(RUN, (*own, *others), 3 * seconds, way)
 
     def _write(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)

@@ -143,6 +143,11 @@ class _Maker:
             scale = (self._peak(tensor.name) or 1.0) / ((1 << (form.bits - 1)) - 1)
             return made.model_copy(update={**whole, "static": 0, "scale": scale})
         if settled and self.machine.requantizer.exponents == "static":
+            if form.has_exponents:
+                raise BlocksimError(
+                    self.machine.name, "requantizer.exponents", "static",
+                    f"the encoder of {form.name} finds its blocks' exponents; give dynamic",
+                )  # fmt: skip
             return made.model_copy(update={"static": static_exponent(self._peak(tensor.name), form)})
         return made
 

@@ -16,13 +16,14 @@ from blocksim.errors import BlocksimError
 from blocksim.yamlfile import read_yaml
 from hwmodels.formats import Block, Format, parse, parse_block
 
+BLOCK_FLOATS = tuple(f"bfp{bits}" for bits in range(3, 10))
 FLOATS = ("bm8e4m3", "bl8", "mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2", "mxfp4")
-OPERANDS = ("int4", "int8", *(f"bfp{bits}" for bits in range(3, 9)), "mxint8", *FLOATS, "lin8")
+OPERANDS = ("int4", "int8", *BLOCK_FLOATS, "mxint8", *FLOATS, "lin8")
 
 ELEMENTS: dict[str, tuple[str, ...]] = {
     "weight": OPERANDS,
     "activation": OPERANDS,
-    "vector": ("int8", "int16", *(f"bfp{bits}" for bits in range(3, 9)), "mxint8"),
+    "vector": ("int8", "int16", *BLOCK_FLOATS, "mxint8"),
     "bias": ("int4", "int8", "int16", "int32"),
     "embedding": ("int8", "int16"),
 }

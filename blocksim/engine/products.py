@@ -120,8 +120,8 @@ class ProductLinker:
         return compute
 
     def _window(self, a: Blocks, b: Blocks) -> Window | None:
-        """How two operands multiply where codes have exponents of their own."""
-        if not (a.form.has_exponents or b.form.has_exponents):
+        """How two operands multiply where codes have exponents of their own, or more than 8 bits."""
+        if not (a.form.has_exponents or b.form.has_exponents) and max(a.bits, b.bits) <= 8:
             return None
         multiplier = self.machine.array_config.product(a.form.code, b.form.code)
         return Window(multiplier, operands(multiplier))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import gfloat
 import ml_dtypes
@@ -373,3 +374,10 @@ def test_codes_of_attention_weights_by_hand() -> None:
     root = round(2**7 * 2**0.5) / 2**7
     want = [(root if q % 2 else 1.0) / 2 ** ((q + 1) // 2) for q in range(15)]
     assert values("logsqrt2u4") == [*want, 0.0]
+
+
+def test_the_page_lists_what_there_is() -> None:
+    from blocksim.report.formats import page
+
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    assert page() in text

@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import pytest
 
+from hwmodels.kernels import lanes
 from hwmodels.kernels.instructions import address
 from hwmodels.kernels.lanes import reading
 from hwmodels.kernels.stream import ADD, ADD_32, MOST, MOST_32, Fold, Read, Scalar, grid, signed, stream
@@ -195,3 +196,53 @@ def test_a_line_between_two_entries(entries: int, bits: int) -> None:
     run(np.arange(top, dtype=np.int32), out, table.astype(np.int32))
     held = tuple(table.tolist())
     assert out.tolist() == [lut.interpolate(held, x, low, bits) for x in range(top)]
+
+
+def told(reads: Sequence[Read], body: Callable[..., Any]) -> Any:
+    """What a body over lanes of these ranges gives, noted while its loop is compiled."""
+    found: list[Any] = []
+
+    def noted(given: Sequence[Any], *_: Any) -> Sequence[Any]:
+        found.append(body(*given))
+        return (given[0],)
+
+    run = looped(stream(noted, reads, (64,), (Scalar(0, 1),)), len(reads))
+    rows = [np.zeros(16, f"i{r.bits // 8}") for r in reads]
+    run(*rows, np.zeros(16, np.int64), 0)
+    return found[0]
+
+
+def test_ranges_of_results() -> None:
+    x, y = Read(32, 0, 5), Read(32, -3, 7)
+    ranges = told((x, y), lambda a, b: [lanes.ends(v) for v in (
+        a + b, a - b, a * b, a << 2, b >> 1, a & b, a | b, a ^ b, lanes.largest(a, b), lanes.smallest(a, b),
+        lanes.magnitude(b), lanes.bit_length(a), lanes.fits(b, 3), lanes.fits_unsigned(a, 2),
+        lanes.select(a > b, a, b), -b, 9 - a,
+    )])  # fmt: skip
+    assert ranges == [
+        (-3, 12), (-7, 8), (-15, 35), (0, 20), (-2, 3), (0, 5), (-8, 7), (-8, 7), (0, 7), (-3, 5),
+        (0, 7), (0, 3), (-3, 3), (0, 3), (-3, 7), (-7, 3), (4, 9),
+    ]  # fmt: skip
+
+
+def test_what_ranges_tell_alone() -> None:
+    """A comparison whose outcome is sure needs no instruction; one that is not does."""
+    x, y = Read(32, 0, 5), Read(32, 6, 9)
+    sure = told((x, y), lambda a, b: (a < b, a > b, a <= b, a >= b, a == b, a != b))
+    assert sure == (True, False, True, False, False, True)
+    open_ = told((x, Read(32, 5, 9)), lambda a, b: [type(v) for v in (a < b, a > 4, a <= 4, a == b, a != b)])
+    assert open_ == [lanes.Lanes] * 5
+    assert told((x,), lambda a: (lanes.constant(a, 3) == 3, lanes.constant(a, 3) != 3)) == (True, False)
+
+
+def test_widths_of_lanes() -> None:
+    top = 1 << 31
+    assert [lanes.bits_for(*e) for e in ((-top, top - 1), (-top - 1, 0), (0, top))] == [32, 64, 64]
+    shifts = [(-(1 << 30) + 1, (1 << 30) - 1, 32), (-(1 << 30), 0, 32), (0, top - (1 << 29), 31), (0, 9, 31)]
+    assert [lanes._bits_to_shift(*s) for s in shifts] == [32, 64, 64, 32]
+    assert [lanes._full(*e) for e in ((0, 0), (5, 3), (-4, 3), (8, -9))] == [
+        (0, 0),
+        (0, 7),
+        (-4, 3),
+        (-16, 15),
+    ]
