@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blocksim import looks
 from blocksim._version import __version__
 from blocksim.arguments import arrays, bindings, classes
 from blocksim.errors import BlocksimError
@@ -45,8 +46,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-trace_app = typer.Typer(help="Look into a compiled trace.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(trace_app, name="trace")
 
 
 DEMO = (
@@ -141,6 +140,56 @@ def run(
     )
 
 
+@app.command()
+def compare(
+    model: ModelArgument,
+    inputs: Annotated[Path, typer.Option(help="Inputs: .npz with one array per input, or .npy for one.")],
+    out: Annotated[Path, typer.Option(help="Folder for the page and the table.")],
+    plans: Annotated[list[str] | None, typer.Option("--plan", help="Only these plans; repeat it.")] = None,
+    machine: MachineOption = "bct64",
+    labels: Annotated[Path | None, typer.Option(help="Right classes, .npy, for accuracy.")] = None,
+    bind: BindOption = None,
+    weights: WeightsOption = None,
+    calibration: CalibrationOption = None,
+    costs: CostsOption = None,
+    threads: ThreadsOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Run a model under every shipped plan: one table, one page of plots.
+
+    Plans with scales of a whole tensor take part where there is --calibration.
+
+    Example: blocksim compare model.onnx --inputs x.npz --out compared/
+    """
+    from blocksim.api import Experiment
+    from blocksim.compiler.precision import load
+    from blocksim.compiler.presets import CALIBRATED, PRESETS
+    from blocksim.output import output_folder
+    from blocksim.report.html import page
+    from blocksim.report.table import compare as tabulated
+
+    for plan in plans or ():
+        if plan != "fp32":
+            load(plan)  # refused before anything runs
+    with output_folder(out, force) as folder:
+        right = None if labels is None else classes(labels)
+        samples = None if calibration is None else arrays(calibration)
+        experiment = Experiment(
+            model, arrays(inputs), right, bindings(bind), threads, True, inputs, labels or "labels", weights,
+            samples,
+        )  # fmt: skip
+        _note_compilation()
+        chosen = plans or [p for p in PRESETS if samples is not None or p not in CALIBRATED]
+        reports = [
+            experiment.run(plan, None, machine, costs=costs) for plan in dict.fromkeys(["fp32", *chosen])
+        ]
+        tabulated(reports).to_csv(folder / "comparison.csv")
+        (folder / "report.html").write_text(page(reports, f"{reports[0].data.model}: every plan"))
+    first = reports[0].data
+    _show(reports, f"{first.model} on {machine}, {first.samples} samples")
+    typer.echo(f"Table: {out / 'comparison.csv'}. Page: {out / 'report.html'}")
+
+
 @app.command("compile")
 def compile_command(
     model: ModelArgument,
@@ -233,36 +282,6 @@ def execute(
     )
 
 
-@app.command()
-def formats() -> None:
-    """List every format: bits per element, density, range, cost of a multiply-accumulate, source.
-
-    Example: blocksim formats
-    """
-    from rich.console import Console
-
-    from blocksim.report.formats import COLUMNS, table
-
-    Console(soft_wrap=True).print(table())
-    for name, meaning in COLUMNS.items():
-        if meaning:
-            typer.echo(f"{name}: {meaning}.")
-
-
-@app.command()
-def fetch(
-    name: Annotated[str, typer.Argument(help="What to fetch: minilm.")],
-    out: Annotated[Path, typer.Option(help="The folder of all that was fetched.")] = Path(".models"),
-) -> None:
-    """Download trained weights and texts to judge them by: pinned, hashed, nothing installed.
-
-    Example: blocksim fetch minilm --out .models
-    """
-    from blocksim.zoo.fetch import fetch as download
-
-    download(name, out, lambda line: typer.echo(line, err=True))
-
-
 EVALUATION = (
     ("bct-int8", "128x128"),
     ("bct-int8", "64x64"),
@@ -310,66 +329,6 @@ def evaluate(
     )
 
 
-@trace_app.command("show")
-def trace_show(
-    trace: Annotated[Path, typer.Argument(help="A trace file.", metavar="FILE.trace")],
-    manifest: Annotated[bool, typer.Option("--manifest", help="The manifest as JSON instead.")] = False,
-) -> None:
-    """List the instructions of a trace.
-
-    Example: blocksim trace show model.trace | less
-    """
-    from blocksim.trace import Trace, listing
-    from blocksim.trace.file import manifest_json
-
-    opened = Trace.open(trace)
-    if manifest:
-        typer.echo(manifest_json(opened))
-        return
-    for line in listing(opened):
-        typer.echo(line)
-
-
-@app.command()
-def explain(
-    folder: Annotated[Path, typer.Argument(help="A folder that blocksim run wrote.", metavar="RUN")],
-    layer: Annotated[str | None, typer.Argument(help="One of its layers.")] = None,
-    figure: Annotated[
-        str | None, typer.Option(help="A figure of report.json instead, such as tops_per_watt or stall.dram.")
-    ] = None,
-) -> None:
-    """Say where the cycles, bytes and picojoules of a run come from, down to formulas and sources.
-
-    Example: blocksim explain run/ encoder.3.ffn1
-    """
-    from blocksim.report.report import Report
-
-    if layer is not None and figure is not None:
-        raise BlocksimError("command line", "--figure", figure, "give a layer or a figure, not both")
-    typer.echo(Report.open(folder).explanation(layer, figure))
-
-
-@app.command()
-def prove(
-    units: Annotated[
-        list[str] | None, typer.Argument(help="Units; all if none is named.", metavar="[UNIT]...")
-    ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Also what takes long, and each answer put to a second solver.")
-    ] = False,
-) -> None:
-    """Prove that every unit's SystemVerilog is its specification, for all states and inputs.
-
-    Needs the extra rtl: pip install 'blocksim[rtl]'. Exit 1 if anything is not proved.
-
-    Example: blocksim prove lut softmax
-    """
-    from blocksim.report.proofs import prove_units
-
-    if not prove_units(units or [], every):
-        raise typer.Exit(1)
-
-
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     if version:
@@ -399,6 +358,10 @@ def _show(reports: Sequence[Report], title: str) -> None:
         typer.echo(f"{title}\n{plain(reports)}")
     for line in losses(reports):
         typer.echo(line)
+
+
+app.add_typer(looks.app)
+app.add_typer(looks.trace_app, name="trace")
 
 
 def main() -> None:

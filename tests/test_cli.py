@@ -651,3 +651,25 @@ def test_a_proof_that_fails_is_an_exit_code(holds: bool, code: int, monkeypatch:
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert asked == [(["lut"], False)]
+
+
+def test_formats_are_listed(cli: Cli) -> None:
+    told = cli("formats").stdout
+    assert all(name in told for name in ("mxfp6e2m3@1x32", "bfp6@1x16", "e4m3", "arXiv 2310.05079"))
+
+
+def test_compare_runs_the_plans_that_are_named(
+    cli: Cli, tiny_path: Path, inputs: Path, tmp_path: Path
+) -> None:
+    done = cli(
+        "compare", tiny_path, "--inputs", inputs, "--out", "c", "--plan", "mxfp8", "--plan", "bfp-w6a6"
+    )
+    assert done.returncode == 0, done.stderr
+    rows = (tmp_path / "c" / "comparison.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["configuration", "fp32", "mxfp8", "bfp-w6a6"]
+    assert "every plan" in (tmp_path / "c" / "report.html").read_text()
+    refused(
+        cli("compare", tiny_path, "--inputs", inputs, "--out", "d", "--plan", "mxfp7"),
+        "--precision", "plan", "mxfp7", "give one of",
+    )  # fmt: skip
+    assert not (tmp_path / "d").exists()

@@ -59,3 +59,6 @@ PRESETS: dict[str, Plan] = {
     "mxfp4": _alike("mxfp4", "1x32"),
 }
 """By name; ``fp32`` is the reference itself and has no formats."""
+
+CALIBRATED = ("layerwise-lin8",)
+"""Plans whose scales come from calibration samples."""

@@ -1,0 +1,103 @@
+"""Commands that look into things: ``blocksim formats | fetch | trace show | explain | prove``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blocksim.errors import BlocksimError
+
+app = typer.Typer(rich_markup_mode=None)
+trace_app = typer.Typer(help="Look into a compiled trace.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def formats() -> None:
+    """List every format: bits per element, density, range, cost of a multiply-accumulate, source.
+
+    Example: blocksim formats
+    """
+    from rich.console import Console
+
+    from blocksim.report.formats import COLUMNS, table
+
+    Console(soft_wrap=True).print(table())
+    for name, meaning in COLUMNS.items():
+        if meaning:
+            typer.echo(f"{name}: {meaning}.")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="What to fetch: minilm.")],
+    out: Annotated[Path, typer.Option(help="The folder of all that was fetched.")] = Path(".models"),
+) -> None:
+    """Download trained weights and texts to judge them by: pinned, hashed, nothing installed.
+
+    Example: blocksim fetch minilm --out .models
+    """
+    from blocksim.zoo.fetch import fetch as download
+
+    download(name, out, lambda line: typer.echo(line, err=True))
+
+
+@trace_app.command("show")
+def trace_show(
+    trace: Annotated[Path, typer.Argument(help="A trace file.", metavar="FILE.trace")],
+    manifest: Annotated[bool, typer.Option("--manifest", help="The manifest as JSON instead.")] = False,
+) -> None:
+    """List the instructions of a trace.
+
+    Example: blocksim trace show model.trace | less
+    """
+    from blocksim.trace import Trace, listing
+    from blocksim.trace.file import manifest_json
+
+    opened = Trace.open(trace)
+    if manifest:
+        typer.echo(manifest_json(opened))
+        return
+    for line in listing(opened):
+        typer.echo(line)
+
+
+@app.command()
+def explain(
+    folder: Annotated[Path, typer.Argument(help="A folder that blocksim run wrote.", metavar="RUN")],
+    layer: Annotated[str | None, typer.Argument(help="One of its layers.")] = None,
+    figure: Annotated[
+        str | None, typer.Option(help="A figure of report.json instead, such as tops_per_watt or stall.dram.")
+    ] = None,
+) -> None:
+    """Say where the cycles, bytes and picojoules of a run come from, down to formulas and sources.
+
+    Example: blocksim explain run/ encoder.3.ffn1
+    """
+    from blocksim.report.report import Report
+
+    if layer is not None and figure is not None:
+        raise BlocksimError("command line", "--figure", figure, "give a layer or a figure, not both")
+    typer.echo(Report.open(folder).explanation(layer, figure))
+
+
+@app.command()
+def prove(
+    units: Annotated[
+        list[str] | None, typer.Argument(help="Units; all if none is named.", metavar="[UNIT]...")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also what takes long, and each answer put to a second solver.")
+    ] = False,
+) -> None:
+    """Prove that every unit's SystemVerilog is its specification, for all states and inputs.
+
+    Needs the extra rtl: pip install 'blocksim[rtl]'. Exit 1 if anything is not proved.
+
+    Example: blocksim prove lut softmax
+    """
+    from blocksim.report.proofs import prove_units
+
+    if not prove_units(units or [], every):
+        raise typer.Exit(1)
