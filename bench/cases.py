@@ -34,7 +34,9 @@ SHAPES = ((128, 768, 768), (128, 768, 3072), (128, 3072, 768), (512, 1024, 4096)
 TURN = 5e9
 """Multiply-accumulates of a turn: some hundredths of a second."""
 
-PRODUCTS = (("bct-int8", "64x64"), ("bct-int8", "16x16"), ("bct-w4a8", "64x64"))
+PRODUCTS = (
+    ("bct-int8", "64x64"), ("bct-int8", "16x16"), ("bct-w4a8", "64x64"), ("mxfp8", None), ("bl8", None),
+)  # fmt: skip
 TOKENS = 128
 SKELETONS = {"MiniLM": "traces/minilm/dynamo18.onnx", "BERT-base": "traces/bert_base.onnx"}
 
@@ -123,7 +125,8 @@ def products() -> Iterator[Case]:
             linked = bs.link(trace)
             alone = {"one thread": matmul_alone(linked, x, repeats, 1)}
             ours = matmul_alone(linked, x, repeats)
-            yield Case("product", f"{m} x {k} x {n}, {plan} {block}", ours, theirs | alone, m * k * n)
+            name = f"{m} x {k} x {n}, {plan if block is None else f'{plan} {block}'}"
+            yield Case("product", name, ours, theirs | alone, m * k * n)
 
 
 def matmul_alone(
