@@ -40,9 +40,9 @@ class Window:
     words: Operands
 
     @property
-    def scalars(self) -> tuple[int, int, bool]:
-        """What the kernels ask for: the fraction, the rounding, and how far."""
-        return self.multiplier.fraction, self.multiplier.rounding, self.words.far
+    def scalars(self) -> tuple[int, int, int]:
+        """What the kernels ask for: the fraction, the rounding, and the reach."""
+        return self.multiplier.fraction, self.multiplier.rounding, self.words.reach
 
     @property
     def key(self) -> bytes:

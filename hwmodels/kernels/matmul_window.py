@@ -74,7 +74,7 @@ def panel_window(
     o_row: int,
     o_column: int,
     width: int,
-    window: tuple[int, int, bool],
+    window: tuple[int, int, int],
     normalise: int,
     guard_bits: int,
     max_shift: int,
@@ -83,11 +83,11 @@ def panel_window(
     saturating: bool,
     counts: Index,
 ) -> None:
-    """Multiply `rows` packed rows with one panel; `window` is its fraction, its rounding, and how far.
+    """Multiply `rows` packed rows with one panel; `window` is its fraction, its rounding, and its reach.
 
     Everything else is as in `panel.panel_each`.
     """
-    fraction, window_rounding, far = window
+    fraction, window_rounding, window_reach = window
     reach = aligner.reach(max_shift, fraction)
     depth = w_exponents.shape[0]
     part, shifts = np.empty((TILE, PANEL), np.int64), np.empty((TILE, PANEL), np.int32)
@@ -109,7 +109,7 @@ def panel_window(
                 acc[r, j], total[r, j] = align(bias[j], shift, max_shift, rounding), 0
                 counts[0] += is_flushed(bias[j], shift, max_shift)
         for s in range(depth):
-            window_sums(a, t, panel, segments[s], segments[s + 1], window_rounding, far, part)
+            window_sums(a, t, panel, segments[s], segments[s + 1], window_rounding, window_reach, part)
             for r in range(taken):
                 e = a_exponents[i + r, s]
                 for j in range(PANEL):
@@ -162,7 +162,7 @@ def static_window(
     exponents: Exponents,
     groups: Index,
     n: int,
-    window: tuple[int, int, bool],
+    window: tuple[int, int, int],
     normalise: int,
     guard_bits: int,
     max_shift: int,
@@ -230,7 +230,7 @@ def dynamic_window(
     exponents: Exponents,
     groups: Index,
     o_places: Index,
-    window: tuple[int, int, bool],
+    window: tuple[int, int, int],
     normalise: int,
     guard_bits: int,
     max_shift: int,

@@ -3,6 +3,7 @@
 A code becomes a significand, shifted to the left as far as a word has room, and its distance below the
 largest exponent that there is. A product of two such significands has room for the whole window below it,
 and goes to the right by the sum of both distances: what falls out then is what falls out of the window.
+Where nothing falls out and fixed-point numbers fit a word, codes become these, and products need no shift.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from llvmlite import ir
 from numba import types
 from numpy.typing import NDArray
 
-from hwmodels.kernels.instructions import I32, I64, LANES, WORDS, address, load, splat, store
+from hwmodels.kernels.instructions import I32, I64, LANES, WORDS, address, joined, load, splat, store
 from hwmodels.kernels.jit import emitted, kernel
-from hwmodels.kernels.target import KIND, PANEL, PLAIN, TILE
+from hwmodels.kernels.target import KIND, PANEL, PLAIN, TILE, processor_features
 from hwmodels.kernels.tile import Grid, repeated
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
-from hwmodels.units.product import STICKY, Code, ProductConfig, exponent, significand
+from hwmodels.units.product import STICKY, Code, ProductConfig, decoded
 
 Words = NDArray[np.int32]
 
@@ -29,6 +30,11 @@ WIDEST = 60
 
 NEAREST = 63
 """Distances up to this need no cut: a shift of 64 bits goes as far."""
+
+FLAT, NEAR, FAR = 0, 1, 2
+"""How far products go to the right: not at all; at most `NEAREST`; or farther, which is the same."""
+
+WORD_BITS = 32
 
 DOUBLES = ir.VectorType(I64, LANES)
 
@@ -41,13 +47,13 @@ class Operands:
     ----------
     a, b : int32, shape (2, codes)
         For each code of an operand, without its sign extension, its significand and its distance.
-    far : bool
-        Whether two distances together can be longer than a shift.
+    reach : int
+        `FLAT`, `NEAR` or `FAR`.
     """
 
     a: Words
     b: Words
-    far: bool
+    reach: int
 
 
 def operands(config: ProductConfig) -> Operands:
@@ -60,36 +66,51 @@ def operands(config: ProductConfig) -> Operands:
     """
     if config.bits > WIDEST:
         raise ValueError(f"a window of {config.bits} bits: give one of at most {WIDEST}")
+    if not config.dropped and max(config.a.fixed_bits, config.b.fixed_bits) <= WORD_BITS:
+        return Operands(_fixed(config.a), _fixed(config.b), FLAT)
     most = config.a.reach + config.b.reach
     room = config.bits - 1 - (config.a.significand_bits + config.b.significand_bits)
     left, below = max(room, 1), max(room, 1) - room
     own = min(left, 30 - config.a.significand_bits)
     words = [_words(config.a, own, below), _words(config.b, left - own, 0)]
-    return Operands(words[0], words[1], most + below > NEAREST)
+    return Operands(words[0], words[1], FAR if most + below > NEAREST else NEAR)
 
 
 def _words(code: Code, left: int, below: int) -> Words:
-    found = np.zeros((2, 1 << code.bits), np.int32)
-    for x in range(1 << code.bits):
-        signed = x - (x >> code.bits - 1 << code.bits) if not code.exponent_bits else x
-        found[:, x] = significand(code, signed) << left, code.reach - exponent(code, signed) + below
-    return found
+    """Significands, shifted to the left, and distances."""
+    pairs = decoded(code, _codes(code))
+    return np.array([[m << left for m, _ in pairs], [code.reach - e + below for _, e in pairs]], np.int32)
+
+
+def _fixed(code: Code) -> Words:
+    """Fixed-point numbers; what is no number, which no operand has, is zero."""
+    values = [m << e for m, e in decoded(code, _codes(code))]
+    return np.array([[v if -(1 << 31) <= v < 1 << 31 else 0 for v in values], [0] * len(values)], np.int32)
+
+
+def _codes(code: Code) -> list[int]:
+    """All codes by their bits; significands are signed."""
+    count = 1 << code.bits
+    return list(range(count)) if code.exponent_bits else [*range(count // 2), *range(-count // 2, 0)]
 
 
 @emitted
-def _sums(typing: Any, a: Any, b: Any, steps: Any, rounding: Any, far: Any, part: Any) -> Any:
+def _sums(typing: Any, a: Any, b: Any, steps: Any, rounding: Any, reach: Any, part: Any) -> Any:
     """Sums of a segment into `part`; `a` and `b` are addresses of significands and distances in turn."""
 
     def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
-        a, w, steps, rounding, far, part = given
-        cases = [(FLOOR, False), (FLOOR, True), (HALF_UP, True), (RNE, True), (STICKY, True)]
+        a, w, steps, rounding, reach, part = given
+        shifts = [(FLOOR, NEAR), (FLOOR, FAR), (HALF_UP, FAR), (RNE, FAR), (STICKY, FAR)]
         end = b.append_basic_block("windowed")
-        for rule, cut in cases:
-            chosen = b.icmp_signed("==", rounding, ir.Constant(I64, rule))
-            if rule == FLOOR:
-                chosen = b.and_(chosen, b.icmp_signed("==", far, ir.Constant(I64, int(cut))))
+        flat = b.icmp_signed("==", reach, ir.Constant(I64, FLAT))
+        for rule, far in [(FLOOR, FLAT), *shifts]:
+            chosen = flat
+            if far != FLAT:
+                chosen = b.and_(b.not_(flat), b.icmp_signed("==", rounding, ir.Constant(I64, rule)))
+            if far != FLAT and rule == FLOOR:
+                chosen = b.and_(chosen, b.icmp_signed("==", reach, ir.Constant(I64, far)))
             with b.if_then(chosen):
-                for r, row in enumerate(_summed(b, a, w, steps, rule, cut)):
+                for r, row in enumerate(_summed(b, a, w, steps, rule, far)):
                     for c, v in enumerate(row):
                         store(b, v, part, 8 * (r * PANEL + c * LANES), align=8)
         b.branch(end)
@@ -99,7 +120,7 @@ def _sums(typing: Any, a: Any, b: Any, steps: Any, rounding: Any, far: Any, part
     return types.void(*[types.int64] * 6), code
 
 
-def _summed(b: ir.IRBuilder, a: ir.Value, w: ir.Value, steps: ir.Value, rounding: int, cut: bool) -> Grid:
+def _summed(b: ir.IRBuilder, a: ir.Value, w: ir.Value, steps: ir.Value, rounding: int, reach: int) -> Grid:
     """The loop over a segment, under one rule."""
     across = PANEL // LANES
     zero = ir.Constant(DOUBLES, [0] * LANES)
@@ -120,7 +141,7 @@ def _summed(b: ir.IRBuilder, a: ir.Value, w: ir.Value, steps: ir.Value, rounding
             far = splat(b, b.zext(load(b, left, 4 * (TILE + r), I32), I64))
             after.append(
                 [
-                    b.add(s, _kept(b, b.mul(x, y), b.add(far, further), rounding, cut))
+                    b.add(s, _kept(b, b.mul(x, y), b.add(far, further), rounding, reach))
                     for s, (y, further) in zip(own, columns, strict=True)
                 ]
             )
@@ -129,10 +150,14 @@ def _summed(b: ir.IRBuilder, a: ir.Value, w: ir.Value, steps: ir.Value, rounding
     return repeated(b, steps, [[zero] * across] * TILE, body)
 
 
-def _kept(b: ir.IRBuilder, x: ir.Value, by: ir.Value, rounding: int, cut: bool) -> ir.Value:
+def _kept(b: ir.IRBuilder, x: ir.Value, by: ir.Value, rounding: int, reach: int) -> ir.Value:
     """`product.kept`, for products that have a zero below each that loses nothing."""
     one, zero, longest = (ir.Constant(DOUBLES, [v] * LANES) for v in (1, 0, NEAREST))
-    if cut:
+    if reach == FLAT:
+        return x
+    if reach == FAR and rounding == FLOOR and "+avx512f" in processor_features():
+        return _shifted_far(b, x, by)
+    if reach == FAR:
         by = b.select(b.icmp_signed("<", by, longest), by, longest)
     whole = b.ashr(x, by)
     if rounding == FLOOR:
@@ -146,6 +171,19 @@ def _kept(b: ir.IRBuilder, x: ir.Value, by: ir.Value, rounding: int, cut: bool) 
     if rounding == RNE:
         is_tie = b.and_(is_tie, b.icmp_signed("!=", b.and_(whole, one), zero))
     return b.add(whole, b.zext(b.or_(is_up, is_tie), DOUBLES))
+
+
+def _shifted_far(b: ir.IRBuilder, x: ir.Value, by: ir.Value) -> ir.Value:
+    """To the right however far, by an instruction that leaves the sign alone beyond 63 places."""
+    half = ir.VectorType(I64, LANES // 2)
+    name = "llvm.x86.avx512.psrav.q.512"
+    instruction = b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(half, [half] * 2), name)
+    halves = []
+    for first in (0, LANES // 2):
+        order = ir.Constant(ir.VectorType(I32, LANES // 2), list(range(first, first + LANES // 2)))
+        parts = [b.shuffle_vector(v, ir.Constant(DOUBLES, ir.Undefined), order) for v in (x, by)]
+        halves.append(b.call(instruction, parts))
+    return joined(b, halves)
 
 
 @kernel
@@ -177,7 +215,7 @@ def kept_of(x: int, by: int, rounding: int) -> int:
 
 @kernel
 def window_sums(
-    a: Words, tile: int, b: Words, first: int, last: int, rounding: int, far: bool, part: NDArray[np.int64]
+    a: Words, tile: int, b: Words, first: int, last: int, rounding: int, reach: int, part: NDArray[np.int64]
 ) -> None:
     """Sums of the products of one segment, from step `first` to `last`, into `part`, (TILE, PANEL).
 
@@ -188,7 +226,7 @@ def window_sums(
     else:
         _sums(
             address(a[tile, first:last]), address(b[first:last]), last - first, rounding,
-            np.int64(far), address(part),
+            reach, address(part),
         )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def by_kernel(config: MacArrayConfig, o: MatmulOperands, shares: int = 1) -> tup
     bias = paneled(o.bias, 0).astype(np.int16)
     bias_exponents = paneled(o.bias_exponents, ZERO_BLOCK).astype(np.int16)
     sums, under, counts = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16), np.zeros(4, np.int64)
-    window = (multiplier.fraction, multiplier.rounding, words.far)
+    window = (multiplier.fraction, multiplier.rounding, words.reach)
     array = (config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating)
     for part in range(shares):
         static_window(
@@ -204,7 +204,7 @@ def test_both_operands_are_activations(a: str, b: str, transposed: bool) -> None
     dynamic_window(
         TEAM, 0, 1, 2, k, left, ea, np.stack([np.arange(m)] * 2), blocks, places[0], words.a, right, eb,
         lines, b_blocks, places[1], words.b, transposed, np.full(PANEL, -1000), edges, update, sums, under,
-        np.arange(2 * m), places[2], (multiplier.fraction, 2, words.far), *array, counts,
+        np.arange(2 * m), places[2], (multiplier.fraction, 2, words.reach), *array, counts,
     )  # fmt: skip
     for q, g in pairs(range(2), range(2)):
         own = left[q * m : (q + 1) * m, g * k : (g + 1) * k]
