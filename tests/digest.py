@@ -9,7 +9,9 @@ from blocksim.compiler import compile_graph
 from blocksim.compiler.precision import load
 from hwmodels import machines
 
-CASES = (("bct-int8", "16x16"), ("bct-w4a8", "8x8"), ("layerwise-shift8", None))
+CASES = (
+    ("bct-int8", "16x16"), ("bct-w4a8", "8x8"), ("layerwise-shift8", None), ("mxfp8", None), ("bl8", None),
+)  # fmt: skip
 
 
 def digest() -> str:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from hwmodels.units.ops import FLOOR, ROUNDINGS, mul, select, shift_right
+from hwmodels.units.ops import FLOOR, ROUNDINGS, fits, mul, select, shift_right
+from hwmodels.units.ports import Ports, signed, unsigned
 
 STICKY = 3
 """Rounding in a window: the lowest bit is set where anything falls out."""
@@ -142,6 +144,41 @@ class ProductConfig:
     def fraction(self) -> int:
         """Bits of a product below the binary point; negative where the window ends above it."""
         return self.a.fraction + self.b.fraction - self.dropped
+
+
+class Inputs(NamedTuple):
+    """Two codes."""
+
+    a: int
+    b: int
+
+
+class State(NamedTuple):
+    """A product has no registers."""
+
+
+class Outputs(NamedTuple):
+    """Their product in the window."""
+
+    p: int
+
+
+def ports(config: ProductConfig) -> Ports:
+    """The widths of a product's ports."""
+    a, b = (unsigned(c.bits) if c.exponent_bits else signed(c.bits) for c in (config.a, config.b))
+    return Ports(Inputs(a, b), State(), Outputs(signed(config.bits)))
+
+
+def step(config: ProductConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
+    """What a product gives, in the same cycle."""
+    return state, Outputs(fits(product(config, inputs.a, inputs.b), config.bits))
+
+
+def is_number(code: Code, x: int) -> bool:
+    """Whether a code is a number, and no more negative than its largest is positive."""
+    if code.exponent_bits:
+        return (x & ((1 << (code.bits - 1)) - 1)) <= code.largest
+    return x > -(1 << (code.bits - 1))
 
 
 def kept(x: int, dropped: int, rounding: int) -> int:
