@@ -293,8 +293,17 @@ EVALUATION = (
     ("bct-w4a8", "16x16"),
     ("layerwise-shift8", None),
     ("layerwise-lin8", None),
+    ("bfp-w6a6", None),
+    ("bfp-w6a6-strict", None),
+    ("bfp-w4a4", None),
+    ("bm8", None),
+    ("bl8", None),
+    ("mxint8", None),
+    ("mxfp8", None),
+    ("mxfp6", None),
+    ("mxfp4", None),
 )
-"""Configurations of MiniLM's table."""
+"""Configurations of MiniLM's tables."""
 
 
 @app.command()
@@ -305,10 +314,11 @@ def evaluate(
     snippets: Annotated[
         int, typer.Option(help="Test snippets to judge, at most 1,000.", min=1, max=1000)
     ] = 1000,
+    plans: Annotated[list[str] | None, typer.Option("--plan", help="Only these plans; repeat it.")] = None,
     threads: ThreadsOption = None,
     force: ForceOption = False,
 ) -> None:
-    """MiniLM at several block sizes: nearness of sentences, accuracy, cycles, energy, footprint.
+    """MiniLM under several plans: nearness of sentences, accuracy, cycles, energy, footprint.
 
     Example: blocksim evaluate .models/minilm --out minilm
     """
@@ -318,10 +328,15 @@ def evaluate(
     from blocksim.report.scores import evaluate_minilm, scores_table
     from blocksim.zoo.minilm import MiniLM
 
+    known = list(dict.fromkeys(plan for plan, _ in EVALUATION))
+    for plan in plans or ():
+        if plan not in known:
+            raise BlocksimError("command line", "--plan", plan, f"give some of {', '.join(known)}")
+    chosen = [(plan, block) for plan, block in EVALUATION if not plans or plan in plans]
     with output_folder(out, force) as target:
         model = MiniLM(folder, threads or os.cpu_count() or 1, snippets)
         _note_compilation()
-        frame = evaluate_minilm(model, EVALUATION, machine, progress=True)
+        frame = evaluate_minilm(model, chosen, machine, progress=True)
         frame.to_csv(target / "scores.csv", index=False)
     typer.echo(scores_table(frame))
     typer.echo(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hwmodels.units.actions import Actions, of
 from hwmodels.units.ops import (
@@ -22,10 +23,13 @@ from hwmodels.units.ops import (
     shift_right,
     smallest,
 )
+from hwmodels.units.ports import FLAG, Ports, signed, unsigned
+from hwmodels.units.requantizer_lane import EXPONENT_BITS as SUM_EXPONENT_BITS
 from hwmodels.units.requantizer_lane import (
     LONGEST_SHIFT,
     NO_KEY,
     RANK_BITS,
+    STORED_BITS,
     SUM_BITS,
     block_exponent,
     is_clamped,
@@ -111,6 +115,70 @@ def code(acc: int, whole: int, most: int, bits: int) -> int:
     return held + select((acc < 0) & (held != 0), 1 << bits >> 1, 0)
 
 
+class Inputs(NamedTuple):
+    """A sum, its exponent, and that of its block."""
+
+    sum: int
+    exponent: int
+    stored: int
+
+
+class State(NamedTuple):
+    """What makes a code of a sum has no registers."""
+
+
+class Outputs(NamedTuple):
+    """A code, and whether it had to be brought into range."""
+
+    code: int
+    saturated: int
+
+
+def ports(config: EncoderConfig) -> Ports:
+    """The widths of the ports of what makes a code of a sum."""
+    inputs = Inputs(signed(SUM_BITS), signed(SUM_EXPONENT_BITS), signed(STORED_BITS))
+    return Ports(inputs, State(), Outputs(unsigned(config.bits), FLAG))
+
+
+def step(config: EncoderConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
+    """What is made of a sum, in the same cycle."""
+    whole = magnitude_of(config, inputs.sum, inputs.exponent, inputs.stored)
+    over = select(whole > config.largest, 1, 0)
+    return state, Outputs(code(inputs.sum, whole, config.largest, config.bits), over)
+
+
+class RankInputs(NamedTuple):
+    """A sum and its exponent."""
+
+    sum: int
+    exponent: int
+
+
+class RankOutputs(NamedTuple):
+    """Its rank."""
+
+    rank: int
+
+
+def rank_ports(_: bool) -> Ports:
+    """The widths of the ports of what ranks a sum."""
+    inputs = RankInputs(signed(SUM_BITS), signed(SUM_EXPONENT_BITS))
+    return Ports(inputs, State(), RankOutputs(signed(RANK_BITS)))
+
+
+def rank_step(geometric: bool, state: State, inputs: RankInputs) -> tuple[State, RankOutputs]:
+    """The rank of a sum, for logarithms or not, in the same cycle."""
+    return state, RankOutputs(block_rank(inputs.sum, inputs.exponent, geometric))
+
+
+def magnitude_of(config: EncoderConfig, acc: int, exponent: int, stored: int) -> int:
+    """The magnitude of the code of a sum under a block's exponent, however large."""
+    unit = stored - config.fraction
+    if config.geometric:
+        return logarithm(acc, exponent, unit)
+    return floating(acc, exponent, unit, config.stored_bits, config.hidden)
+
+
 def result(
     config: EncoderConfig, sums: Sequence[int], exponents: Sequence[int], top: int | None = None
 ) -> tuple[list[int], int, int, int]:
@@ -132,14 +200,9 @@ def result(
     found = top_of(config, sums, exponents) if top is None else top
     width = config.binade + 2  # of an integer whose largest lies in the same binade
     stored, clamped = block_exponent(found, width), is_clamped(found, width)
-    unit = stored - config.fraction
     codes, saturated = [], 0
     for acc, exponent in zip(sums, exponents, strict=True):
-        whole = (
-            logarithm(acc, exponent, unit)
-            if config.geometric
-            else floating(acc, exponent, unit, config.stored_bits, config.hidden)
-        )
+        whole = magnitude_of(config, acc, exponent, stored)
         codes.append(code(acc, whole, config.largest, config.bits))
         saturated += whole > config.largest
     return codes, stored, select(clamped, 1, 0), saturated
