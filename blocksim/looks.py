@@ -21,9 +21,11 @@ def formats() -> None:
     """
     from rich.console import Console
 
-    from blocksim.report.formats import COLUMNS, table
+    from blocksim.report.formats import COLUMNS, WIDTH, table
 
-    Console(soft_wrap=True).print(table())
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(table())
     for name, meaning in COLUMNS.items():
         if meaning:
             typer.echo(f"{name}: {meaning}.")

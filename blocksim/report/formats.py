@@ -21,6 +21,9 @@ USUAL = {"BCT": "64x64", "BFP": "1x16", "BM": "1x16", "BL": "1x16", "MX": "1x32"
 FLAVOURS = {"int8": "int8", "int4": "int4", "bfp6": "BFP6", "bfp4": "BFP4", "e4m3": "E4M3"}
 """Elements of which a multiply-accumulate was synthesised, see docs/area.md."""
 
+WIDTH = 150
+"""Characters that the table needs."""
+
 COLUMNS = {
     "format": "in the block that it comes with",
     "family": "",

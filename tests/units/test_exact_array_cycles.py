@@ -53,7 +53,7 @@ def test_what_moves_is_streamed() -> None:
     """One fold of 8 rows; codes of 4 bits enter 4 to a cycle, those of 8 bits 2, and an exponent."""
     port = replace(SMALL, overlap=False, port_bytes=3)
     for dataflow, moving, ii in (("ws", 5, 3), ("is", 7, 2)):  # 9 and 5 bytes
-        got = array.cycles(replace(port, dataflow=dataflow), 5, 7, 8, [0], Code(8), Code(4))
+        got = array.cycles(replace(port, dataflow=dataflow), 5, 7, 8, [0], 8, 4)
         assert got == array.ArrayCycles(8 + 10 + moving * ii, 8, 0, 10, port=moving * (ii - 1))
     assert array.streams_of(SMALL, 5, 8, [1, 3], 8, 2, 100) == [5, 10]
     slow = replace(SMALL, accumulator=replace(SMALL.accumulator, latency=7))
@@ -73,8 +73,9 @@ def test_a_port_of_outputs_that_stay() -> None:
 @pytest.mark.parametrize("dataflow", ["ws", "is", "os"])
 def test_operands_have_8_bits_unless_told(dataflow: str) -> None:
     config = replace(SMALL, dataflow=dataflow, port_bytes=1)
-    for function in (array.cycles, array.actions):
-        assert function(config, 5, 7, 20, [0, 8, 16]) == function(config, 5, 7, 20, [0, 8, 16], 8, 8)
+    tile = (config, 5, 7, 20, [0, 8, 16])
+    assert array.cycles(*tile) == array.cycles(*tile, 8, 8)
+    assert array.actions(*tile) == array.actions(*tile, Code(8), Code(8))
 
 
 def test_running_sums() -> None:
