@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 
 import ml_dtypes
 import numpy as np
@@ -28,18 +27,13 @@ def quantised(x: np.ndarray, spec: Blocks) -> np.ndarray:
     if getattr(spec, "static", None) is not None:  # one calibrated step for all blocks
         step = scale * 2.0**spec.static
         return np.clip(np.rint(x / step), -limit, limit) * step
-    out = np.empty_like(x, dtype=np.float64)
-    row_edges = [*spec.row_starts.tolist(), spec.rows]
-    column_edges = [*spec.column_starts.tolist(), spec.columns]
-    for r0, r1 in pairwise(row_edges):
-        for c0, c1 in pairwise(column_edges):
-            block = np.asarray(x[r0:r1, c0:c1], np.float64)
-            peak = np.abs(block).max()
-            if peak == 0:
-                out[r0:r1, c0:c1] = 0
-                continue
-            out[r0:r1, c0:c1] = rounded(block, peak, spec.format.partition("@")[0], spec.bits)
-    return out
+    values = np.asarray(x, np.float64)
+    peaks = np.maximum.reduceat(np.abs(values), spec.row_starts, axis=0)
+    peaks = np.maximum.reduceat(peaks, spec.column_starts, axis=1)
+    down, across = np.diff([*spec.row_starts, spec.rows]), np.diff([*spec.column_starts, spec.columns])
+    peak = peaks.repeat(down, axis=0).repeat(across, axis=1)
+    shown = rounded(values, np.where(peak == 0, 1, peak), spec.format.partition("@")[0], spec.bits)
+    return np.where(peak == 0, 0, shown)
 
 
 MX = {
@@ -50,28 +44,29 @@ MX = {
 """The binade of an element's largest number, and the outside library's type."""
 
 
-def rounded(block: np.ndarray, peak: float, element: str, bits: int) -> np.ndarray:
-    """A block that is not zero, under the exponent that its largest magnitude gives."""
-    limit, floor = 2 ** (bits - 1) - 1, math.floor(math.log2(peak))
+def rounded(x: np.ndarray, peak: np.ndarray, element: str, bits: int) -> np.ndarray:
+    """Values under the exponents that the largest magnitudes of their blocks give, none of them zero."""
+    mantissa, length = np.frexp(peak)
+    limit, floor, ceiling = 2 ** (bits - 1) - 1, length - 1, length - (mantissa == 0.5)
     if element in MX:
         emax, kind = MX[element]
-        most = float(ml_dtypes.finfo(kind).max)
-        return np.clip(block / 2.0 ** (floor - emax), -most, most).astype(kind) * 2.0 ** (floor - emax)
+        most, step = float(ml_dtypes.finfo(kind).max), 2.0 ** (floor - emax)
+        return np.clip(x / step, -most, most).astype(kind).astype(np.float64) * step
     if element == "mxint8":
-        return np.clip(np.rint(block / 2.0 ** (floor - 6)), -limit, limit) * 2.0 ** (floor - 6)
+        step = 2.0 ** (floor - 6)
+        return np.clip(np.rint(x / step), -limit, limit) * step
     if element == "bm8e4m3":
-        _, length = np.frexp(block)
-        step = 2.0 ** (np.maximum(length - 1, floor - 14) - 3)
-        return np.clip(np.rint(block / step) * step, -1.875 * 2.0**floor, 1.875 * 2.0**floor)
+        _, own = np.frexp(x)
+        step, top = 2.0 ** (np.maximum(own - 1, floor - 14) - 3), 1.875 * 2.0**floor
+        return np.clip(np.rint(x / step) * step, -top, top)
     if element == "bl8":
-        size = np.abs(block) / 2.0 ** math.ceil(math.log2(peak))  # 1 at most
+        size = np.abs(x) / 2.0**ceiling  # 1 at most
         powers = np.rint(np.log2(np.maximum(size, 2.0**-200)))
-        return np.where(powers < -126, 0, np.sign(block) * 2.0 ** (powers + math.ceil(math.log2(peak))))
+        return np.where(powers < -126, 0, np.sign(x) * 2.0 ** (powers + ceiling))
     assert element.startswith(("int", "bfp")), element
-    step = 2.0 ** (math.ceil(math.log2(peak)) - (bits - 1))
-    if np.rint(peak / step) > limit:
-        step *= 2
-    return np.rint(block / step) * step
+    step = 2.0 ** (ceiling - (bits - 1))
+    step = np.where(np.rint(peak / step) > limit, 2 * step, step)
+    return np.rint(x / step) * step
 
 
 class Oracle:
