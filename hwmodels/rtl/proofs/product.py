@@ -17,7 +17,7 @@ LOG = Code(8, 7, hidden=True, subnormal=True, largest=0x7F)
 
 
 def parameters(config: ProductConfig) -> dict[str, int]:
-    """Those of the module `product`."""
+    """Those of the module `code_product`."""
     fields = {
         f"{side}_{name}": int(value)
         for side, code in (("A", config.a), ("B", config.b))
@@ -39,7 +39,7 @@ def twin(label: str, a: Code, b: Code, window: int, rounding: int) -> Twin:
     """Two kinds of codes in one window."""
     config = ProductConfig(a, b, window, rounding)
     return Twin(
-        unit=product, label=label, config=config, module="product", parameters=parameters(config),
+        unit=product, label=label, config=config, module="code_product", parameters=parameters(config),
         cuts=(Cut("multiplier", ("u_multiplier",)),), promised=promised, reset=lambda _, state: state,
         tested="tests/units/test_product.py",
     )  # fmt: skip
@@ -64,10 +64,10 @@ def twins() -> list[Twin]:
 
 
 BY_HAND = (
-    Edit("product.sv", "half & (lost | quotient[1])", "half & quotient[1]", "sticky"),
-    Edit("product.sv", "assign half = quotient[0]", "assign half = quotient[1]", "rounding"),
-    Edit("product.sv", "ES'(exponent_a) + ES'(exponent_b)", "ES'(exponent_a) - ES'(exponent_b)", "sign"),
-    Edit("product.sv", "(EA > EB ? EA : EB) + 1", "(EA > EB ? EA : EB)", "width"),
-    Edit("decoder.sv", "x[BITS-1] ? -size : size", "x[BITS-1] ? ~size : size", "sign"),
-    Edit("decoder.sv", "HIDDEN & ~(SUBNORMAL & is_zero)", "HIDDEN", "rounding"),
+    Edit("code_product.sv", "half & (lost | quotient[1])", "half & quotient[1]", "sticky"),
+    Edit("code_product.sv", "assign half = quotient[0]", "assign half = quotient[1]", "rounding"),
+    Edit("code_product.sv", "ES'(exponent_a) + ES'(exponent_b)", "ES'(exponent_a) - ES'(exponent_b)", "sign"),
+    Edit("code_product.sv", "(EA > EB ? EA : EB) + 1", "(EA > EB ? EA : EB)", "width"),
+    Edit("code_decoder.sv", "x[BITS-1] ? -size : size", "x[BITS-1] ? ~size : size", "sign"),
+    Edit("code_decoder.sv", "HIDDEN & ~(SUBNORMAL & is_zero)", "HIDDEN", "rounding"),
 )

@@ -1,6 +1,6 @@
 // What a code means, product.significand and product.exponent: a sign, an exponent field if there is one,
 // and the stored part of a significand, below a leading one that may be hidden.
-module decoder #(
+module code_decoder #(
     parameter int BITS             = 8,
     parameter int EXPONENT_BITS    = 4,
     parameter bit HIDDEN           = 1'b1,

@@ -1,7 +1,7 @@
 // A product of two codes in a window, product.product: significands multiplied, shifted by the sum of the
 // exponents, and without its DROPPED low bits. ROUNDING is 0 (floor), 1 (half up), 2 (half to even) or 3
 // (the last bit says whether anything was lost).
-module product #(
+module code_product #(
     parameter int A_BITS          = 8,
     parameter int A_EXPONENT_BITS = 4,
     parameter bit A_HIDDEN        = 1'b1,
@@ -30,10 +30,10 @@ module product #(
   logic [EB-1:0] exponent_b;
   logic signed [WA+WB-1:0] multiplied;
   logic signed [W-1:0] exact;
-  decoder #(.BITS(A_BITS), .EXPONENT_BITS(A_EXPONENT_BITS), .HIDDEN(A_HIDDEN), .SUBNORMAL(A_SUBNORMAL)) u_a (
+  code_decoder #(.BITS(A_BITS), .EXPONENT_BITS(A_EXPONENT_BITS), .HIDDEN(A_HIDDEN), .SUBNORMAL(A_SUBNORMAL)) u_a (
       .x(a), .significand(significand_a), .exponent(exponent_a)
   );
-  decoder #(.BITS(B_BITS), .EXPONENT_BITS(B_EXPONENT_BITS), .HIDDEN(B_HIDDEN), .SUBNORMAL(B_SUBNORMAL)) u_b (
+  code_decoder #(.BITS(B_BITS), .EXPONENT_BITS(B_EXPONENT_BITS), .HIDDEN(B_HIDDEN), .SUBNORMAL(B_SUBNORMAL)) u_b (
       .x(b), .significand(significand_b), .exponent(exponent_b)
   );
   multiplier #(.WA(WA), .WB(WB)) u_multiplier (.a(significand_a), .b(significand_b), .p(multiplied));
