@@ -28,7 +28,7 @@ from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Blocks, Index, OpSpec, SourceSpec
 from hwmodels.formats import Floating
 from hwmodels.kernels.elementwise import add_matrices, multiply_matrices
-from hwmodels.kernels.encoder import Fields, encode_floating, fields
+from hwmodels.kernels.encoder import encode_floating, fields
 from hwmodels.kernels.lut import lut
 from hwmodels.kernels.norm import norm_rows
 from hwmodels.kernels.requantizer import NO_STATIC, requantize
@@ -183,33 +183,20 @@ class _Linker:
             if spec.columns not in (1, out.columns):
                 raise ValueError(f"{multiplier}: one factor for each column")
         coding = out.form.coding
+        call: Callable[..., None] = requantize
+        config: tuple[Any, ...] = (
+            *factors, NO_STATIC if out.static is None else out.static, out.bits, is_raised(out)
+        )  # fmt: skip
         if isinstance(coding, Floating):
-            return self._encode(name, fields(coding.encoder))
-        static = NO_STATIC if out.static is None else out.static
-        raised = is_raised(out)
+            call, config = encode_floating, (fields(coding.encoder),)
 
         def run(
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
         ) -> None:
             maps = w.maps[name]
-            requantize(
+            call(
                 w.team, part, parts, w.samples, sums, exponents, groups, w.valid(out), maps.row_edges,
-                maps.column_edges, *factors, static, out.bits, raised, w.codes[name], w.shared[name], counts,
-            )  # fmt: skip
-
-        return run
-
-    def _encode(self, name: str, config: Fields) -> Callable[..., None]:
-        """Wide sums into codes that have exponents of their own."""
-        out = self.manifest.tensors[name]
-
-        def run(
-            w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
-        ) -> None:
-            maps = w.maps[name]
-            encode_floating(
-                w.team, part, parts, w.samples, sums, exponents, groups, w.valid(out), maps.row_edges,
-                maps.column_edges, config, w.codes[name], w.shared[name], counts,
+                maps.column_edges, *config, w.codes[name], w.shared[name], counts,
             )  # fmt: skip
 
         return run

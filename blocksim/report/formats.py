@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hwmodels.costs import synthesis
@@ -11,11 +10,10 @@ from hwmodels.formats import Floating, Format, parse
 from hwmodels.formats.catalogue import EXAMPLES, element
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
     from rich.table import Table
 
-USUAL = {"BCT": "64x64", "BFP": "1x16", "BM": "1x16", "BL": "1x16", "MX": "1x32", "shift": "64x64"}
+USUAL = {"BFP": "1x16", "BM": "1x16", "BL": "1x16", "MX": "1x32", "shift": "64x64"}
 """The block that a family comes with in the papers, or here by default."""
 
 FLAVOURS = {"int8": "int8", "int4": "int4", "bfp6": "BFP6", "bfp4": "BFP4", "e4m3": "E4M3"}
@@ -48,13 +46,6 @@ def _usual(name: str) -> Format:
     known = element(name)
     assert known is not None
     return parse(f"{name}@{USUAL[known.family]}" if known.blocked else name)
-
-
-def frame() -> pd.DataFrame:
-    """One row per format."""
-    import pandas as pd
-
-    return pd.DataFrame([_row(form) for form in listed()], columns=list(COLUMNS)).set_index("format")
 
 
 def _row(form: Format) -> dict[str, object]:
@@ -137,13 +128,11 @@ def layout(form: Format) -> list[tuple[str, int]]:
     return [("sign", 1), ("significand", form.bits - 1)] if sign else [("significand", form.bits)]
 
 
-def draw(names: Sequence[str] | None = None) -> Figure:
+def draw() -> Figure:
     """The bits of every format of up to nine bits: fields of a code, and what a block shares."""
     from blocksim.report.style import new_figure
 
     forms = [f for f in listed() if f.bits <= 9 and not f.element.endswith("-paper")]
-    if names is not None:
-        forms = [parse(name) for name in names]
     figure, axes = new_figure(8, 0.3 * len(forms) + 1)
     for y, form in enumerate(forms):
         x = 0

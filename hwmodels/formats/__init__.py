@@ -212,9 +212,8 @@ class Encoded:
             return self.codes.astype("<f4").tobytes(), b""
         if self.format.is_real:
             return self.format.pack(self.codes), self.shared.astype("<f4").tobytes()
-        return self.format.pack(self.codes), pack(
-            self.shared, EXPONENT_BITS
-        ) if self.format.shared_bits else b""
+        shared = pack(self.shared, EXPONENT_BITS) if self.format.shared_bits else b""
+        return self.format.pack(self.codes), shared
 
     def decode(self) -> NDArray[np.float32]:
         """The values as float32, in the original shape; what rounds beyond float32 is held in range."""

@@ -66,7 +66,8 @@ def quantise(
     bands = [slice(r, r + step) for step in (_band(x.shape),) for r in range(0, height, step)]
     by_row = [np.maximum.reduceat(np.abs(x[..., b, :]), column_starts, axis=-1) for b in bands]
     peaks = np.maximum.reduceat(np.concatenate(by_row, axis=-2), row_starts, axis=-2).astype(np.float64)
-    exponents = sharing.exponents(peaks, coding)
+    wanted = sharing.wanted(peaks, coding)
+    exponents = sharing.held(wanted, peaks)
     rows = index_of(row_starts, height)
     columns = index_of(column_starts, x.shape[-1])
     steps = np.ldexp(1.0, coding.fraction - exponents)
@@ -76,7 +77,7 @@ def quantise(
         scaled = np.multiply(x[..., b, :], steps[..., rows[b], :][..., columns])  # exact: by a power of two
         codes[..., b, :], beyond = codes_of(scaled, coding)
         saturated += beyond
-    clamped = int(((peaks != 0) & (sharing.wanted(peaks, coding) != exponents)).sum())
+    clamped = int(((peaks != 0) & (wanted != exponents)).sum())
     return Quantised(codes, exponents, clamped, saturated)
 
 
@@ -99,14 +100,14 @@ def magnitudes(scaled: Units, coding: Floating) -> tuple[NDArray[np.int16], int]
     Without a sign what is negative is held at zero.
     """
     size = np.abs(scaled) if coding.signed else np.maximum(scaled, 0)
-    _, known = coding.ladder
+    values, known = coding.ladder
     step = np.searchsorted(coding.thresholds, size, side="right")
-    codes = known[np.minimum(step, len(known) - 1)]
-    if coding.signed:
-        numbers = np.array([n.significand if n else 0 for n in coding.numbers])
-        negative = (scaled < 0) & (numbers[codes] != 0)
-        codes = np.where(negative, codes + len(coding.numbers), codes).astype(np.int16)
     beyond = step >= len(known)
+    held = np.minimum(step, len(known) - 1)
+    codes = known[held]
+    if coding.signed:
+        negative = (scaled < 0) & (values[held] != 0)
+        codes = np.where(negative, codes + len(coding.numbers), codes).astype(np.int16)
     return codes, int((beyond if coding.signed else beyond | (scaled < 0)).sum())
 
 

@@ -33,8 +33,6 @@ class Element:
     sharing : Sharing
     family : str
     source : str
-    blocked : bool
-        Whether it comes in blocks, whose shape its format's name gives after an ``@``.
     """
 
     name: str

@@ -67,7 +67,11 @@ class Sharing:
 
     def exponents(self, peaks: NDArray[np.float64], coding: Integer | Floating) -> NDArray[np.int16]:
         """The stored exponent for each largest magnitude."""
-        held = np.clip(self.wanted(peaks, coding), self.lowest, self.highest)
+        return self.held(self.wanted(peaks, coding), peaks)
+
+    def held(self, wanted: NDArray[np.int64], peaks: NDArray[np.float64]) -> NDArray[np.int16]:
+        """Exponents brought into range; that of a block of zeros is `ZERO_BLOCK`."""
+        held = np.clip(wanted, self.lowest, self.highest)
         if self.base == "constant":
             return held.astype(np.int16)
         return np.where(peaks == 0, ZERO_BLOCK, held).astype(np.int16)

@@ -217,9 +217,8 @@ def run(
     gaps : sequence of int
         The chunks, of both passes in order, before which one cycle passes idle.
     """
-    n, total, elements, form = (
-        config.lanes, len(sums), _elements(sums, exponents, scales), form_of(bits, raised)
-    )  # fmt: skip
+    n, total, elements = config.lanes, len(sums), _elements(sums, exponents, scales)
+    form = form_of(bits, raised)
     state = reset(config, zeros(ports(config).state))
     if config.merged and stored is None and top is None:
         top, _, state = _searched(config, elements, form, stepper, state)
