@@ -75,21 +75,6 @@ class Integer:
         """Bits below the binary point, under a shared exponent of zero: none."""
         return 0
 
-    @property
-    def reach(self) -> int:
-        """The largest exponent of a code: there are none."""
-        return 0
-
-    @property
-    def significand_bits(self) -> int:
-        """Bits of a significand's magnitude."""
-        return self.bits - 1
-
-    @property
-    def fixed_bits(self) -> int:
-        """Width of a signed fixed-point number that holds every value."""
-        return self.bits
-
 
 @dataclass(frozen=True)
 class Floating:

@@ -68,6 +68,41 @@ def spread_exponents(
 
 
 @kernel
+def own_share(
+    samples: int, sums: Codes, a: Codes, panels: int, part: int, parts: int
+) -> tuple[int, int, int, Index]:
+    """A thread's share of a product: its first row of sums, its panels from and to, its rows' places in A.
+
+    Threads share rows where each gets enough of them, and else panels.
+    """
+    m, height = sums.shape[0] // samples, a.shape[0] // samples
+    by_rows = samples * m >= parts * LEAST_ROWS
+    top, bottom = share(samples * m, part, parts, TILE) if by_rows else (0, samples * m)
+    left, right = (0, panels) if by_rows else share(panels, part, parts, 1)
+    places = np.empty(bottom - top if left < right else 0, np.int64)
+    for i in range(places.shape[0]):
+        places[i] = (top + i) // m * height + (top + i) % m
+    return top, left, right, places
+
+
+@kernel
+def exponents_of_panel(
+    b_exponents: Exponents,
+    line_top: Exponents,
+    column: int,
+    width: int,
+    out: Exponents,
+    top: Exponents,
+) -> None:
+    """Of `width` lines from `column` on their exponents by segment, and each one's largest; zeros beyond."""
+    for j in range(PANEL):
+        inside = j < width
+        top[j] = line_top[column + j] if inside else ZERO_BLOCK
+        for s in range(out.shape[0]):
+            out[s, j] = b_exponents[column + j, s] if inside else ZERO_BLOCK
+
+
+@kernel
 def matmul_static(
     team: Team,
     part: int,
@@ -107,18 +142,12 @@ def matmul_static(
     32 bits under `BOUND`.
     """
     begin(team, parts)
-    m, height = sums.shape[0] // samples, a.shape[0] // samples
-    by_rows = samples * m >= parts * LEAST_ROWS
-    top, bottom = share(samples * m, part, parts, TILE) if by_rows else (0, samples * m)
-    left, right = (0, panels.shape[0]) if by_rows else share(panels.shape[0], part, parts, 1)
-    places = np.empty(bottom - top if left < right else 0, np.int64)
-    for i in range(places.shape[0]):
-        places[i] = (top + i) // m * height + (top + i) % m
+    top, left, right, places = own_share(samples, sums, a, panels.shape[0], part, parts)
     first = packed_steps(segments)
     a_exponents = np.empty((places.shape[0], a_blocks.shape[0]), np.int16)
     row_top = np.empty(places.shape[0], np.int16)
     spread_exponents(a_shared, a_rows[places], a_blocks, False, a_exponents, row_top)
-    runs, own_groups = runs_of(a_exponents), groups[top:bottom]
+    runs, own_groups = runs_of(a_exponents), groups[top : top + places.shape[0]]
     packed = np.empty((STRIP // TILE, first[-1], TILE, STEP), A_TYPE)
     for row in range(0, places.shape[0], STRIP):
         rows = min(STRIP, places.shape[0] - row)
@@ -211,11 +240,7 @@ def matmul_dynamic(
         own_groups = groups[o_row : o_row + m]
         for column in range(0, n, PANEL):
             width = min(PANEL, n - column)
-            for j in range(PANEL):
-                inside = j < width
-                column_top[j] = line_top[column + j] if inside else ZERO_BLOCK
-                for s in range(depth):
-                    w_exponents[s, j] = b_exponents[column + j, s] if inside else ZERO_BLOCK
+            exponents_of_panel(b_exponents, line_top, column, width, w_exponents, column_top)
             if width < PANEL:
                 panel[:] = 0  # columns of an earlier panel must not count as flushed
             down, across = (0, column) if transposed else (column, 0)

@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from hwmodels.kernels.instructions import address
 from hwmodels.kernels.jit import kernel
 from hwmodels.kernels.lanes import Number, reading
-from hwmodels.kernels.matmul import LEAST_ROWS, share, spread_exponents
-from hwmodels.kernels.panel import Codes, Exponents, Flags, Index
+from hwmodels.kernels.matmul import exponents_of_panel, own_share, spread_exponents
+from hwmodels.kernels.panel import Codes, Exponents, Flags, Index, begin_tile, end_tile, raise_tile
 from hwmodels.kernels.stream import ADD, Read, Scalar, grid, signed
 from hwmodels.kernels.target import PANEL, TILE
 from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.kernels.window import Words, pack_columns, pack_words, window_sums
 from hwmodels.units import accumulator, aligner
-from hwmodels.units.aligner import BOUND, EXACT, RUNNING, align, bound, distance, is_flushed
+from hwmodels.units.aligner import RUNNING, align, distance, is_flushed
 from hwmodels.units.ops import ZERO_BLOCK
-from hwmodels.units.prescan import join
 
 STRIP = 32
 """Rows that are packed at a time: they stay in a cache while all panels pass."""
@@ -97,27 +96,20 @@ def panel_window(
     for t in range((rows + TILE - 1) // TILE):
         i = first_row + t * TILE
         taken = min(TILE, rows - t * TILE)
-        for r in range(taken):
-            for j in range(PANEL):
-                top[r, j] = floor[j]
-                if normalise == BOUND:
-                    top[r, j] = bound(row_top[i + r], column_top[j], floor[j], ZERO_BLOCK)
-                if normalise == EXACT:
-                    for s in range(depth):
-                        top[r, j] = join(top[r, j], a_exponents[i + r, s], w_exponents[s, j], ZERO_BLOCK)
-                shift = distance(top[r, j], bias_exponents[j], guard_bits)
-                acc[r, j], total[r, j] = align(bias[j], shift, max_shift, rounding), 0
-                counts[0] += is_flushed(bias[j], shift, max_shift)
+        total[:] = 0
+        counts[0] += begin_tile(
+            i, taken, a_exponents, row_top, w_exponents, column_top, floor, bias, bias_exponents,
+            normalise, guard_bits, max_shift, rounding, top, acc,
+        )  # fmt: skip
         for s in range(depth):
             window_sums(a, t, panel, segments[s], segments[s + 1], window_rounding, window_reach, part)
+            if normalise == RUNNING:
+                counts[0] += raise_tile(
+                    i, taken, s, a_exponents, w_exponents, max_shift, rounding, top, acc
+                )  # fmt: skip
             for r in range(taken):
                 e = a_exponents[i + r, s]
                 for j in range(PANEL):
-                    if normalise == RUNNING:
-                        higher = join(top[r, j], e, w_exponents[s, j], ZERO_BLOCK)
-                        counts[0] += is_flushed(acc[r, j], top[r, j] - higher, max_shift)
-                        acc[r, j] = align(acc[r, j], top[r, j] - higher, max_shift, rounding)
-                        top[r, j] = higher
                     shifts[r, j] = distance(top[r, j], e + w_exponents[s, j], guard_bits) - fraction
             own = address(total)
             aligned(
@@ -131,10 +123,9 @@ def panel_window(
                     address(found) + 8,
                 )  # fmt: skip
                 total[:] = 0
-        for r in range(taken):
-            for j in range(width):
-                sums[o_row + t * TILE + r, o_column + j] = acc[r, j]
-                exponents[groups[i + r], o_column + j] = top[r, j] - guard_bits
+        end_tile(
+            i, taken, groups, top, acc, guard_bits, sums, exponents, o_row + t * TILE, o_column, width
+        )  # fmt: skip
     counts[0] += found[0]
     counts[1] += found[1]
 
@@ -176,18 +167,12 @@ def static_window(
     Everything else is as in `matmul.matmul_static`.
     """
     begin(team, parts)
-    m, height = sums.shape[0] // samples, a.shape[0] // samples
-    by_rows = samples * m >= parts * LEAST_ROWS
-    top, bottom = share(samples * m, part, parts, TILE) if by_rows else (0, samples * m)
-    left, right = (0, panels.shape[0]) if by_rows else share(panels.shape[0], part, parts, 1)
-    count = bottom - top if left < right else 0
-    places = np.empty(count, np.int64)
-    for i in range(count):
-        places[i] = (top + i) // m * height + (top + i) % m
+    top, left, right, places = own_share(samples, sums, a, panels.shape[0], part, parts)
+    count = places.shape[0]
     a_exponents = np.empty((count, a_blocks.shape[0]), np.int16)
     row_top = np.empty(count, np.int16)
     spread_exponents(a_shared, a_rows[places], a_blocks, False, a_exponents, row_top)
-    k, own_groups = segments[-1], groups[top:bottom]
+    k, own_groups = segments[-1], groups[top : top + count]
     packed = np.empty((STRIP // TILE, k, 2, TILE), np.int32)
     for row in range(0, count, STRIP):
         rows = min(STRIP, count - row)
@@ -267,11 +252,7 @@ def dynamic_window(
         o_row, o_column = q * o_height + o_places[g, 0], o_places[g, 1]
         for column in range(0, n, PANEL):
             width = min(PANEL, n - column)
-            for j in range(PANEL):
-                inside = j < width
-                column_top[j] = line_top[column + j] if inside else ZERO_BLOCK
-                for s in range(depth):
-                    w_exponents[s, j] = b_exponents[column + j, s] if inside else ZERO_BLOCK
+            exponents_of_panel(b_exponents, line_top, column, width, w_exponents, column_top)
             down, across = (0, column) if transposed else (column, 0)
             pack_columns(b, top_row + down, left + across, width, k, transposed, b_words, panel)
             panel_window(

@@ -124,6 +124,84 @@ def panel_bound(
 
 
 @kernel
+def begin_tile(
+    i: int,
+    taken: int,
+    a_exponents: Exponents,
+    row_top: Exponents,
+    w_exponents: Exponents,
+    column_top: Exponents,
+    floor: Index,
+    bias: Codes,
+    bias_exponents: Exponents,
+    normalise: int,
+    guard_bits: int,
+    max_shift: int,
+    rounding: int,
+    top: Index,
+    acc: Index,
+) -> int:
+    """Bounds E of a tile from row `i` on, and its words, which begin with the bias; returns lost terms."""
+    lost = 0
+    for r in range(taken):
+        for j in range(PANEL):
+            top[r, j] = floor[j]
+            if normalise == BOUND:
+                top[r, j] = bound(row_top[i + r], column_top[j], floor[j], ZERO_BLOCK)
+            if normalise == EXACT:
+                for s in range(w_exponents.shape[0]):
+                    top[r, j] = join(top[r, j], a_exponents[i + r, s], w_exponents[s, j], ZERO_BLOCK)
+            shift = distance(top[r, j], bias_exponents[j], guard_bits)
+            acc[r, j] = align(bias[j], shift, max_shift, rounding)
+            lost += is_flushed(bias[j], shift, max_shift)
+    return lost
+
+
+@kernel
+def raise_tile(
+    i: int,
+    taken: int,
+    s: int,
+    a_exponents: Exponents,
+    w_exponents: Exponents,
+    max_shift: int,
+    rounding: int,
+    top: Index,
+    acc: Index,
+) -> int:
+    """Bounds of a tile raised to what segment `s` asks for, and its words with them; returns lost words."""
+    lost = 0
+    for r in range(taken):
+        for j in range(PANEL):
+            higher = join(top[r, j], a_exponents[i + r, s], w_exponents[s, j], ZERO_BLOCK)
+            lost += is_flushed(acc[r, j], top[r, j] - higher, max_shift)
+            acc[r, j] = align(acc[r, j], top[r, j] - higher, max_shift, rounding)
+            top[r, j] = higher
+    return lost
+
+
+@kernel
+def end_tile(
+    i: int,
+    taken: int,
+    groups: Index,
+    top: Index,
+    acc: Index,
+    guard_bits: int,
+    sums: Codes,
+    exponents: Exponents,
+    o_row: int,
+    o_column: int,
+    width: int,
+) -> None:
+    """The words of a tile, and what they count in, to where its sums lie."""
+    for r in range(taken):
+        for j in range(width):
+            sums[o_row + r, o_column + j] = acc[r, j]
+            exponents[groups[i + r], o_column + j] = top[r, j] - guard_bits
+
+
+@kernel
 def panel_each(
     a: Packed,
     rows: int,
@@ -161,27 +239,20 @@ def panel_each(
     for t in range((rows + TILE - 1) // TILE):
         i = first_row + t * TILE
         taken = min(TILE, rows - t * TILE)
-        for r in range(taken):
-            for j in range(PANEL):
-                top[r, j] = floor[j]
-                if normalise == BOUND:
-                    top[r, j] = bound(row_top[i + r], column_top[j], floor[j], ZERO_BLOCK)
-                if normalise == EXACT:
-                    for s in range(depth):
-                        top[r, j] = join(top[r, j], a_exponents[i + r, s], w_exponents[s, j], ZERO_BLOCK)
-                shift = distance(top[r, j], bias_exponents[j], guard_bits)
-                acc[r, j], total[r, j] = align(bias[j], shift, max_shift, rounding), 0
-                counts[0] += is_flushed(bias[j], shift, max_shift)
+        total[:] = 0
+        counts[0] += begin_tile(
+            i, taken, a_exponents, row_top, w_exponents, column_top, floor, bias, bias_exponents,
+            normalise, guard_bits, max_shift, rounding, top, acc,
+        )  # fmt: skip
         for s in range(depth):
             dot(a, t, panel, first, s, offset, part)
+            if normalise == RUNNING:
+                counts[0] += raise_tile(
+                    i, taken, s, a_exponents, w_exponents, max_shift, rounding, top, acc
+                )  # fmt: skip
             for r in range(taken):
                 e, flushed, over = a_exponents[i + r, s], 0, 0
                 for j in range(PANEL):
-                    if normalise == RUNNING:
-                        higher = join(top[r, j], e, w_exponents[s, j], ZERO_BLOCK)
-                        flushed += is_flushed(acc[r, j], top[r, j] - higher, max_shift)
-                        acc[r, j] = align(acc[r, j], top[r, j] - higher, max_shift, rounding)
-                        top[r, j] = higher
                     x: Any = np.int64(part[r, j])
                     shift = distance(top[r, j], e + w_exponents[s, j], guard_bits)
                     total[r, j] += align(x, shift, max_shift, rounding)
@@ -192,7 +263,6 @@ def panel_each(
                         total[r, j] = 0
                 counts[0] += flushed
                 counts[1] += over
-        for r in range(taken):
-            for j in range(width):
-                sums[o_row + t * TILE + r, o_column + j] = acc[r, j]
-                exponents[groups[i + r], o_column + j] = top[r, j] - guard_bits
+        end_tile(
+            i, taken, groups, top, acc, guard_bits, sums, exponents, o_row + t * TILE, o_column, width
+        )  # fmt: skip
