@@ -97,6 +97,13 @@ def test_static_exponents_are_refused_where_codes_have_their_own(tiny_graph: Gra
         compile_graph(tiny_graph, static, load("mxfp8"), calibration=peaks)
 
 
+def test_a_segment_that_leaves_64_bits_is_refused(tiny_graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model here has segments of 2**15 products: a narrower limit stands for them."""
+    monkeypatch.setattr("blocksim.engine.products.SUM_BITS", 40)
+    with pytest.raises(BlocksimError, match=r"bct64: window.bits: 37: sums of \d+ products .* at most 3\d"):
+        bs.link(compiled(tiny_graph, "mxfp8", None))
+
+
 @pytest.mark.parametrize("rounding", ["floor", "half_up", "rne", "sticky"])
 @pytest.mark.parametrize("plan", ["mxfp8", "bl8"])
 def test_execute_equals_the_interpreter_in_narrow_windows(

@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from blocksim.engine.packed import bias_floor_of, lines_of, paneled, panels_of
 from blocksim.engine.segments import Segments, segments_of
 from blocksim.engine.workspace import Workspace
+from blocksim.errors import BlocksimError
 from blocksim.trace.file import Trace
 from blocksim.trace.manifest import Blocks, Index, OpSpec
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static, stays_narrow
-from hwmodels.kernels.matmul_window import dynamic_window, pack_lines_window, static_window
+from hwmodels.kernels.matmul_window import SUM_BITS, dynamic_window, pack_lines_window, static_window
 from hwmodels.kernels.packed_operands import pack_lines
 from hwmodels.kernels.window import Operands, operands
 from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.product import ProductConfig
 
 Panels = dict[tuple[str, bytes], tuple[Any, ...]]
-"""Weights as the kernels read them, by the hash of their bytes and by the segments of their reduction."""
+"""Weights as the kernels read them, by the hash of their bytes, and by format and layout."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ class ProductLinker:
         segments = segments_of(op, 0, a, weight, self.machine.array_config)
         edges, update = _edges(segments, op.k)
         window = self._window(a, weight)
-        key = (weight.sha256, edges.tobytes() if window is None else window.key)
+        self._check_room(window, edges)
+        layout = edges.tobytes() if window is None else window.key
+        key = (weight.sha256, weight.format.encode() + layout)
         if key not in self.panels:
             lines, line_exponents = lines_of(weight, self.trace.sections[op.weight])
             if window is None:
@@ -126,6 +129,16 @@ class ProductLinker:
         multiplier = self.machine.array_config.product(a.form.code, b.form.code)
         return Window(multiplier, operands(multiplier))
 
+    def _check_room(self, window: Window | None, edges: Index) -> None:
+        """Refuse segments so long that their sums in a window may leave 64 bits."""
+        longest = int(np.diff(edges).max())
+        if window is not None and longest << window.multiplier.bits - 1 > 1 << SUM_BITS - 1:
+            most = SUM_BITS - (longest - 1).bit_length()
+            raise BlocksimError(
+                self.machine.name, "window.bits", window.multiplier.bits,
+                f"sums of {longest} products need room; give at most {most}",
+            )  # fmt: skip
+
     def _dynamic(self, op: OpSpec) -> Callable[..., None]:
         assert op.a is not None and op.b is not None
         a, b = self.manifest.tensors[op.a.tensor], self.manifest.tensors[op.b.tensor]
@@ -139,6 +152,8 @@ class ProductLinker:
             alike.setdefault(tuple(s.starts.tolist()), []).append(g)
         calls = []
         for groups in alike.values():
+            edges, update = _edges(segments[groups[0]], op.k)
+            self._check_room(window, edges)
             a_places = np.array([(g * op.a.row_step, g * op.a.column_step) for g in groups], np.int64)
             b_places = np.array([(g * op.b.row_step, g * op.b.column_step) for g in groups], np.int64)
             o_places = np.array([(g * op.out.row_step, g * op.out.column_step) for g in groups], np.int64)
@@ -149,7 +164,6 @@ class ProductLinker:
                 a_places,
                 *(() if window is None else (window.words.a,)),
             )
-            edges, update = _edges(segments[groups[0]], op.k)
             right = (
                 np.stack([index[place[axis] : place[axis] + op.n] for place in b_places]),
                 np.stack([segments[g].b_blocks for g in groups]),

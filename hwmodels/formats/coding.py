@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.units.encoder import EncoderConfig
-from hwmodels.units.product import Code, exponent, significand
+from hwmodels.units.product import INT8_BITS, Code, exponent, significand
 
 EVEN, CLAMPED, GEOMETRIC = "nearest, ties to even", "significand clamped, not carried", "nearest logarithm"
 """How a value between two numbers is rounded. `CLAMPED` rounds within a binade, and cuts what would be
@@ -151,7 +151,7 @@ class Floating:
     @property
     def fraction(self) -> int:
         """Bits below the binary point, under a shared exponent of zero."""
-        return max(self.fixed_bits - 8, 0)
+        return max(self.fixed_bits - INT8_BITS, 0)
 
     def number(self, code: int) -> Number | None:
         """What a code means, with its sign; None where it is no number."""

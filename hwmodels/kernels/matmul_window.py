@@ -28,7 +28,10 @@ from hwmodels.units.ops import ZERO_BLOCK
 STRIP = 32
 """Rows that are packed at a time: they stay in a cache while all panels pass."""
 
-RAW, SHIFT = signed(63, 64), Read(32, -4096, 4096)
+SUM_BITS = 63
+"""Width of a sum of products, with its sign, that leaves room to be rounded."""
+
+RAW, SHIFT = signed(SUM_BITS, 64), Read(32, -4096, 4096)
 WORD = signed(48, 64)
 
 _align, _is_flushed, _add, _overflows = (

@@ -212,7 +212,7 @@ def multiplications(multiplier: ProductConfig, count: int) -> Actions:
         made[f"mul:{a.significand_bits + 1}x{b.significand_bits + 1}"] = count
     if a.exponent_bits and b.exponent_bits:
         made[f"add:{(a.reach + b.reach).bit_length()}"] = count
-    if a.exponent_bits or b.exponent_bits:
+    if multiplier.has_exponents:
         made[f"shift:{multiplier.bits}"] = count
     return of("multiply", made)
 
@@ -238,8 +238,7 @@ def actions(
     a_bits, w_bits, multiplier = a_code.bits, w_code.bits, config.product(a_code, w_code)
     rows, _ = effective(config, a_bits, w_bits)
     bits, outputs, macs = config.accumulator.bits, m * n, m * n * k
-    floats = a_code.exponent_bits or w_code.exponent_bits
-    summed = running_bits(config, rows, multiplier.bits if floats else a_bits + w_bits)
+    summed = running_bits(config, rows, multiplier.bits if multiplier.has_exponents else a_bits + w_bits)
     moved, held = {
         "ws": (a_bits, k * n * w_bits),
         "is": (w_bits, m * k * a_bits),
@@ -252,7 +251,7 @@ def actions(
     updated = sum(updates(config, rows, k, starts))
     terms = outputs * len(starts)
     align = [
-        aligner.actions(max(bits, summed) if floats else bits, terms),
+        aligner.actions(max(bits, summed) if multiplier.has_exponents else bits, terms),
         of("align", {f"add:{bits}": terms - outputs * updated}),
     ]
     if config.raw_bank and config.dataflow != "os":

@@ -125,6 +125,11 @@ class ProductConfig:
     rounding: int
 
     @property
+    def has_exponents(self) -> bool:
+        """Whether codes of either side have exponents."""
+        return bool(self.a.exponent_bits or self.b.exponent_bits)
+
+    @property
     def exact_bits(self) -> int:
         """Width of a signed product of which nothing is lost."""
         return self.a.fixed_bits + self.b.fixed_bits - 1
@@ -132,8 +137,7 @@ class ProductConfig:
     @property
     def dropped(self) -> int:
         """Low bits of an exact product that lie below the window."""
-        floats = self.a.exponent_bits or self.b.exponent_bits
-        return max(self.exact_bits - self.window, 0) if floats else 0
+        return max(self.exact_bits - self.window, 0) if self.has_exponents else 0
 
     @property
     def bits(self) -> int:
@@ -202,7 +206,7 @@ def summed(config: ProductConfig, left: Sequence[tuple[int, int]], right: Sequen
     """The sum of the products of decoded codes in the window."""
     wa, wb = config.a.significand_bits + 1, config.b.significand_bits + 1
     pairs = zip(left, right, strict=True)
-    if not (config.a.exponent_bits or config.b.exponent_bits):
+    if not config.has_exponents:
         return sum(mul(x, y, wa, wb) for (x, _), (y, _) in pairs)
     dropped, rounding = config.dropped, config.rounding
     return sum(kept(mul(x, y, wa, wb) << (ex + ey), dropped, rounding) for (x, ex), (y, ey) in pairs)
