@@ -35,6 +35,7 @@ from blocksim.options import (
 from blocksim.output import goes_on_from, partial_of
 
 if TYPE_CHECKING:
+    from blocksim.api import Experiment
     from blocksim.report.report import Report
 
 app = typer.Typer(
@@ -117,20 +118,13 @@ def run(
 
     Example: blocksim run model.onnx --inputs x.npz --precision bct-int8 --block 16x16 --out run/
     """
-    from blocksim.api import Experiment
     from blocksim.compiler.presets import PRESETS
     from blocksim.output import output_folder
 
     if block is not None and precision in PRESETS and "{" not in "".join(PRESETS[precision].values()):
         typer.echo(f"{precision} keeps its own block; --block {block} has no effect", err=True)
     with output_folder(out, force) as folder:
-        given = arrays(inputs)
-        right = None if labels is None else classes(labels)
-        samples = None if calibration is None else arrays(calibration)
-        experiment = Experiment(
-            model, given, right, bindings(bind), threads, True, inputs, labels or "labels", weights, samples
-        )
-        _note_compilation()
+        experiment = _experiment(model, inputs, labels, bind, threads, weights, calibration)
         report = experiment.run(precision, block, machine, weight_block, act_block, costs, strict)
         report.save(folder, html)
     _show([report], f"{report.data.model} on {report.data.machine}, {report.data.samples} samples")
@@ -161,7 +155,6 @@ def compare(
 
     Example: blocksim compare model.onnx --inputs x.npz --out compared/
     """
-    from blocksim.api import Experiment
     from blocksim.compiler.precision import load
     from blocksim.compiler.presets import CALIBRATED, PRESETS
     from blocksim.output import output_folder
@@ -172,14 +165,8 @@ def compare(
         if plan != "fp32":
             load(plan)  # refused before anything runs
     with output_folder(out, force) as folder:
-        right = None if labels is None else classes(labels)
-        samples = None if calibration is None else arrays(calibration)
-        experiment = Experiment(
-            model, arrays(inputs), right, bindings(bind), threads, True, inputs, labels or "labels", weights,
-            samples,
-        )  # fmt: skip
-        _note_compilation()
-        chosen = plans or [p for p in PRESETS if samples is not None or p not in CALIBRATED]
+        experiment = _experiment(model, inputs, labels, bind, threads, weights, calibration)
+        chosen = plans or [p for p in PRESETS if calibration is not None or p not in CALIBRATED]
         reports = [
             experiment.run(plan, None, machine, costs=costs) for plan in dict.fromkeys(["fp32", *chosen])
         ]
@@ -349,6 +336,27 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
     if version:
         typer.echo(__version__)
         raise typer.Exit
+
+
+def _experiment(
+    model: Path,
+    inputs: Path,
+    labels: Path | None,
+    bind: list[str] | None,
+    threads: int | None,
+    weights: str | None,
+    calibration: Path | None,
+) -> Experiment:
+    """A model with its inputs, and with what else was given."""
+    from blocksim.api import Experiment
+
+    given, right = arrays(inputs), None if labels is None else classes(labels)
+    samples = None if calibration is None else arrays(calibration)
+    made = Experiment(
+        model, given, right, bindings(bind), threads, True, inputs, labels or "labels", weights, samples
+    )
+    _note_compilation()
+    return made
 
 
 def _note_compilation() -> None:
