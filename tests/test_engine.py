@@ -76,7 +76,18 @@ def test_execute_equals_the_interpreter_under_every_plan(
 
 @pytest.mark.parametrize(
     ("weight", "activation"),
-    [("int4", "mxfp8e4m3"), ("bfp6", "int8"), ("mxfp4", "bfp9"), ("bl8", "int8"), ("bfp9", "bfp9")],
+    [
+        ("int4", "mxfp8e4m3"),
+        ("bfp6", "int8"),
+        ("mxfp4", "bfp9"),
+        ("bl8", "int8"),
+        ("bfp9", "bfp9"),
+        ("e4m3", "log8"),
+        ("e5m2", "e5m2"),
+        ("fixed8f7", "dmf8e4m3"),
+        ("log8", "int8"),
+        ("mxfp8e5m2", "e4m3"),
+    ],
 )
 def test_execute_equals_the_interpreter_under_mixed_plans(
     tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray], tmp_path: Path, weight: str, activation: str

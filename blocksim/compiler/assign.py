@@ -9,13 +9,16 @@ import numpy as np
 
 from blocksim.compiler.precision import Precision
 from blocksim.errors import BlocksimError
-from blocksim.graph.ir import Gather, Graph, Host, Matmul, Tensor, out_of, sources_of
+from blocksim.graph.ir import Gather, Graph, Host, Matmul, Norm, Softmax, Tensor, out_of, sources_of
 from blocksim.trace.manifest import TensorSpec
 from hwmodels.formats import Format
 from hwmodels.machines import Machine
 
 Calibration = Mapping[str, float]
 """The largest magnitude of each tensor over the calibration samples."""
+
+APART: dict[type, str] = {Softmax: "softmax", Norm: "norm"}
+"""Roles of activations by what makes them, where it is not ``activation``."""
 
 OPERAND = ".operand"
 """What the second stored form of a tensor adds to its name: the one that MATMUL reads."""
@@ -50,7 +53,7 @@ def assign(
     """The stored forms of every tensor.
 
     Depth lies along the axis that the consuming MATMUL reduces: the columns, unless a consumer reduces
-    the rows (the values of attention).
+    the rows (the values of attention); or along the other, if a plan cuts second operands so.
 
     Raises
     ------
@@ -66,7 +69,8 @@ def assign(
         if isinstance(op, Matmul):
             for read in (op.a, op.b):
                 if read is not None:
-                    (by_rows if read.transposed else by_columns).add(read.tensor)
+                    turned = read is op.b and precision.second == "last"
+                    (by_rows if read.transposed != turned else by_columns).add(read.tensor)
         else:
             (elsewhere if isinstance(op, Host) else by_vector).update(sources_of(op))
     _refuse_unknown(graph, precision)
@@ -84,7 +88,8 @@ def assign(
         settled = not isinstance(made, Host)
         on_rows = name in by_rows and name not in by_columns
         both = name in by_rows and name in by_columns
-        operand = maker.spec(tensor, "activation", on_rows, both, settled) if reduced else None
+        role = APART.get(type(made), "activation")
+        operand = maker.spec(tensor, role, on_rows, both, settled) if reduced else None
         if operand is None or name in by_vector:
             specs[name] = maker.spec(tensor, "vector", on_rows, False, settled)
         if operand is not None and (name not in specs or specs[name].format != operand.format):
@@ -127,7 +132,7 @@ class _Maker:
         made = TensorSpec(
             name=tensor.name,
             format=form.name,
-            role="activation" if role == "activation" else "vector",
+            role="vector" if role == "vector" else "activation",
             rows=tensor.rows,
             columns=tensor.columns,
             bits=form.bits,
@@ -142,6 +147,8 @@ class _Maker:
             whole |= {"column_block": tensor.columns, "column_period": tensor.columns}
             scale = (self._peak(tensor.name) or 1.0) / ((1 << (form.bits - 1)) - 1)
             return made.model_copy(update={**whole, "static": 0, "scale": scale})
+        if form.anchor is not None and not form.has_exponents:
+            return made.model_copy(update={"static": form.anchor})
         if settled and self.machine.requantizer.exponents == "static":
             if form.has_exponents:
                 raise BlocksimError(

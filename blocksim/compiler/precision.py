@@ -1,7 +1,8 @@
 """The precision plan: a format for every tensor, by role.
 
 ``weight`` and ``activation`` are the operands of MATMUL, ``vector`` every other stored tensor, ``bias`` the
-biases of linear layers, ``embedding`` tables and positions that are added.
+biases of linear layers, ``embedding`` tables and positions that are added. ``softmax`` and ``norm`` are
+activations that these units make, where a plan sets them apart.
 """
 
 from __future__ import annotations
@@ -11,32 +12,45 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blocksim.compiler.presets import PRESETS
+from blocksim.compiler.presets import PRESETS, SECOND, Axis
 from blocksim.errors import BlocksimError
 from blocksim.yamlfile import read_yaml
 from hwmodels.formats import Block, Format, parse, parse_block
 
 BLOCK_FLOATS = tuple(f"bfp{bits}" for bits in range(3, 10))
-FLOATS = ("bm8e4m3", "bl8", "mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2", "mxfp4")
-OPERANDS = ("int4", "int8", *BLOCK_FLOATS, "mxint8", *FLOATS, "lin8")
+FLOATS = (
+    "bm8e4m3", "bl8", "mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2", "mxfp4",
+    "minifloat8e4m3", "dmf8e4m3", "log8", "e4m3", "e5m2",
+)  # fmt: skip
+FIXED = ("fixed8f4", "fixed8f7")
+OPERANDS = ("int4", "int8", *BLOCK_FLOATS, "mxint8", *FLOATS, *FIXED, "lin8")
 
 ELEMENTS: dict[str, tuple[str, ...]] = {
     "weight": OPERANDS,
     "activation": OPERANDS,
+    "softmax": OPERANDS,
+    "norm": OPERANDS,
     "vector": ("int8", "int16", *BLOCK_FLOATS, "mxint8"),
     "bias": ("int4", "int8", "int16", "int32"),
     "embedding": ("int8", "int16"),
 }
 """Elements that the datapath takes, by role."""
 
-LINEAR_BLOCKS = {"weight": ("channel", "tensor"), "activation": ("tensor",)}
+APART = ("softmax", "norm")
+"""Roles that a plan may leave to ``activation``."""
+
+LINEAR_BLOCKS = {"weight": ("channel", "tensor"), **dict.fromkeys(("activation", *APART), ("tensor",))}
 """Blocks that may share a real scale: a sum has one scale, whatever the depth of the reduction."""
 
 DEFAULT_BLOCK = "64x64"
 
 
 class PlanFile(BaseModel):
-    """A plan as a YAML file: a format per role, and exceptions by tensor or constant name."""
+    """A plan as a YAML file: a format per role, and exceptions by tensor or constant name.
+
+    `second` says along which axis the second operands of attention's products are cut: that which is reduced,
+    or the last, as arXiv 2310.05079's code does.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
     weight: str
@@ -44,6 +58,9 @@ class PlanFile(BaseModel):
     vector: str
     bias: str
     embedding: str
+    softmax: str | None = None
+    norm: str | None = None
+    second: Axis = "reduction"
     tensors: dict[str, str] = Field(default_factory=dict)
 
 
@@ -60,12 +77,15 @@ class Precision:
         Exceptions by name.
     where : str
         Its file, for messages.
+    second : str
+        See `PlanFile`.
     """
 
     name: str
     roles: dict[str, Format]
     tensors: dict[str, Format]
     where: str = "--precision"
+    second: Axis = "reduction"
 
     def of(self, role: str, name: str) -> Format:
         """The format of one tensor or constant.
@@ -75,8 +95,11 @@ class Precision:
         BlocksimError
             If an exception gives it a width that the datapath does not take in its role.
         """
-        form = self.tensors.get(name, self.roles[role])
+        form = self.tensors.get(name, self.roles["activation" if self._is_left(role) else role])
         return _format(self.where, f"tensors.{name}", form.name, role)
+
+    def _is_left(self, role: str) -> bool:
+        return role in APART and role not in self.roles
 
 
 def load(
@@ -106,7 +129,8 @@ def load(
             role: _format("--precision", role, text.format(**blocks), role) for role, text in texts.items()
         }
         shapes = dict.fromkeys((weight.name, activation.name))
-        return Precision(f"{plan} {'/'.join(shapes)}" if takes_block else str(plan), roles, {})
+        name = f"{plan} {'/'.join(shapes)}" if takes_block else str(plan)
+        return Precision(name, roles, {}, second=SECOND.get(str(plan), "reduction"))
     path = Path(plan)
     if not path.is_file():
         known = ", ".join(["fp32", *PRESETS])
@@ -119,10 +143,11 @@ def load(
 
 def _from_file(path: Path) -> Precision:
     entries = read_yaml(path, PlanFile)
-    roles = {role: _format(path, role, str(getattr(entries, role)), role) for role in ELEMENTS}
+    given = {role: getattr(entries, role) for role in ELEMENTS}
+    roles = {role: _format(path, role, text, role) for role, text in given.items() if text is not None}
     tensors = {name: _format(path, f"tensors.{name}", text, None) for name, text in entries.tensors.items()}
     _refuse_mixed_scales(path, roles)
-    return Precision(path.stem, roles, tensors, str(path))
+    return Precision(path.stem, roles, tensors, str(path), entries.second)
 
 
 def _block(field: str, text: str | None) -> Block:
@@ -163,9 +188,12 @@ def _format(where: object, field: str, text: str, role: str | None) -> Format:
 def _refuse_mixed_scales(where: object, roles: dict[str, Format]) -> None:
     """Real scales come together: weights, activations, and biases in units of both."""
     linear = [roles[r].is_real for r in ("weight", "activation")]
-    if linear[0] != linear[1]:
-        odd = "activation" if linear[0] else "weight"
-        raise BlocksimError(where, odd, roles[odd].name, "weights and activations are both lin8, or neither")
+    for role in ("activation", *APART):
+        if role in roles and roles[role].is_real != linear[0]:
+            odd = role if linear[0] or role in APART else "weight"
+            raise BlocksimError(
+                where, odd, roles[odd].name, "weights and activations are both lin8, or neither"
+            )
     if linear[0] != (roles["bias"].bits == 32):
         want = "int32@tensor" if linear[0] else "int8@<block>"
         raise BlocksimError(where, "bias", roles["bias"].name, f"with {roles['weight'].name} give {want}")

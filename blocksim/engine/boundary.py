@@ -112,7 +112,10 @@ def encode_tensor(spec: TensorSpec, matrix: NDArray[np.floating]) -> Quantised:
 
 def decode_tensor(spec: TensorSpec, stored: Stored) -> NDArray[np.float64]:
     """The values that a stored tensor stands for."""
-    return dequantise(*stored, spec.row_starts, spec.column_starts, spec.form.coding) * spec.scale
+    return (
+        dequantise(*stored, spec.row_starts, spec.column_starts, spec.form.coding, spec.form.anchor)
+        * spec.scale
+    )
 
 
 def looked_up(ids: NDArray[np.integer], rows: int, field: str, where: object = "inputs") -> NDArray[np.int64]:

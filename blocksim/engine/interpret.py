@@ -197,7 +197,7 @@ class _Run:
         operands = mac_array.MatmulOperands(
             a.tolist(), ea[:, starts].tolist(), w.tolist(), ew[:, starts].tolist(),
             bias, bias_exponents, starts, segments.update.tolist(), w_bits, bias_bits, a_spec.bits,
-            a_spec.form.code, b_spec.form.code,
+            a_spec.form.code, b_spec.form.code, a_spec.form.anchor, b_spec.form.anchor,
         )  # fmt: skip
         out = mac_array.result(self.config.array_config, operands)
         counter = self._counter(op)

@@ -188,7 +188,7 @@ class _Linker:
             *factors, NO_STATIC if out.static is None else out.static, out.bits, is_raised(out)
         )  # fmt: skip
         if isinstance(coding, Floating):
-            call, config = encode_floating, (fields(coding.encoder),)
+            call, config = encode_floating, (fields(coding.encoder, out.form.anchor),)
 
         def run(
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any

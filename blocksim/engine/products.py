@@ -18,7 +18,7 @@ from blocksim.trace.manifest import Blocks, Index, OpSpec
 from hwmodels.kernels.matmul import PANEL, matmul_dynamic, matmul_static, stays_narrow
 from hwmodels.kernels.matmul_window import SUM_BITS, dynamic_window, pack_lines_window, static_window
 from hwmodels.kernels.packed_operands import pack_lines
-from hwmodels.kernels.window import Operands, operands
+from hwmodels.kernels.window import NO_ANCHOR, Operands, lift_words, operands
 from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.product import ProductConfig
 
@@ -35,10 +35,13 @@ class Window:
     multiplier : ProductConfig
     words : Operands
         The words of all codes of both.
+    anchors : tuple of int
+        The exponents from which they count, or `NO_ANCHOR`.
     """
 
     multiplier: ProductConfig
     words: Operands
+    anchors: tuple[int, int]
 
     @property
     def scalars(self) -> tuple[int, int, int]:
@@ -46,9 +49,14 @@ class Window:
         return self.multiplier.fraction, self.multiplier.rounding, self.words.reach
 
     @property
+    def modes(self) -> tuple[tuple[int, int, int], int]:
+        """What the kernel of a product with weights asks for."""
+        return self.scalars, self.anchors[0]
+
+    @property
     def key(self) -> bytes:
         """What tells weights that are laid out for different windows apart."""
-        return repr(self.multiplier).encode()
+        return repr((self.multiplier, self.anchors)).encode()
 
 
 class ProductLinker:
@@ -83,7 +91,7 @@ class ProductLinker:
         edges, update = _edges(segments, op.k)
         window = self._window(a, weight)
         self._check_room(window, edges)
-        layout = edges.tobytes() if window is None else window.key
+        layout = edges.tobytes() + (b"" if window is None else window.key)
         key = (weight.sha256, weight.format.encode() + layout)
         if key not in self.panels:
             lines, line_exponents = lines_of(weight, self.trace.sections[op.weight])
@@ -91,7 +99,13 @@ class ProductLinker:
                 self.panels[key] = (*pack_lines(lines, edges), paneled(line_exponents, ZERO_BLOCK))
             else:
                 packed = pack_lines_window(lines, window.words.b)
-                self.panels[key] = (packed, None, None, paneled(line_exponents, ZERO_BLOCK))
+                exponents = paneled(line_exponents, ZERO_BLOCK)
+                self.panels[key] = (packed, None, None, exponents)
+                if window.anchors[1] != NO_ANCHOR:
+                    for panel, own in zip(packed, exponents[:, segments.b_blocks], strict=True):
+                        lift_words(
+                            panel, np.ascontiguousarray(own), edges, window.anchors[1], window.words.reach
+                        )
         panels, offsets, limits, exponents = self.panels[key]
         w_exponents = np.ascontiguousarray(exponents[:, segments.b_blocks])
         bias = np.zeros((len(panels), PANEL), np.int16)
@@ -108,7 +122,7 @@ class ProductLinker:
         narrow, name = stays_narrow(self.machine.array_config, a.bits, weight.bits, edges, update), a.name
         call: Callable[..., None] = matmul_static if window is None else static_window
         weights = (panels, offsets, limits) if window is None else (window.words.a, panels)
-        mode = narrow if window is None else window.scalars
+        modes = (narrow,) if window is None else window.modes
 
         def compute(
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
@@ -117,7 +131,7 @@ class ProductLinker:
                 w.team, part, parts, w.samples,
                 w.codes[name], w.shared[name], w.maps[name].rows, segments.a_blocks,
                 *weights, w_exponents, top, floor, bias, bias_exponents,
-                edges, update, sums, exponents, groups, op.n, mode, *array, counts,
+                edges, update, sums, exponents, groups, op.n, *modes, *array, counts,
             )  # fmt: skip
 
         return compute
@@ -127,7 +141,10 @@ class ProductLinker:
         if not (a.form.has_exponents or b.form.has_exponents) and max(a.bits, b.bits) <= 8:
             return None
         multiplier = self.machine.array_config.product(a.form.code, b.form.code)
-        return Window(multiplier, operands(multiplier))
+        anchors = [
+            NO_ANCHOR if x.form.anchor is None or not x.form.has_exponents else x.form.anchor for x in (a, b)
+        ]
+        return Window(multiplier, operands(multiplier), (anchors[0], anchors[1]))
 
     def _check_room(self, window: Window | None, edges: Index) -> None:
         """Refuse segments so long that their sums in a window may leave 64 bits."""
@@ -175,16 +192,18 @@ class ProductLinker:
                 update,
             )
             narrow = stays_narrow(self.machine.array_config, a.bits, b.bits, edges, update)
-            calls.append((left, right, o_places, narrow if window is None else window.scalars))
+            calls.append(
+                (left, right, o_places, (narrow,) if window is None else (window.scalars, window.anchors))
+            )
 
         def compute(
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
         ) -> None:
-            for left, right, o_places, mode in calls:
+            for left, right, o_places, modes in calls:
                 call(
                     w.team, part, parts, w.samples, op.k, w.codes[a.name], w.shared[a.name], *left,
                     w.codes[b.name], w.shared[b.name], *right,
-                    sums, exponents, groups, o_places, mode, *array, counts,
+                    sums, exponents, groups, o_places, *modes, *array, counts,
                 )  # fmt: skip
 
         return compute

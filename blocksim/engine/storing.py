@@ -21,7 +21,7 @@ def requantized(
     """A block's codes and exponent, by the unit that makes such codes."""
     coding = spec.form.coding
     if isinstance(coding, Floating):
-        return encoder.result(coding.encoder, sums, exponents, top)
+        return encoder.result(coding.encoder, sums, exponents, top, spec.form.anchor)
     return requantizer.result(sums, exponents, spec.bits, spec.static, top, is_raised(spec))
 
 

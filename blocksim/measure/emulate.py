@@ -114,10 +114,12 @@ class Emulator:
             codes, exponents = table_of(spec, data) if spec.by_row else matrix_of(spec, data)
             if spec.by_row:
                 return np.ldexp(codes.astype(np.float64), exponents[:, spec.column_index].astype(np.int32))
-            return dequantise(codes, exponents, spec.row_starts, spec.column_starts, spec.form.coding)
+            return dequantise(
+                codes, exponents, spec.row_starts, spec.column_starts, spec.form.coding, spec.form.anchor
+            )
         codes, exponents = lines_of(spec, data)
         lines = np.arange(spec.rows)
-        values = dequantise(codes, exponents, lines, spec.column_starts, spec.form.coding)
+        values = dequantise(codes, exponents, lines, spec.column_starts, spec.form.coding, spec.form.anchor)
         return np.asarray(values * self._units(spec, op)[:, None])
 
     def _units(self, spec: ConstantSpec, op: OpSpec) -> Real:

@@ -53,7 +53,7 @@ def _row(form: Format) -> dict[str, object]:
     elements = lines * depth if lines and depth else 0
     bits = form.bits + (form.shared_bits / elements if elements else 0)
     least, most = _magnitudes(form)
-    alone = 2.0**-form.sharing.top if form.meaning and not form.meaning.blocked else None
+    alone = None if form.anchor is None else 2.0**form.anchor
     flavour = FLAVOURS.get(form.element)
     sizes = synthesis.load()
     return {

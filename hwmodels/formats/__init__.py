@@ -48,7 +48,8 @@ class Format:
     Attributes
     ----------
     name : str
-        In the grammar ``<element>@<block>``; elements that share nothing have no block.
+        In the grammar ``<element>@<block>``; elements that share nothing need no block. Those that have
+        exponents of their own may have one, of which an exponent then bounds the values.
     element : str
     bits : int
         Width of an element.
@@ -102,9 +103,16 @@ class Format:
         return self.meaning.sharing
 
     @property
+    def anchor(self) -> int | None:
+        """The exponent from which all codes count, where it is not that of their block."""
+        return self.meaning.sharing.anchor if self.meaning else None
+
+    @property
     def shared_bits(self) -> int:
-        """Bits of what a block shares: an exponent, a float32 scale, or nothing."""
-        return SCALE_BITS if self.is_real else self.meaning.sharing.bits if self.meaning else 0
+        """Bits that a block has beside its codes: an exponent, a float32 scale, or nothing."""
+        if self.is_real:
+            return SCALE_BITS
+        return EXPONENT_BITS if "@" in self.name else 0
 
     def encode(self, x: NDArray[Any], depth_axis: int = -1) -> Encoded:
         """Encode an array.
@@ -223,7 +231,9 @@ class Encoded:
         if self.format.is_real:
             return real.dequantise(self.codes, self.shared, rows, columns).reshape(self.shape)
         limit = np.finfo(np.float32).max
-        values = dequantise(self.codes, self.shared, rows, columns, self.format.coding).clip(-limit, limit)
+        values = dequantise(
+            self.codes, self.shared, rows, columns, self.format.coding, self.format.anchor
+        ).clip(-limit, limit)
         return values.astype(np.float32).reshape(self.shape)
 
 
@@ -241,7 +251,7 @@ def parse(name: str) -> Format:
     if text == "lin8" and at:
         return Format(name, text, 8, parse_block(block), None)
     found = element(text)
-    if found is None or found.blocked != bool(at):
+    if found is None or (found.blocked and not at):
         known = [f"{e}@<block>" if _blocked(e) else e for e in EXAMPLES]
         raise ValueError(f"{name}: a format is one of {', '.join(known)}, or fp32")
     full = found.name + at + block

@@ -61,6 +61,10 @@ def quantise(
         Where the blocks start, see `block.starts`.
     coding, sharing
         What a code means, and what the codes of a block share.
+
+    Returns
+    -------
+    Quantised
     """
     height = x.shape[-2]
     bands = [slice(r, r + step) for step in (_band(x.shape),) for r in range(0, height, step)]
@@ -70,14 +74,15 @@ def quantise(
     exponents = sharing.held(wanted, peaks)
     rows = index_of(row_starts, height)
     columns = index_of(column_starts, x.shape[-1])
-    steps = np.ldexp(1.0, coding.fraction - exponents)
+    unit = exponents if sharing.anchor is None else np.full_like(exponents, sharing.anchor)
+    steps = np.ldexp(1.0, coding.fraction - unit)
     codes = np.empty(x.shape, np.int32 if coding.bits > 16 else np.int16)
     saturated = 0
     for b in bands:
         scaled = np.multiply(x[..., b, :], steps[..., rows[b], :][..., columns])  # exact: by a power of two
         codes[..., b, :], beyond = codes_of(scaled, coding)
         saturated += beyond
-    clamped = int(((peaks != 0) & (wanted != exponents)).sum())
+    clamped = int(((peaks != 0) & (wanted != exponents)).sum()) if sharing.anchor is None else 0
     return Quantised(codes, exponents, clamped, saturated)
 
 
@@ -123,11 +128,18 @@ def dequantise(
     row_starts: Starts,
     column_starts: Starts,
     coding: Integer | Floating,
+    anchor: int | None = None,
 ) -> NDArray[np.float64]:
-    """The values of codes, exact in float64; shapes as in `Quantised`. What is no number is NaN."""
+    """The values of codes, exact in float64; shapes as in `Quantised`. What is no number is NaN.
+
+    `anchor` is the exponent of all codes, where it is not that of their block.
+    """
+    units = codes.astype(np.float64) if isinstance(coding, Integer) else coding.values[codes]
+    if anchor is not None:
+        fixed: Units = np.ldexp(units, anchor - coding.fraction)
+        return fixed
     rows = index_of(row_starts, codes.shape[-2])
     columns = index_of(column_starts, codes.shape[-1])
     spread = exponents.astype(np.int32)[..., rows, :][..., columns]
-    units = codes.astype(np.float64) if isinstance(coding, Integer) else coding.values[codes]
     values: Units = np.ldexp(units, spread - coding.fraction)
     return values

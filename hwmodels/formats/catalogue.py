@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 from hwmodels.formats.coding import CLAMPED, EVEN, GEOMETRIC, Floating, Integer, floating, logarithm
 from hwmodels.formats.sharing import Sharing
@@ -44,7 +45,7 @@ class Element:
     @property
     def blocked(self) -> bool:
         """Whether it comes in blocks, whose shape a format's name gives after an ``@``."""
-        return self.sharing.base != "constant"
+        return self.sharing.is_shared
 
 
 INT8_TOP = 6
@@ -65,7 +66,9 @@ def _bfp(name: str, bits: str, paper: str) -> Element:
 def _fixed(name: str, bits: str, fraction: str, paper: str) -> Element:
     width = int(bits)
     coding = Integer(width, lowest=-(1 << (width - 1)) if paper else None)
-    return Element(name, coding, Sharing("constant", int(fraction)), "fixed point", PAPER)
+    return Element(
+        name, coding, Sharing("constant", int(fraction), anchor=-int(fraction)), "fixed point", PAPER
+    )
 
 
 def _minifloat(name: str, bits: str, e: str, m: str, paper: str) -> Element:
@@ -127,8 +130,15 @@ def _top(coding: Floating) -> int:
 
 
 def _alone(coding: Floating, unit: int) -> Sharing:
-    """Nothing is stored: codes have all of their exponent, and the lowest counts in units of ``2**unit``."""
-    return Sharing("constant", -unit - coding.fraction)
+    """Codes have all of their exponent, of which the lowest counts in units of ``2**unit``.
+
+    What bounds a block is one more than its largest binade, as values may be rounded up; logarithms are not,
+    beyond the next power of two.
+    """
+    anchor, is_log = unit + coding.fraction, coding.rounding == GEOMETRIC
+    base: Literal["ceiling", "floor"] = "ceiling" if is_log else "floor"
+    top = _top(coding) - (not is_log)
+    return Sharing(base, top, lowest=anchor - coding.reach, highest=anchor, anchor=anchor)
 
 
 def _bias(e: str) -> int:

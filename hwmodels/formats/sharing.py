@@ -4,6 +4,9 @@ For the largest magnitude m of a block, `Sharing` says which exponent is stored:
 ``log2 m``, less `top`, which is where the element's own range ends. Some raise it where m would round
 beyond that range; the others saturate. A block of zeros has a code of its own, -128.
 
+Elements that share nothing count from their `anchor`. A block of them has an exponent all the same, which
+scales nothing: it bounds the values, so that the array's window can follow them.
+
 >>> BCT8 = Sharing("floor", top=6, raised=True)     # int8: significands up to 127, in the binade of 2**6
 >>> from hwmodels.formats.coding import Integer
 >>> BCT8.exponents(np.array([1.0, 127.6, 0.0]), Integer(8)).tolist()
@@ -32,7 +35,8 @@ class Sharing:
     ----------
     base : str
         What is taken of ``log2 m``: its ``floor`` or its ``ceiling``; ``mirrored``, the floor not below
-        zero, with its sign turned around (a quirk of BM's published code); or ``constant``: nothing.
+        zero, with its sign turned around (a quirk of BM's published code); or ``constant``: nothing, as of
+        fixed point.
     top : int
         What is taken off; for ``mirrored`` what it is taken off from, and for ``constant`` minus the
         exponent itself.
@@ -40,6 +44,8 @@ class Sharing:
         Whether the exponent is one more where m would be rounded beyond the element's range.
     lowest, highest : int
         Range of the stored exponent.
+    anchor : int, optional
+        The exponent from which all codes count, where it is not that of their block.
     """
 
     base: Literal["floor", "ceiling", "mirrored", "constant"]
@@ -47,11 +53,12 @@ class Sharing:
     raised: bool = False
     lowest: int = EXPONENT_MIN
     highest: int = EXPONENT_MAX
+    anchor: int | None = None
 
     @property
-    def bits(self) -> int:
-        """Bits that are stored per block."""
-        return 0 if self.base == "constant" else EXPONENT_BITS
+    def is_shared(self) -> bool:
+        """Whether values depend on their block's exponent."""
+        return self.anchor is None
 
     def wanted(self, peaks: NDArray[np.float64], coding: Integer | Floating) -> NDArray[np.int64]:
         """The exponent for each largest magnitude, before it is brought into range."""

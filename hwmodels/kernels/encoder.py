@@ -14,8 +14,9 @@ from hwmodels.kernels.lanes import Number, largest, reading
 from hwmodels.kernels.requantizer import EXPONENT
 from hwmodels.kernels.stream import ADD, Read, Scalar, signed, stream
 from hwmodels.kernels.team import Team, begin, finish
+from hwmodels.kernels.window import NO_ANCHOR
 from hwmodels.units import encoder
-from hwmodels.units.encoder import EncoderConfig
+from hwmodels.units.encoder import EncoderConfig, bounding
 from hwmodels.units.requantizer_lane import NO_KEY, SUM_BITS, block_exponent, is_clamped
 
 Index = NDArray[np.int64]
@@ -58,14 +59,14 @@ floats_32, floats_64, logarithms_32, logarithms_64 = (
 )
 
 
-Fields = tuple[int, int, int, int, int, int, int]
+Fields = tuple[int, int, int, int, int, int, int, int, int]
 
 
-def fields(config: EncoderConfig) -> Fields:
-    """The arguments of `encode_floating` that say what codes are."""
+def fields(config: EncoderConfig, anchor: int | None) -> Fields:
+    """The arguments of `encode_floating` that say what codes are, and from where they count."""
     return (
         config.stored_bits, int(config.hidden), config.largest, config.bits, config.fraction,
-        int(config.geometric), config.binade,
+        int(config.geometric), config.binade, config.reach, NO_ANCHOR if anchor is None else anchor,
     )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def encode_floating(
 ) -> None:
     """Fill `codes` and `shared`; everything but `config` is as for `requantizer.requantize`."""
     begin(team, parts)
-    stored_bits, hidden, most, bits, fraction, geometric, binade = config
+    stored_bits, hidden, most, bits, fraction, geometric, binade, reach, anchor = config
     m = sums.shape[0] // samples
     height, tall = codes.shape[0] // samples, shared.shape[0] // samples
     rows, columns = row_edges.shape[0] - 1, column_edges.shape[0] - 1
@@ -111,9 +112,14 @@ def encode_floating(
         for cb in range(columns):
             begins, stops = column_edges[cb], column_edges[cb + 1]
             top = tops[begins:stops].max()
-            shared[q * tall + rb, cb] = block_exponent(top, width)
-            below[begins:stops] = shared[q * tall + rb, cb] - fraction
-            counts[0] += is_clamped(top, width)
+            stored = block_exponent(top, width)
+            if anchor == NO_ANCHOR:
+                below[begins:stops] = stored - fraction
+                counts[0] += is_clamped(top, width)
+            else:
+                below[begins:stops] = anchor - fraction
+                stored = bounding(stored, anchor, reach, geometric != 0)
+            shared[q * tall + rb, cb] = stored
         for i in range(first, last):
             row = q * height + i - q * m
             if not valid[i]:

@@ -26,6 +26,7 @@ from hwmodels.units import (
     norm,
     ops,
     prescan,
+    product,
     requantizer_lane,
     softmax,
 )
@@ -89,5 +90,7 @@ UNCHECKED = ("fits", "fits_unsigned")
 for _name in UNCHECKED:
     _identity_of_fits(_name)
 _register(ops, skip=UNCHECKED)
-for _module in (aligner, accumulator, prescan, requantizer_lane, encoder, lut, softmax, norm, elementwise):
+for _module in (
+    aligner, accumulator, prescan, product, requantizer_lane, encoder, lut, softmax, norm, elementwise,
+):  # fmt: skip
     _register(_module)

@@ -20,7 +20,7 @@ from hwmodels.kernels.panel import Codes, Exponents, Flags, Index, begin_tile, e
 from hwmodels.kernels.stream import ADD, Read, Scalar, grid, signed
 from hwmodels.kernels.target import PANEL, TILE
 from hwmodels.kernels.team import Team, begin, finish
-from hwmodels.kernels.window import Words, pack_columns, pack_words, window_sums
+from hwmodels.kernels.window import NO_ANCHOR, Words, lift_words, pack_columns, pack_words, window_sums
 from hwmodels.units import accumulator, aligner
 from hwmodels.units.aligner import RUNNING, align, distance, is_flushed
 from hwmodels.units.ops import ZERO_BLOCK
@@ -157,6 +157,7 @@ def static_window(
     groups: Index,
     n: int,
     window: tuple[int, int, int],
+    anchor: int,
     normalise: int,
     guard_bits: int,
     max_shift: int,
@@ -167,7 +168,8 @@ def static_window(
 ) -> None:
     """A times weights of `n` columns in packed panels; `words` are those of A's codes.
 
-    Everything else is as in `matmul.matmul_static`.
+    `anchor` is the exponent from which they count, or `NO_ANCHOR`; panels are lifted already. Everything
+    else is as in `matmul.matmul_static`.
     """
     begin(team, parts)
     top, left, right, places = own_share(samples, sums, a, panels.shape[0], part, parts)
@@ -180,6 +182,8 @@ def static_window(
     for row in range(0, count, STRIP):
         rows = min(STRIP, count - row)
         pack_words(a, places[row : row + rows], 0, k, words, packed)
+        if anchor != NO_ANCHOR:
+            lift_rows(packed, a_exponents[row : row + rows], segments, anchor, window[2])
         for t in range(left, right):
             column = t * PANEL
             panel_window(
@@ -219,6 +223,7 @@ def dynamic_window(
     groups: Index,
     o_places: Index,
     window: tuple[int, int, int],
+    anchors: tuple[int, int],
     normalise: int,
     guard_bits: int,
     max_shift: int,
@@ -229,7 +234,8 @@ def dynamic_window(
 ) -> None:
     """Groups of A times B, both activations; `a_words` and `b_words` are those of their codes.
 
-    Everything else is as in `matmul.matmul_dynamic`.
+    `anchors` are the exponents from which codes of A and of B count, or `NO_ANCHOR`. Everything
+    else is as in `matmul.matmul_dynamic`.
     """
     begin(team, parts)
     heads, m = a_rows.shape
@@ -251,6 +257,8 @@ def dynamic_window(
         spread_exponents(own_a, a_rows[g], a_blocks[g], False, a_exponents, row_top)
         spread_exponents(own_b, b_lines[g], b_blocks[g], transposed, b_exponents, line_top)
         pack_words(a, q * a_height + a_places[g, 0] + rows, a_places[g, 1], k, a_words, packed)
+        if anchors[0] != NO_ANCHOR:
+            lift_rows(packed, a_exponents, segments, anchors[0], window[2])
         top_row, left = q * b_height + b_places[g, 0], b_places[g, 1]
         o_row, o_column = q * o_height + o_places[g, 0], o_places[g, 1]
         for column in range(0, n, PANEL):
@@ -258,12 +266,25 @@ def dynamic_window(
             exponents_of_panel(b_exponents, line_top, column, width, w_exponents, column_top)
             down, across = (0, column) if transposed else (column, 0)
             pack_columns(b, top_row + down, left + across, width, k, transposed, b_words, panel)
+            if anchors[1] != NO_ANCHOR:
+                lift_words(panel, w_exponents, segments, anchors[1], window[2])
             panel_window(
                 packed, m, 0, a_exponents, row_top, groups[o_row : o_row + m], panel, segments, w_exponents,
                 column_top, floor, no_bias, no_exponents, update, sums, exponents, o_row, o_column + column,
                 width, window, normalise, guard_bits, max_shift, rounding, bits, saturating, counts,
             )  # fmt: skip
     finish(team, part, parts)
+
+
+@kernel
+def lift_rows(packed: Words, exponents: Exponents, segments: Index, anchor: int, reach: int) -> None:
+    """`lift_words` of tiles of rows, whose exponents are (rows, segments)."""
+    count, depth = exponents.shape
+    own = np.full((depth, TILE), ZERO_BLOCK, np.int16)
+    for i in range(0, count, TILE):
+        for r in range(min(TILE, count - i)):
+            own[:, r] = exponents[i + r]
+        lift_words(packed[i // TILE], own, segments, anchor, reach)
 
 
 @kernel

@@ -21,7 +21,7 @@ from hwmodels.kernels.jit import emitted, kernel
 from hwmodels.kernels.target import KIND, PANEL, PLAIN, TILE, processor_features
 from hwmodels.kernels.tile import Grid, repeated
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
-from hwmodels.units.product import STICKY, Code, ProductConfig, decoded
+from hwmodels.units.product import STICKY, Code, ProductConfig, decoded, lift
 
 Words = NDArray[np.int32]
 
@@ -33,6 +33,9 @@ NEAREST = 63
 
 FLAT, NEAR, FAR = 0, 1, 2
 """How far products go to the right: not at all; at most `NEAREST`; or farther, which is the same."""
+
+NO_ANCHOR = -10000
+"""In place of an anchor: codes count from the exponent of their block."""
 
 WORD_BITS = 32
 
@@ -255,3 +258,21 @@ def pack_columns(
             code = np.int64(x) & mask
             out[s, 0, j] = table[0, code]
             out[s, 1, j] = table[1, code]
+
+
+@kernel
+def lift_words(
+    words: Words, exponents: NDArray[np.int16], segments: NDArray[np.int64], anchor: int, reach: int
+) -> None:
+    """Words of codes that count from an anchor, in place, as if they counted from their blocks' exponents.
+
+    `words` are lines, (K, 2, lines), and `exponents` theirs, (segments, lines).
+    """
+    for s in range(exponents.shape[0]):
+        for j in range(exponents.shape[1]):
+            by = lift(anchor, exponents[s, j])
+            for k in range(segments[s], segments[s + 1]):
+                if reach == FLAT:
+                    words[k, 0, j] <<= by
+                else:
+                    words[k, 1, j] -= by

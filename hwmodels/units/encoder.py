@@ -4,6 +4,9 @@ It does what the requantizer does for significands: pass 1 finds the block's exp
 The exponent is the binade of the largest sum, or for logarithms the next one up, less the binade where the
 element's own range ends. A code takes as many of a sum's leading bits as its significand has, rounded to
 nearest even; what is carried goes into its exponent. A logarithm is rounded to the nearest.
+
+Codes that share nothing count from their anchor. The exponent of their block then bounds them: one more
+than the binade of the largest sum, which may be rounded up.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import NamedTuple
 from hwmodels.units.actions import Actions, of
 from hwmodels.units.ops import (
     RNE,
+    ZERO_BLOCK,
     bit_length,
     clamp,
     largest,
@@ -72,7 +76,12 @@ class EncoderConfig:
         """The binade of the largest number, under a shared exponent of zero."""
         lead = self.largest & ((1 << self.stored_bits) - 1)
         own = self.stored_bits if self.hidden else lead.bit_length() - 1
-        return (self.largest >> self.stored_bits) - self.hidden + own - self.fraction
+        return self.reach + own - self.fraction
+
+    @property
+    def reach(self) -> int:
+        """The largest exponent of a code."""
+        return (self.largest >> self.stored_bits) - self.hidden
 
 
 def block_rank(acc: int, exponent: int, geometric: bool) -> int:
@@ -80,6 +89,12 @@ def block_rank(acc: int, exponent: int, geometric: bool) -> int:
     size = magnitude(acc)
     beyond = (size & (size - 1)) != 0
     return 2 * key(acc, exponent) + select(beyond & geometric, 1, 0)
+
+
+def bounding(stored: int, anchor: int, reach: int, geometric: bool) -> int:
+    """The exponent of a block whose codes count from an anchor; a block of zeros has one of its own."""
+    above = clamp(stored + select(geometric, 0, 1), anchor - reach, anchor)
+    return select(stored == ZERO_BLOCK, ZERO_BLOCK, above)
 
 
 def place(acc: int, exponent: int, unit: int) -> int:
@@ -180,7 +195,11 @@ def magnitude_of(config: EncoderConfig, acc: int, exponent: int, stored: int) ->
 
 
 def result(
-    config: EncoderConfig, sums: Sequence[int], exponents: Sequence[int], top: int | None = None
+    config: EncoderConfig,
+    sums: Sequence[int],
+    exponents: Sequence[int],
+    top: int | None = None,
+    anchor: int | None = None,
 ) -> tuple[list[int], int, int, int]:
     """Encode one block.
 
@@ -191,6 +210,8 @@ def result(
         The block's wide sums, of at most 48 bits, and the exponent of each.
     top : int, optional
         The block's largest rank, where pass 1 ran while the sums were written.
+    anchor : int, optional
+        The exponent from which codes count, where it is not that of their block.
 
     Returns
     -------
@@ -200,9 +221,12 @@ def result(
     found = top_of(config, sums, exponents) if top is None else top
     width = config.binade + 2  # of an integer whose largest lies in the same binade
     stored, clamped = block_exponent(found, width), is_clamped(found, width)
+    unit = stored
+    if anchor is not None:
+        stored, clamped, unit = bounding(stored, anchor, config.reach, config.geometric), False, anchor
     codes, saturated = [], 0
     for acc, exponent in zip(sums, exponents, strict=True):
-        whole = magnitude_of(config, acc, exponent, stored)
+        whole = magnitude_of(config, acc, exponent, unit)
         codes.append(code(acc, whole, config.largest, config.bits))
         saturated += whole > config.largest
     return codes, stored, select(clamped, 1, 0), saturated

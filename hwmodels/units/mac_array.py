@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hwmodels.units import accumulator, aligner, prescan
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import EXACT, RUNNING, AlignerConfig
 from hwmodels.units.ops import FLOOR, ZERO_BLOCK, largest, smallest
-from hwmodels.units.product import Code, ProductConfig, decoded, summed
+from hwmodels.units.product import Code, ProductConfig, decoded, lifted, summed
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class MatmulOperands:
         Widths of the multiplier's second operand, of the bias, and of the first operand.
     a_code, w_code : Code, optional
         What the codes of the operands mean; significands of those widths, if they are left out.
+    a_anchor, w_anchor : int, optional
+        The exponents from which codes count, where these are not those of their blocks.
     """
 
     a: Sequence[Sequence[int]]
@@ -118,6 +121,8 @@ class MatmulOperands:
     a_bits: int = 8
     a_code: Code | None = None
     w_code: Code | None = None
+    a_anchor: int | None = None
+    w_anchor: int | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,14 @@ def start_bound(normalise: int, rows: Sequence[int], columns: Sequence[int], flo
     return aligner.bound(largest_exponent(rows), largest_exponent(columns), floor, ZERO_BLOCK)
 
 
+def read(
+    code: Code, codes: Sequence[int], edges: Sequence[int], exponents: Sequence[int], anchor: int | None
+) -> list[tuple[int, int]]:
+    """A row's significands and exponents, which count from those of its blocks."""
+    pairs = decoded(code, codes)
+    return pairs if anchor is None else lifted(pairs, edges, exponents, anchor)
+
+
 def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
     """Multiply one tile.
 
@@ -172,12 +185,12 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
     guard, longest, rounding = lane.guard_bits, lane.max_shift, lane.rounding
     multiplier = config.product(o.a_code or Code(o.a_bits), o.w_code or Code(o.w_bits))
     reach = aligner.reach(longest, multiplier.fraction)
-    ends = [*o.segments[1:], len(o.a[0])]
+    edges = [*o.segments, len(o.a[0])]
     flushed = overflows = 0
     sums, exponents = [], []
-    columns = [decoded(multiplier.b, w) for w in o.w]
+    columns = [read(multiplier.b, w, edges, ew, o.w_anchor) for w, ew in zip(o.w, o.w_exponents, strict=True)]
     for row, ea in zip(o.a, o.a_exponents, strict=True):
-        a = decoded(multiplier.a, row)
+        a = read(multiplier.a, row, edges, ea, o.a_anchor)
         sums.append([0] * len(o.w))
         exponents.append([0] * len(o.w))
         for j, (w, ew) in enumerate(zip(columns, o.w_exponents, strict=True)):
@@ -190,7 +203,7 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
             acc = aligner.align(b, shift, longest, rounding)
             flushed += aligner.is_flushed(b, shift, longest)
             total = 0
-            for s, (first, last) in enumerate(zip(o.segments, ends, strict=True)):
+            for s, (first, last) in enumerate(pairwise(edges)):
                 exact = summed(multiplier, a[first:last], w[first:last])
                 if config.normalise == RUNNING:
                     higher = prescan.join(top, ea[s], ew[s], ZERO_BLOCK)

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
-from hwmodels.units.ops import FLOOR, ROUNDINGS, fits, mul, select, shift_right
+from hwmodels.units.ops import FLOOR, ROUNDINGS, ZERO_BLOCK, fits, mul, select, shift_right
 from hwmodels.units.ports import Ports, signed, unsigned
 
 STICKY = 3
@@ -200,6 +201,33 @@ def product(config: ProductConfig, x: int, y: int) -> int:
 def decoded(code: Code, codes: Sequence[int]) -> list[tuple[int, int]]:
     """The significand and the exponent of each code."""
     return [(significand(code, x), exponent(code, x)) for x in codes]
+
+
+def lifted(
+    pairs: Sequence[tuple[int, int]], edges: Sequence[int], exponents: Sequence[int], anchor: int
+) -> list[tuple[int, int]]:
+    """Decoded codes that count from an anchor, as if they counted from the exponent of their block.
+
+    That is no larger than the anchor, and bounds the block: no exponent leaves the range that it had.
+
+    Parameters
+    ----------
+    pairs : sequence of (int, int)
+        Significands and exponents.
+    edges, exponents : sequence of int
+        Where the blocks begin, and the end; their exponents.
+    anchor : int
+    """
+    return [
+        (m, e + lift(anchor, own))
+        for (first, last), own in zip(pairwise(edges), exponents, strict=True)
+        for m, e in pairs[first:last]
+    ]
+
+
+def lift(anchor: int, exponent: int) -> int:
+    """How much further up codes count from a block's exponent than from their anchor; zeros do not matter."""
+    return select(exponent == ZERO_BLOCK, 0, anchor - exponent)
 
 
 def summed(config: ProductConfig, left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> int:

@@ -29,6 +29,9 @@ BLOCKED = (
     "bl6",
     "bl4",
 )
+ALONE = ("minifloat8e4m3", "dmf8e4m3", "dmf6e2m3", "e4m3", "e5m2", "log8", "log5")
+"""Elements that share nothing."""
+
 wide = st.one_of(
     st.integers(-(2**47) + 1, 2**47 - 1), st.integers(-40, 40),
     st.builds(lambda m, s, d: (m << s) + d, st.integers(-33, 33), st.integers(0, 40), st.integers(-1, 1)),
@@ -42,13 +45,14 @@ def coding_of(name: str) -> Floating:
     return coding
 
 
-@pytest.mark.parametrize("name", BLOCKED)
+@pytest.mark.parametrize("name", BLOCKED + ALONE)
 @given(blocks)
 def test_result_is_encode_of_the_values(name: str, block: list[tuple[int, int]]) -> None:
     """Sums of up to 53 bits are exact in float64."""
     form, coding = parse(f"{name}@tensor"), coding_of(name)
     values = np.array([[float(Fraction(a) * Fraction(2) ** e) for a, e in block]])
-    codes, exponent, clamped, saturated = encoder.result(coding.encoder, *map(list, zip(*block, strict=True)))
+    sums, exponents = map(list, zip(*block, strict=True))
+    codes, exponent, clamped, saturated = encoder.result(coding.encoder, sums, exponents, anchor=form.anchor)
     encoded = form.encode(values)
     assert encoded.codes.ravel().tolist() == codes
     assert encoded.shared.ravel().tolist() == [exponent]
@@ -59,26 +63,13 @@ def test_the_root_of_two() -> None:
     assert ROOT**2 < 2 << 94 < (ROOT + 1) ** 2
 
 
-@pytest.mark.parametrize("name", ["dmf8e4m3", "dmf6e2m3", "minifloat8e4m3", "e4m3", "e5m2"])
-@given(st.lists(wide, min_size=1, max_size=5), st.integers(-40, 0))
-def test_magnitudes_without_a_shared_exponent(name: str, sums: list[int], e: int) -> None:
-    form = parse(name)
-    coding = form.coding
-    assert isinstance(coding, Floating)
-    config, stored = coding.encoder, -form.sharing.top
-    encoded = form.encode(np.array([[float(a * Fraction(2) ** e) for a in sums]]))
-    for a, want in zip(sums, encoded.codes.ravel().tolist(), strict=True):
-        whole = encoder.floating(a, e, stored - config.fraction, config.stored_bits, config.hidden)
-        assert encoder.code(a, whole, config.largest, config.bits) == want
-
-
-@pytest.mark.parametrize("name", BLOCKED)
+@pytest.mark.parametrize("name", BLOCKED + ALONE)
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
 @pytest.mark.parametrize("shares", [1, 2])
 def test_kernel_is_result(name: str, kind: type, shares: int) -> None:
     """Two samples of five rows, one of which is not there, over 19 columns in blocks of 3 x 4."""
     rng, config = np.random.default_rng(len(name)), coding_of(name).encoder
-    samples, m, n = 2, 5, 19
+    samples, m, n, anchor = 2, 5, 19, parse(f"{name}@tensor").anchor
     sums = (rng.integers(-(2**31), 2**31, (10, n)) >> rng.integers(0, 33, (10, n))).astype(kind)
     sums[0:3, 4:8] = 0
     groups = np.array([0, 1, 1, 2, 3, 4, 5, 5, 6, 7])
@@ -90,8 +81,8 @@ def test_kernel_is_result(name: str, kind: type, shares: int) -> None:
     counts, wanted = np.zeros(2, np.int64), [0, 0]
     for part in range(shares):
         encode_floating(
-            TEAM, part, shares, samples, sums, exponents, groups, valid, rows, columns, fields(config),
-            codes, shared, counts,
+            TEAM, part, shares, samples, sums, exponents, groups, valid, rows, columns,
+            fields(config, anchor), codes, shared, counts,
         )  # fmt: skip
     for q in range(samples):
         assert (codes[q * 6 + m] == 99).all()
@@ -101,7 +92,7 @@ def test_kernel_is_result(name: str, kind: type, shares: int) -> None:
                 places = [(i, j) for i in range(top, bottom) for j in range(left, right) if valid[q * m + i]]
                 own = [int(sums[q * m + i, j]) for i, j in places]
                 under = [int(exponents[groups[q * m + i], j]) for i, j in places]
-                want, e, clamped, saturated = encoder.result(config, own, under)
+                want, e, clamped, saturated = encoder.result(config, own, under, anchor=anchor)
                 assert [codes[q * 6 + i, j] for i, j in places] == want
                 assert shared[q * 3 + rb, cb] == e
                 wanted = [wanted[0] + clamped, wanted[1] + saturated]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from itertools import product as pairs
 from typing import Any
 
@@ -17,13 +18,13 @@ from hwmodels.formats.catalogue import EXAMPLES, element
 from hwmodels.formats.coding import Floating
 from hwmodels.kernels.matmul_window import dynamic_window, pack_lines_window, static_window
 from hwmodels.kernels.target import PANEL
-from hwmodels.kernels.window import operands
+from hwmodels.kernels.window import NO_ANCHOR, lift_words, operands
 from hwmodels.units import mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import NORMALISES, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import RNE, ZERO_BLOCK
-from hwmodels.units.product import WINDOW_ROUNDINGS, Code, ProductConfig, product
+from hwmodels.units.product import WINDOW_ROUNDINGS, Code, ProductConfig, exponent, product, significand
 
 CODES: dict[str, Code] = {
     name: known.coding.code
@@ -103,18 +104,76 @@ def config_of(normalise: str, window: int, rounding: int) -> MacArrayConfig:
     )  # fmt: skip
 
 
-def operands_of(rng: np.random.Generator, a: Code, b: Code, m: int, k: int, n: int) -> MatmulOperands:
-    """A product of three segments with a bias; one block is zero."""
+NOT = (False, False)
+
+
+def operands_of(
+    rng: np.random.Generator,
+    a: Code,
+    b: Code,
+    m: int,
+    k: int,
+    n: int,
+    anchored: tuple[bool, bool] = NOT,
+) -> MatmulOperands:
+    """A product of three segments with a bias; one block is zero. Codes may count from an anchor."""
     segments = [0, k // 3, k // 2]
     ea, ew = rng.integers(-6, 4, (m, 3)), rng.integers(-9, -3, (n, 3))
     left, right = drawn(rng, a, (m, k)), drawn(rng, b, (n, k))
     ea[0, 1] = ZERO_BLOCK
     left[0, k // 3 : k // 2] = 0
     bias, eb = rng.integers(-127, 128, n), rng.integers(-9, 3, n)
+    anchors = [3 if is_anchored else None for is_anchored in anchored]
+    if anchored[0]:
+        ea = bounds_of(a, left, segments, 3)
+    if anchored[1]:
+        ew = bounds_of(b, right, segments, 3)
     return MatmulOperands(
         left.tolist(), ea.tolist(), right.tolist(), ew.tolist(), bias.tolist(), eb.tolist(), segments,
-        [True, False, True], b.bits, 8, a.bits, a, b,
+        [True, False, True], b.bits, 8, a.bits, a, b, *anchors,
     )  # fmt: skip
+
+
+def bounds_of(code: Code, codes: np.ndarray, segments: list[int], anchor: int) -> np.ndarray:
+    """The least exponent that bounds each block; one block is turned into small numbers first."""
+    edges = [*segments, codes.shape[1]]
+    if code.exponent_bits:
+        codes[0, : edges[1]] &= ~(((1 << code.exponent_bits - 1) - 1) << code.stored_bits + 1)
+    blocks = [codes[:, first:last] for first, last in pairwise(edges)]
+    tops = [[max((exponent(code, x) for x in row.tolist()), default=0) for row in block] for block in blocks]
+    return np.array(tops).T + anchor - code.reach
+
+
+def value_in(code: Code, x: int) -> Fraction:
+    return significand(code, x) * Fraction(2) ** (exponent(code, x) - code.fraction)
+
+
+@given(names, names, st.tuples(st.booleans(), st.booleans()), st.integers(0, 2**32))
+def test_codes_that_count_from_an_anchor_mean_what_they_mean(
+    a: str, b: str, anchored: tuple[bool, bool], seed: int
+) -> None:
+    """Over rationals, in a window and a word that lose nothing."""
+    rng, config = np.random.default_rng(seed), config_of("bound", 600, 0)
+    config = replace(
+        config, aligner=AlignerConfig(60, 62, RNE), accumulator=replace(config.accumulator, bits=400)
+    )
+    if CODES[a].reach + CODES[b].reach > 40:
+        return
+    o = operands_of(rng, CODES[a], CODES[b], 2, 9, 2, anchored)
+    got = mac_array.result(config, o)
+    edges = np.searchsorted(o.segments, np.arange(9), side="right") - 1
+    for i, j in pairs(range(2), range(2)):
+        ea = [3 if anchored[0] else o.a_exponents[i][s] for s in edges]
+        ew = [3 if anchored[1] else o.w_exponents[j][s] for s in edges]
+        terms = zip(o.a[i], ea, o.w[j], ew, strict=True)
+        want = sum(
+            value_in(CODES[a], x) * Fraction(2) ** e * value_in(CODES[b], y) * Fraction(2) ** f
+            for x, e, y, f in terms
+        )
+        assert o.bias and o.bias_exponents
+        want += o.bias[j] * Fraction(2) ** o.bias_exponents[j]
+        assert got.flushed == 0
+        assert got.sums[i][j] * Fraction(2) ** got.exponents[i][j] == want
 
 
 def by_kernel(config: MacArrayConfig, o: MatmulOperands, shares: int = 1) -> tuple[Any, Any, list[int]]:
@@ -124,6 +183,7 @@ def by_kernel(config: MacArrayConfig, o: MatmulOperands, shares: int = 1) -> tup
     words, lane, word = operands(multiplier), config.aligner, config.accumulator
     m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
     panels = pack_lines_window(np.array(o.w, np.int16), words.b)
+    edges = np.array([*o.segments, k])
 
     def paneled(x: Any, filler: int) -> Any:
         wide = np.full((len(panels) * PANEL, *np.shape(x)[1:]), filler, np.int64)
@@ -131,6 +191,9 @@ def by_kernel(config: MacArrayConfig, o: MatmulOperands, shares: int = 1) -> tup
         return np.ascontiguousarray(np.moveaxis(wide.reshape(len(panels), PANEL, *wide.shape[1:]), 1, -1))
 
     exponents = paneled(o.w_exponents, ZERO_BLOCK).astype(np.int16)
+    if o.w_anchor is not None:
+        for panel, own in zip(panels, exponents, strict=True):
+            lift_words(panel, own, edges, o.w_anchor, words.reach)
     rest = (word.bits, lane.guard_bits, lane.max_shift)
     floor = paneled([mac_array.bias_floor(e, 8, *rest) for e in o.bias_exponents], -1000)
     bias = paneled(o.bias, 0).astype(np.int16)
@@ -138,12 +201,13 @@ def by_kernel(config: MacArrayConfig, o: MatmulOperands, shares: int = 1) -> tup
     sums, under, counts = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16), np.zeros(4, np.int64)
     window = (multiplier.fraction, multiplier.rounding, words.reach)
     array = (config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating)
+    anchor = NO_ANCHOR if o.a_anchor is None else o.a_anchor
     for part in range(shares):
         static_window(
             TEAM, part, shares, 1, np.array(o.a).astype(np.uint8 if o.a_code.bits <= 8 else np.int16),
             np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth), words.a, panels, exponents,
-            exponents.max(axis=1), floor, bias, bias_exponents, np.array([*o.segments, k]),
-            np.array(o.update), sums, under, np.arange(m), n, window, *array, counts,
+            exponents.max(axis=1), floor, bias, bias_exponents, edges,
+            np.array(o.update), sums, under, np.arange(m), n, window, anchor, *array, counts,
         )  # fmt: skip
     return sums, under, counts[:2].tolist()
 
@@ -163,15 +227,16 @@ def test_any_two_formats_multiply(a: str, b: str) -> None:
 
 @given(
     names, names, st.sampled_from(sorted(NORMALISES)), st.integers(6, 56), st.sampled_from(ROUNDED),
-    st.integers(0, 2**32), st.integers(1, 2),
+    st.integers(0, 2**32), st.integers(1, 2), st.tuples(st.booleans(), st.booleans()),
 )  # fmt: skip
 def test_kernel_is_result(
-    a: str, b: str, normalise: str, window: int, rounding: int, seed: int, shares: int
-) -> None:
+    a: str, b: str, normalise: str, window: int, rounding: int, seed: int, shares: int,
+    anchored: tuple[bool, bool],
+) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
     config = config_of(normalise, window, rounding)
     config = replace(config, aligner=AlignerConfig(int(rng.integers(-4, 12)), int(rng.integers(6, 40)), RNE))
-    o = operands_of(rng, CODES[a], CODES[b], int(rng.integers(1, 9)), int(rng.integers(6, 20)), 3)
+    o = operands_of(rng, CODES[a], CODES[b], int(rng.integers(1, 9)), int(rng.integers(6, 20)), 3, anchored)
     want = mac_array.result(config, o)
     sums, exponents, counts = by_kernel(config, o, shares)
     assert sums.tolist() == want.sums
@@ -179,9 +244,10 @@ def test_kernel_is_result(
     assert counts == [want.flushed, want.overflows]
 
 
+@pytest.mark.parametrize("anchored", [False, True])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(("a", "b"), [("mxfp8e4m3", "bl8"), ("int8", "mxfp4"), ("bfp9", "bm8e4m3")])
-def test_both_operands_are_activations(a: str, b: str, transposed: bool) -> None:
+def test_both_operands_are_activations(a: str, b: str, transposed: bool, anchored: bool) -> None:
     """Two samples of two groups that lie side by side, over one panel and a part of another."""
     rng, config = np.random.default_rng(5), config_of("bound", 40, 2)
     m, k, n = 3, 8, PANEL + 2
@@ -198,13 +264,18 @@ def test_both_operands_are_activations(a: str, b: str, transposed: bool) -> None
     sums, under, counts = (
         np.zeros((2 * m, 2 * n), np.int64), np.zeros((2 * m, 2 * n), np.int16), np.zeros(4, np.int64)
     )  # fmt: skip
+    anchors = [2 if anchored and CODES[name].exponent_bits > 3 else None for name in (a, b)]
+    for codes, name, anchor in zip((left, right), (a, b), anchors, strict=True):
+        if anchor is not None:  # as many octaves lower as the anchor lies above blocks' exponents, or more
+            np.bitwise_and(codes, ~(1 << CODES[name].bits - 2), out=codes)
     places = np.array([[0, 0], [0, k]]), np.array([[0, 0], [size[0] // 2, 0]]), np.array([[0, 0], [0, n]])
     b_blocks = blocks if transposed else np.array([[0, 1], [0, 1]])
     array = (config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating)
     dynamic_window(
         TEAM, 0, 1, 2, k, left, ea, np.stack([np.arange(m)] * 2), blocks, places[0], words.a, right, eb,
         lines, b_blocks, places[1], words.b, transposed, np.full(PANEL, -1000), edges, update, sums, under,
-        np.arange(2 * m), places[2], (multiplier.fraction, 2, words.reach), *array, counts,
+        np.arange(2 * m), places[2], (multiplier.fraction, 2, words.reach),
+        tuple(NO_ANCHOR if x is None else x for x in anchors), *array, counts,
     )  # fmt: skip
     for q, g in pairs(range(2), range(2)):
         own = left[q * m : (q + 1) * m, g * k : (g + 1) * k]
@@ -216,7 +287,7 @@ def test_both_operands_are_activations(a: str, b: str, transposed: bool) -> None
         ew = mine[b_blocks[g]][:, lines[g]].T if transposed else mine[lines[g]][:, b_blocks[g]]
         o = MatmulOperands(
             own.tolist(), its.tolist(), other.tolist(), ew.tolist(), None, None, [0, 4], [True, True],
-            CODES[b].bits, 8, CODES[a].bits, CODES[a], CODES[b],
+            CODES[b].bits, 8, CODES[a].bits, CODES[a], CODES[b], *anchors,
         )  # fmt: skip
         want = mac_array.result(config, o)
         assert sums[q * m : (q + 1) * m, g * n : (g + 1) * n].tolist() == want.sums
