@@ -44,6 +44,13 @@ MX = {
 """The binade of an element's largest number, and the outside library's type."""
 
 
+ALONE = {
+    "e4m3": (2.0**-9, 448.0, ml_dtypes.float8_e4m3fn), "e5m2": (2.0**-16, 57344.0, ml_dtypes.float8_e5m2),
+    "minifloat8e4m3": (2.0**-9, 480.0, None), "dmf8e4m3": (2.0**-10, 224.0, None),
+}  # fmt: skip
+"""Elements without a block: the smallest and the largest number, and the outside library's type."""
+
+
 def rounded(x: np.ndarray, peak: np.ndarray, element: str, bits: int) -> np.ndarray:
     """Values under the exponents that the largest magnitudes of their blocks give, none of them zero."""
     mantissa, length = np.frexp(peak)
@@ -63,6 +70,21 @@ def rounded(x: np.ndarray, peak: np.ndarray, element: str, bits: int) -> np.ndar
         size = np.abs(x) / 2.0**ceiling  # 1 at most
         powers = np.rint(np.log2(np.maximum(size, 2.0**-200)))
         return np.where(powers < -126, 0, np.sign(x) * 2.0 ** (powers + ceiling))
+    if element in ALONE:
+        lowest, most, kind = ALONE[element]
+        if kind is not None:
+            return np.clip(x, -most, most).astype(kind).astype(np.float64)
+        _, own = np.frexp(np.where(x == 0, lowest, x))
+        step = np.maximum(2.0 ** (own - (3 if element == "dmf8e4m3" else 4)), lowest)
+        return np.clip(np.rint(x / step) * step, -most, most)
+    if element.startswith("fixed8f"):
+        step = 2.0 ** -int(element[7:])
+        return np.clip(np.rint(x / step), -127, 127) * step
+    if element.startswith("log"):  # attention weights: distances from 1 in octaves, or in half octaves
+        steps, last = 2 if element.startswith("logsqrt2") else 1, 2**bits - 1
+        q = np.rint(-steps * np.log2(np.maximum(x, 2.0**-99)))
+        roots = np.where(q % 2 == 1, 181 / 128, 1.0) if steps == 2 else 1.0
+        return np.where(q >= last, 0, roots * 2.0 ** -np.ceil(q / steps))
     assert element.startswith(("int", "bfp")), element
     step = 2.0 ** (ceiling - (bits - 1))
     step = np.where(np.rint(peak / step) > limit, 2 * step, step)

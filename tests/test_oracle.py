@@ -22,7 +22,8 @@ def experiment(vit: ZooModel) -> Experiment:
 
 
 OTHERS = (
-    "bfp-w6a6", "bfp-w6a6-strict", "bfp-w4a4", "bm8", "bl8", "mxint8", "mxfp8", "mxfp6", "mxfp4",
+    "bfp-w6a6", "bfp-w6a6-strict", "bfp-w6a6-last", "bfp-w4a4", "bm8", "bl8", "mxint8", "mxfp8", "mxfp6",
+    "mxfp4", "minifloat8", "dmf8", "fixed8", "bct-int8-fp8", "bct-int8-log2", "bct-int8-logsqrt2",
 )  # fmt: skip
 """Plans with blocks of their own."""
 

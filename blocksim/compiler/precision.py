@@ -22,13 +22,14 @@ FLOATS = (
     "bm8e4m3", "bl8", "mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2", "mxfp4",
     "minifloat8e4m3", "dmf8e4m3", "log8", "e4m3", "e5m2",
 )  # fmt: skip
+LOGARITHMS = (*(f"log2u{bits}" for bits in range(2, 7)), *(f"logsqrt2u{bits}" for bits in range(3, 7)))
 FIXED = ("fixed8f4", "fixed8f7")
 OPERANDS = ("int4", "int8", *BLOCK_FLOATS, "mxint8", *FLOATS, *FIXED, "lin8")
 
 ELEMENTS: dict[str, tuple[str, ...]] = {
     "weight": OPERANDS,
     "activation": OPERANDS,
-    "softmax": OPERANDS,
+    "softmax": (*OPERANDS, *LOGARITHMS),
     "norm": OPERANDS,
     "vector": ("int8", "int16", *BLOCK_FLOATS, "mxint8"),
     "bias": ("int4", "int8", "int16", "int32"),

@@ -50,6 +50,8 @@ PRESETS: dict[str, Plan] = {
     "bct-int8": _shift("int8"),
     "bct-int8-strict": _shift("int8", vector="int8"),
     "bct-int8-fp8": _shift("int8") | {"softmax": "e4m3@{activation}", "norm": "e4m3@{activation}"},
+    "bct-int8-log2": _shift("int8") | {"softmax": "log2u4@{activation}"},
+    "bct-int8-logsqrt2": _shift("int8") | {"softmax": "logsqrt2u4@{activation}"},
     "bct-w4a8": _shift("int4"),
     "layerwise-shift8": _whole("int8", "int8@tensor", ("tensor", "tensor")),
     "layerwise-lin8": _whole("lin8", "int32@tensor", ("channel", "tensor")),

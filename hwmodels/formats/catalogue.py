@@ -15,12 +15,10 @@ from typing import Literal
 
 from hwmodels.formats.coding import CLAMPED, EVEN, GEOMETRIC, Floating, Integer, floating, logarithm
 from hwmodels.formats.sharing import Sharing
+from hwmodels.units.product import ROOT_BITS
 
 BCT, PAPER, OCP, FP8 = "arXiv 2304.01483", "arXiv 2310.05079", "OCP MX v1.0", "ml_dtypes"
 REPQ = "RepQ-ViT's code"
-
-ROOT_BITS = 7
-"""Bits of the root of two below its leading one, in log-sqrt2: chosen, so that a significand is a byte."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +113,12 @@ def _fp8(name: str, e: int, m: int, largest: int) -> Element:
 
 
 def _log2u(name: str, bits: str, paper: str) -> Element:
-    coding = logarithm(name, int(bits), 1, 0, zero=not paper)
+    coding = logarithm(name, int(bits), zero=not paper)
     return Element(name, coding, _alone(coding, -coding.reach), "log2", REPQ)
 
 
 def _logsqrt2u(name: str, bits: str) -> Element:
-    coding = logarithm(name, int(bits), 2, ROOT_BITS)
+    coding = logarithm(name, int(bits), roots=True)
     return Element(name, coding, _alone(coding, -coding.reach - ROOT_BITS), "log-sqrt2", REPQ)
 
 

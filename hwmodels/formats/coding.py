@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwmodels.units.encoder import EncoderConfig
-from hwmodels.units.product import INT8_BITS, Code, exponent, significand
+from hwmodels.units.product import INT8_BITS, ROOT_BITS, Code, exponent, significand
 
 EVEN, CLAMPED, GEOMETRIC = "nearest, ties to even", "significand clamped, not carried", "nearest logarithm"
 """How a value between two numbers is rounded. `CLAMPED` rounds within a binade, and cuts what would be
@@ -96,6 +96,8 @@ class Floating:
         The largest magnitude that is a number.
     rounding : str
         `EVEN`, `CLAMPED` or `GEOMETRIC`.
+    roots : bool
+        Whether codes are powers of the root of two.
     """
 
     name: str
@@ -107,11 +109,14 @@ class Floating:
     numbers: tuple[Number | None, ...]
     largest: int
     rounding: str
+    roots: bool = False
 
     @property
     def code(self) -> Code:
         """What the datapath knows of it."""
-        return Code(self.bits, self.exponent_bits, self.hidden, self.subnormal, self.largest)
+        return Code(
+            self.bits, self.exponent_bits, self.hidden, self.subnormal, self.largest, self.signed, self.roots
+        )
 
     @property
     def encoder(self) -> EncoderConfig:
@@ -122,11 +127,12 @@ class Floating:
         ValueError
             If none does.
         """
-        if not self.signed or self.rounding == CLAMPED or self.subnormal != self.hidden:
+        if self.rounding == CLAMPED or self.subnormal != self.hidden:
             raise ValueError(f"{self.name}: {self.rounding}: no encoder does this")
         return EncoderConfig(
-            self.bits, self.stored_bits, self.hidden, self.largest, self.fraction, self.rounding == GEOMETRIC
-        )
+            self.bits, self.stored_bits, self.hidden, self.largest, self.fraction,
+            self.rounding == GEOMETRIC, self.signed, self.roots,
+        )  # fmt: skip
 
     @property
     def stored_bits(self) -> int:
@@ -192,6 +198,9 @@ class Floating:
         values, magnitudes = self.ladder
         last = self.numbers[int(magnitudes[-1])]
         assert last is not None
+        if self.roots:
+            quarters = range(4 * ROOT_BITS - 1, 4 * ROOT_BITS + 2 * self.largest + 1, 2)
+            return np.array([_power(n) for n in quarters])
         if self.rounding == GEOMETRIC:
             return self._geometric([Fraction(v) for v in values.tolist()])
         beyond = values[-1] + (1 << last.exponent)
@@ -220,6 +229,16 @@ class Floating:
         """Whether a significand has all bits set, so that the next number has a larger exponent."""
         stored = (1 << self.stored_bits) - 1
         return number.significand & stored == stored
+
+
+def _power(quarters: int) -> float:
+    """The least float64 that is not below a power of the fourth root of two."""
+    near = math.pow(2.0, quarters / 4)
+    while Fraction(near) ** 4 < 2**quarters:
+        near = math.nextafter(near, math.inf)
+    while Fraction(math.nextafter(near, 0)) ** 4 >= 2**quarters:
+        near = math.nextafter(near, 0)
+    return near
 
 
 def _root(square: Fraction) -> float:
@@ -259,27 +278,21 @@ def floating(
     return Floating(name, bits, exponent_bits, True, hidden, subnormal, numbers, last, rounding)
 
 
-def logarithm(name: str, bits: int, steps: int, fraction: int, *, zero: bool = True) -> Floating:
-    """Unsigned codes q for ``2**(-q / steps)``, as attention weights have them: 1 is code 0.
+def logarithm(name: str, bits: int, *, roots: bool = False, zero: bool = True) -> Floating:
+    """Unsigned codes for powers of two, or of its root, up to 1, as attention weights have them.
+
+    Papers count the distance q from 1; a code is its complement: the largest is 1.
 
     Parameters
     ----------
     name : str
     bits : int
-    steps : int
-        Codes per power of two: 1, or 2 (then every other significand is a rounded root of two).
-    fraction : int
-        Bits of a significand below its leading one.
+    roots : bool
+        Whether a step is half an octave; every other significand is then a rounded root of two.
     zero : bool
-        Whether the last code means zero.
+        Whether the lowest code means zero.
     """
-    count = 1 << bits
-    lowest = -(-(count - 1 - zero) // steps)
-    parts = [round(math.ldexp(2 ** (i / steps), fraction)) for i in range(steps)]
-    numbers = [Number(parts[-q % steps], lowest - -(-q // steps)) for q in range(count)]
-    if zero:
-        numbers[-1] = Number(0, 0)
-    return Floating(
-        name, bits, bits - (steps - 1).bit_length(), signed=False, hidden=True, subnormal=False,
-        numbers=tuple(numbers), largest=count - 1, rounding=GEOMETRIC,
-    )  # fmt: skip
+    last = (1 << bits) - 1
+    code = Code(bits, bits - roots, True, zero, last, signed=False, roots=roots)
+    numbers = tuple(Number(significand(code, i), exponent(code, i)) for i in range(last + 1))
+    return Floating(name, bits, bits - roots, False, True, zero, numbers, last, GEOMETRIC, roots)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from hwmodels.kernels.instructions import address, item_size
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.lanes import Number, largest, reading
+from hwmodels.kernels.lanes import Number, largest, reading, select
 from hwmodels.kernels.requantizer import EXPONENT
-from hwmodels.kernels.stream import ADD, Read, Scalar, signed, stream
+from hwmodels.kernels.stream import ADD, Read, Scalar, stream
+from hwmodels.kernels.stream import signed as signed_bits
 from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.kernels.window import NO_ANCHOR
 from hwmodels.units import encoder
@@ -22,13 +23,17 @@ from hwmodels.units.requantizer_lane import NO_KEY, SUM_BITS, block_exponent, is
 Index = NDArray[np.int64]
 Codes = NDArray[Any]
 
-_block_rank, _floating, _logarithm, _code = (
-    reading.of(f) for f in (encoder.block_rank, encoder.floating, encoder.logarithm, encoder.code)
-)
+_block_rank, _floating, _logarithm, _half_octaves, _code, _is_saturated = (
+    reading.of(f)
+    for f in (
+        encoder.block_rank, encoder.floating, encoder.logarithm, encoder.half_octaves, encoder.code,
+        encoder.is_saturated,
+    )
+)  # fmt: skip
 
-WIDE, NARROW = signed(SUM_BITS, 64), signed(32, 32)
+WIDE, NARROW = signed_bits(SUM_BITS, 64), signed_bits(32, 32)
 RANK, UNIT = Read(32, -(1 << 13), 1 << 13), Read(32, -1024, 1024)
-FLAG, STORED_BITS, LARGEST, BITS = Scalar(0, 1), Scalar(0, 7), Scalar(0, 511), Scalar(3, 9)
+FLAG, STORED_BITS, LARGEST, BITS = Scalar(0, 1), Scalar(0, 7), Scalar(0, 511), Scalar(2, 9)
 
 
 def _ranked(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
@@ -46,27 +51,29 @@ def _floats(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Seque
 
 def _logarithms(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
     x, exponent, unit = given
-    _, _, most, bits = scalars
-    whole = _logarithm(x, exponent, unit)
-    return _code(x, whole, most, bits), whole > most
+    signed, roots, most, bits = scalars
+    octaves, halves = _logarithm(x, exponent, unit), _half_octaves(x, exponent, unit)
+    whole = select(roots != 0, halves, octaves)
+    return _code(x, whole, most, bits, signed), _is_saturated(x, whole, most, signed)
 
 
 ranked_32, ranked_64 = (stream(_ranked, (x, EXPONENT, RANK), (32,), (FLAG,)) for x in (NARROW, WIDE))
 floats_32, floats_64, logarithms_32, logarithms_64 = (
-    stream(body, (x, EXPONENT, UNIT), (16,), (STORED_BITS, FLAG, LARGEST, BITS), folds=(ADD,))
-    for body in (_floats, _logarithms)
+    stream(body, (x, EXPONENT, UNIT), (16,), (first, FLAG, LARGEST, BITS), folds=(ADD,))
+    for body, first in ((_floats, STORED_BITS), (_logarithms, FLAG))
     for x in (NARROW, WIDE)
 )
 
 
-Fields = tuple[int, int, int, int, int, int, int, int, int]
+Fields = tuple[int, int, int, int, int, int, int, int, int, int, int]
 
 
 def fields(config: EncoderConfig, anchor: int | None) -> Fields:
     """The arguments of `encode_floating` that say what codes are, and from where they count."""
     return (
         config.stored_bits, int(config.hidden), config.largest, config.bits, config.fraction,
-        int(config.geometric), config.binade, config.reach, NO_ANCHOR if anchor is None else anchor,
+        int(config.geometric), int(config.signed), int(config.roots), config.binade, config.reach,
+        NO_ANCHOR if anchor is None else anchor,
     )  # fmt: skip
 
 
@@ -89,14 +96,14 @@ def encode_floating(
 ) -> None:
     """Fill `codes` and `shared`; everything but `config` is as for `requantizer.requantize`."""
     begin(team, parts)
-    stored_bits, hidden, most, bits, fraction, geometric, binade, reach, anchor = config
+    stored_bits, hidden, most, bits, fraction, geometric, signed, roots, binade, reach, anchor = config
     m = sums.shape[0] // samples
     height, tall = codes.shape[0] // samples, shared.shape[0] // samples
     rows, columns = row_edges.shape[0] - 1, column_edges.shape[0] - 1
     n, units, width = sums.shape[1], samples * rows, binade + 2
     tops, below = np.empty(n, np.int32), np.empty(n, np.int32)
     line, saturated = np.empty(n, np.int16), np.zeros(1, np.int64)
-    scalars = (stored_bits, hidden, most, bits)
+    scalars = (signed, roots, most, bits) if geometric else (stored_bits, hidden, most, bits)
     for of in range(units * part // parts, units * (part + 1) // parts):
         q, rb = of // rows, of % rows
         first, last = q * m + row_edges[rb], q * m + row_edges[rb + 1]

@@ -1,5 +1,6 @@
 // One sum as a code with an exponent of its own, encoder.code: as many of its leading bits as a significand
-// has, to nearest even, or where GEOMETRIC the nearest power of two, under the exponent of its block.
+// has, to nearest even, or where GEOMETRIC the nearest power of two (where ROOTS too, of its root), under the
+// exponent of its block. Where it is not SIGNED, what is negative is held at zero.
 module encoder_code #(
     parameter int BITS          = 8,
     parameter int STORED_BITS   = 3,
@@ -7,6 +8,8 @@ module encoder_code #(
     parameter int LARGEST       = 126,
     parameter int FRACTION      = 11,
     parameter bit GEOMETRIC     = 1'b0,
+    parameter bit SIGNED        = 1'b1,
+    parameter bit ROOTS         = 1'b0,
     parameter int SUM_BITS      = 48,
     parameter int EXPONENT_BITS = 10
 ) (
@@ -27,7 +30,14 @@ module encoder_code #(
   bit_length #(.W(SUM_BITS)) u_length (.x(size), .n(length));
   assign leading = size << (N'(SUM_BITS) - length);
   assign place = $signed(P'(length)) + P'(exponent) - P'(stored) + P'(FRACTION);
-  if (GEOMETRIC) begin : logarithm
+  if (ROOTS) begin : half_octaves
+    localparam logic [SUM_BITS-1:0] First = SUM_BITS'(64'd167366022499768);  // of the fourth root of two
+    localparam logic [SUM_BITS-1:0] Third = SUM_BITS'(64'd236691298899613);
+    logic signed [P:0] nearest;
+    assign nearest = ((P + 1)'(place) <<< 1) - (P + 1)'(15) + $signed((P + 1)'(leading > First))
+        + $signed((P + 1)'(leading > Third));
+    assign whole = sum == 0 || nearest < 0 ? '0 : W'(nearest);
+  end else if (GEOMETRIC) begin : logarithm
     localparam logic [SUM_BITS-1:0] Root = SUM_BITS'(64'd199032864766430);  // of two
     logic signed [P-1:0] nearest;
     assign nearest = place + $signed({{(P - 1) {1'b0}}, leading > Root});
@@ -51,9 +61,16 @@ module encoder_code #(
     logic unused;
     assign unused = ^rounded;
   end
-  assign saturated = whole > W'(LARGEST);
-  assign held = saturated ? W'(LARGEST) : whole;
-  assign code = {sum < 0 && held != 0, held[BITS-2:0]};
+  localparam int M = BITS - 32'(SIGNED);
+  logic beyond_largest;
+  assign beyond_largest = whole > W'(LARGEST);
+  assign saturated = beyond_largest | (!SIGNED & sum < 0);
+  assign held = beyond_largest ? W'(LARGEST) : whole;
+  if (SIGNED) begin : signed_
+    assign code = {sum < 0 && held != 0, held[M-1:0]};
+  end else begin : unsigned_
+    assign code = sum < 0 ? '0 : held[M-1:0];
+  end
   logic unused_high;
-  assign unused_high = ^held[W-1:BITS-1];
+  assign unused_high = ^held[W-1:M];
 endmodule

@@ -28,6 +28,7 @@ from hwmodels.units.ops import (
     smallest,
 )
 from hwmodels.units.ports import FLAG, Ports, signed, unsigned
+from hwmodels.units.product import ROOT_BITS
 from hwmodels.units.requantizer_lane import EXPONENT_BITS as SUM_EXPONENT_BITS
 from hwmodels.units.requantizer_lane import (
     LONGEST_SHIFT,
@@ -42,6 +43,9 @@ from hwmodels.units.requantizer_lane import (
 
 ROOT = 199032864766430
 """The root of two, ``floor(2**47 * sqrt(2))``: where the nearest power of two changes."""
+
+QUARTERS = 167366022499768, 236691298899613
+"""``floor(2**47 * 2**(1/4))`` and ``floor(2**47 * 2**(3/4))``: where the nearest half octave does."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class EncoderConfig:
         Bits below the binary point, under a shared exponent of zero.
     geometric : bool
         Whether a code is the nearest power of two.
+    signed : bool
+        Whether the highest bit of a code is its sign; without one, what is negative is held at zero.
+    roots : bool
+        Whether a code is the nearest power of the root of two.
     """
 
     bits: int
@@ -70,18 +78,21 @@ class EncoderConfig:
     largest: int
     fraction: int
     geometric: bool
+    signed: bool = True
+    roots: bool = False
 
     @property
     def binade(self) -> int:
         """The binade of the largest number, under a shared exponent of zero."""
         lead = self.largest & ((1 << self.stored_bits) - 1)
         own = self.stored_bits if self.hidden else lead.bit_length() - 1
+        own = ROOT_BITS if self.roots else own
         return self.reach + own - self.fraction
 
     @property
     def reach(self) -> int:
         """The largest exponent of a code."""
-        return (self.largest >> self.stored_bits) - self.hidden
+        return (self.largest >> self.stored_bits) - self.hidden + (self.roots & self.largest)
 
 
 def block_rank(acc: int, exponent: int, geometric: bool) -> int:
@@ -124,10 +135,27 @@ def logarithm(acc: int, exponent: int, unit: int) -> int:
     return select(acc == 0, 0, largest(place(acc, exponent, unit) + select(leading > ROOT, 1, 0), 0))
 
 
-def code(acc: int, whole: int, most: int, bits: int) -> int:
+def half_octaves(acc: int, exponent: int, unit: int) -> int:
+    """The magnitude of the nearest power of the root of two, the first of which has the magnitude 1.
+
+    That is ``2**ROOT_BITS`` in units; zero has none.
+    """
+    size = magnitude(acc)
+    leading = size << (SUM_BITS - bit_length(size))
+    beyond = select(leading > QUARTERS[0], 1, 0) + select(leading > QUARTERS[1], 1, 0)
+    nearest = 2 * (place(acc, exponent, unit) - ROOT_BITS) - 1 + beyond
+    return select(acc == 0, 0, largest(nearest, 0))
+
+
+def code(acc: int, whole: int, most: int, bits: int, signed: int = 1) -> int:
     """A magnitude, held in range, with the sign of its sum; zero has none."""
     held = smallest(whole, most)
-    return held + select((acc < 0) & (held != 0), 1 << bits >> 1, 0)
+    return select((acc < 0) & (held != 0), select(signed != 0, held + (1 << bits >> 1), 0), held)
+
+
+def is_saturated(acc: int, whole: int, most: int, signed: int = 1) -> int:
+    """Whether a code is not that of its sum, which lies out of range."""
+    return select((whole > most) | ((acc < 0) & (signed == 0)), 1, 0)
 
 
 class Inputs(NamedTuple):
@@ -158,8 +186,8 @@ def ports(config: EncoderConfig) -> Ports:
 def step(config: EncoderConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """What is made of a sum, in the same cycle."""
     whole = magnitude_of(config, inputs.sum, inputs.exponent, inputs.stored)
-    over = select(whole > config.largest, 1, 0)
-    return state, Outputs(code(inputs.sum, whole, config.largest, config.bits), over)
+    over = is_saturated(inputs.sum, whole, config.largest, config.signed)
+    return state, Outputs(code(inputs.sum, whole, config.largest, config.bits, config.signed), over)
 
 
 class RankInputs(NamedTuple):
@@ -189,6 +217,8 @@ def rank_step(geometric: bool, state: State, inputs: RankInputs) -> tuple[State,
 def magnitude_of(config: EncoderConfig, acc: int, exponent: int, stored: int) -> int:
     """The magnitude of the code of a sum under a block's exponent, however large."""
     unit = stored - config.fraction
+    if config.roots:
+        return half_octaves(acc, exponent, unit)
     if config.geometric:
         return logarithm(acc, exponent, unit)
     return floating(acc, exponent, unit, config.stored_bits, config.hidden)
@@ -227,8 +257,8 @@ def result(
     codes, saturated = [], 0
     for acc, exponent in zip(sums, exponents, strict=True):
         whole = magnitude_of(config, acc, exponent, unit)
-        codes.append(code(acc, whole, config.largest, config.bits))
-        saturated += whole > config.largest
+        codes.append(code(acc, whole, config.largest, config.bits, config.signed))
+        saturated += is_saturated(acc, whole, config.largest, config.signed)
     return codes, stored, select(clamped, 1, 0), saturated
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from hwmodels.units.ops import FLOOR, ROUNDINGS, ZERO_BLOCK, fits, mul, select, shift_right
+from hwmodels.units.ops import FLOOR, ROUNDINGS, ZERO_BLOCK, fits, fits_unsigned, mul, select, shift_right
 from hwmodels.units.ports import Ports, signed, unsigned
 
 STICKY = 3
@@ -25,6 +25,9 @@ STICKY = 3
 
 WINDOW_ROUNDINGS = {**ROUNDINGS, "sticky": STICKY}
 """What becomes of bits that fall out of a window."""
+
+ROOT_BITS, ROOT = 7, 181
+"""The root of two as a significand, ``round(2**7 * sqrt(2))``: chosen, so that it is a byte."""
 
 INT8_BITS = 8
 """Width of the codes that the binary point of others is put after."""
@@ -45,6 +48,10 @@ class Code:
         field of zero.
     largest : int
         The largest magnitude of a number, which is a code without its sign.
+    signed : bool
+        Whether the highest bit is a sign; significands without exponents have one in any case.
+    roots : bool
+        Whether the code counts half octaves: a last bit of zero multiplies by the root of two.
     """
 
     bits: int
@@ -52,16 +59,23 @@ class Code:
     hidden: bool = False
     subnormal: bool = False
     largest: int = 0
+    signed: bool = True
+    roots: bool = False
+
+    @property
+    def magnitude_bits(self) -> int:
+        """Bits of a code without its sign."""
+        return self.bits - self.signed
 
     @property
     def stored_bits(self) -> int:
         """Bits of a significand that are stored, without a sign."""
-        return self.bits - 1 - self.exponent_bits
+        return self.magnitude_bits - self.exponent_bits
 
     @property
     def significand_bits(self) -> int:
         """Bits of a significand's magnitude."""
-        return self.stored_bits + self.hidden
+        return ROOT_BITS + 1 if self.roots else self.stored_bits + self.hidden
 
     @property
     def reach(self) -> int:
@@ -94,9 +108,11 @@ def significand(code: Code, x: int) -> int:
     """The signed significand of a code."""
     if not code.exponent_bits:
         return x
+    if code.roots:
+        return select(x == 0, 0, select(x & 1, 1 << ROOT_BITS, ROOT))
     one = select((field(code, x) != 0) | (not code.subnormal), 1, 0) if code.hidden else 0
     size = (x & ((1 << code.stored_bits) - 1)) + (one << code.stored_bits)
-    return select((x >> (code.bits - 1)) & 1, -size, size)
+    return select((x >> (code.bits - 1)) & 1, -size, size) if code.signed else size
 
 
 def exponent(code: Code, x: int) -> int:
@@ -104,6 +120,8 @@ def exponent(code: Code, x: int) -> int:
     if not code.exponent_bits:
         return 0
     own = field(code, x)
+    if code.roots:
+        return select(own + (x & 1) != 0, own + (x & 1) - 1, 0)
     return select(own != 0, own - 1, 0) if code.hidden and code.subnormal else own
 
 
@@ -179,10 +197,38 @@ def step(config: ProductConfig, state: State, inputs: Inputs) -> tuple[State, Ou
     return state, Outputs(fits(product(config, inputs.a, inputs.b), config.bits))
 
 
+class CodeInputs(NamedTuple):
+    """A code, and how far its anchor lies above the exponent of its block."""
+
+    x: int
+    lift: int
+
+
+class CodeOutputs(NamedTuple):
+    """Its significand, and its exponent as counted from its block."""
+
+    significand: int
+    exponent: int
+
+
+def code_ports(code: Code) -> Ports:
+    """The widths of the ports of what decodes a code that counts from an anchor."""
+    inputs = CodeInputs(unsigned(code.bits), unsigned(code.exponent_bits))
+    return Ports(
+        inputs, State(), CodeOutputs(signed(code.significand_bits + 1), unsigned(code.exponent_bits))
+    )
+
+
+def code_step(code: Code, state: State, inputs: CodeInputs) -> tuple[State, CodeOutputs]:
+    """What a code that counts from an anchor means, in the same cycle; its block's exponent bounds it."""
+    own = fits_unsigned(exponent(code, inputs.x) + inputs.lift, code.exponent_bits)
+    return state, CodeOutputs(significand(code, inputs.x), own)
+
+
 def is_number(code: Code, x: int) -> bool:
     """Whether a code is a number, and no more negative than its largest is positive."""
     if code.exponent_bits:
-        return (x & ((1 << (code.bits - 1)) - 1)) <= code.largest
+        return (x & ((1 << code.magnitude_bits) - 1)) <= code.largest
     return x > -(1 << (code.bits - 1))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hwmodels.formats import Floating, parse
 from hwmodels.kernels.encoder import encode_floating, fields
 from hwmodels.units import encoder
-from hwmodels.units.encoder import ROOT
+from hwmodels.units.encoder import QUARTERS, ROOT
 from hwmodels.units.ops import ZERO_BLOCK
 
 BLOCKED = (
@@ -29,7 +29,10 @@ BLOCKED = (
     "bl6",
     "bl4",
 )
-ALONE = ("minifloat8e4m3", "dmf8e4m3", "dmf6e2m3", "e4m3", "e5m2", "log8", "log5")
+ALONE = (
+    "minifloat8e4m3", "dmf8e4m3", "dmf6e2m3", "e4m3", "e5m2", "log8", "log5", "log2u4", "log2u2",
+    "logsqrt2u4", "logsqrt2u3", "logsqrt2u6",
+)  # fmt: skip
 """Elements that share nothing."""
 
 wide = st.one_of(
@@ -61,6 +64,7 @@ def test_result_is_encode_of_the_values(name: str, block: list[tuple[int, int]])
 
 def test_the_root_of_two() -> None:
     assert ROOT**2 < 2 << 94 < (ROOT + 1) ** 2
+    assert [q**4 < 2**n < (q + 1) ** 4 for q, n in zip(QUARTERS, (189, 191), strict=True)] == [True, True]
 
 
 @pytest.mark.parametrize("name", BLOCKED + ALONE)

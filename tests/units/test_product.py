@@ -31,7 +31,6 @@ CODES: dict[str, Code] = {
     for name in EXAMPLES
     if (known := element(name))
     and known.coding.bits <= 9
-    and "2u" not in name
     and not name.endswith("-paper")
     and not (isinstance(known.coding, Floating) and known.coding.largest == 0)
 }
@@ -53,7 +52,9 @@ def drawn(rng: np.random.Generator, code: Code, shape: tuple[int, ...]) -> np.nd
     if not code.exponent_bits:
         top = 1 << code.bits - 1
         return rng.integers(1 - top, top, shape)
-    return rng.integers(0, code.largest + 1, shape) | (rng.integers(0, 2, shape) << code.bits - 1)
+    return rng.integers(0, code.largest + 1, shape) | (
+        rng.integers(0, 1 + code.signed, shape) << code.bits - 1
+    )
 
 
 def one(code: Code) -> st.SearchStrategy[int]:
@@ -138,7 +139,7 @@ def bounds_of(code: Code, codes: np.ndarray, segments: list[int], anchor: int) -
     """The least exponent that bounds each block; one block is turned into small numbers first."""
     edges = [*segments, codes.shape[1]]
     if code.exponent_bits:
-        codes[0, : edges[1]] &= ~(((1 << code.exponent_bits - 1) - 1) << code.stored_bits + 1)
+        codes[0, : edges[1]] &= (1 << code.stored_bits + 1) - 1
     blocks = [codes[:, first:last] for first, last in pairwise(edges)]
     tops = [[max((exponent(code, x) for x in row.tolist()), default=0) for row in block] for block in blocks]
     return np.array(tops).T + anchor - code.reach

@@ -12,6 +12,7 @@ def coder(label: str, config: EncoderConfig, default: bool = True) -> Twin:
     parameters = {
         "BITS": config.bits, "STORED_BITS": config.stored_bits, "HIDDEN": int(config.hidden),
         "LARGEST": config.largest, "FRACTION": config.fraction, "GEOMETRIC": int(config.geometric),
+        "SIGNED": int(config.signed), "ROOTS": int(config.roots),
     }  # fmt: skip
     return Twin(
         unit=encoder, label=label, config=config, module="encoder_code", parameters=parameters,
@@ -39,6 +40,8 @@ def twins() -> list[Twin]:
         coder("E2M1", EncoderConfig(4, 1, True, 0x7, 0, False)),
         coder("DMF", EncoderConfig(8, 3, False, 0x7F, 11, False)),
         coder("logarithms", EncoderConfig(8, 0, True, 0x7F, 120, True)),
+        coder("octaves", EncoderConfig(4, 0, True, 0xF, 8, True, signed=False)),
+        coder("half octaves", EncoderConfig(4, 1, True, 0xF, 8, True, signed=False, roots=True)),
         ranker("floor", False),
         ranker("logarithms", True),
     ]
@@ -49,6 +52,8 @@ BY_HAND = (
     Edit("encoder_code.sv", "$signed({1'b0, leading})", "$signed({leading, 1'b0})", "width"),
     Edit("encoder_code.sv", "place < 0 ? S'(SUM_BITS + 1)", "place < 0 ? S'(SUM_BITS)", "width"),
     Edit("encoder_code.sv", "leading > Root", "leading >= {1'b1, {(SUM_BITS - 1) {1'b0}}}", "rounding"),
-    Edit("encoder_code.sv", "{sum < 0 && held != 0, held[BITS-2:0]}", "{sum < 0, held[BITS-2:0]}", "sign"),
+    Edit("encoder_code.sv", "{sum < 0 && held != 0, held[M-1:0]}", "{sum < 0, held[M-1:0]}", "sign"),
+    Edit("encoder_code.sv", "sum < 0 ? '0 : held[M-1:0]", "held[M-1:0]", "sign"),
+    Edit("encoder_code.sv", "leading > Third", "leading > First", "rounding"),
     Edit("encoder_rank.sv", "SUM_BITS'(-sum)", "SUM_BITS'(~sum)", "sign"),
 )
