@@ -1,8 +1,9 @@
 """Mutation testing of the units and the kernels: does a test fail for every small change?
 
-A mutant (see `mutants`) is run in a copy of the packages against the tests that concern its module and the
-proofs of its unit; one that none rejects has *survived*. Survivors that compute the same as the original are
-explained in ``tools/survivors.yaml``; any other is a hole in the tests.
+A mutant (see `mutants`) is run in a copy of the packages against the tests that concern its module, with
+loops that check the ranges of what they read, and the proofs of its unit; one that none rejects has
+*survived*. Survivors that compute the same as the original are explained in ``tools/survivors.yaml``; any
+other is a hole in the tests.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ class Bench:
         """Run a program in the copy: its exit code, or None if it took too long."""
         cache = self.folder / "cache"
         environment = {**os.environ, "PYTHONPATH": str(self.folder), "BLOCKSIM_CACHE": str(cache)}
-        environment |= {"BLOCKSIM_MICROKERNEL": way} if way else {}
+        environment |= {"BLOCKSIM_CHECKED": "1"} | ({"BLOCKSIM_MICROKERNEL": way} if way else {})
         self.process = process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments], cwd=self.folder, env=environment,
             start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

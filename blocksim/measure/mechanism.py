@@ -25,6 +25,7 @@ from blocksim.measure.error import ErrorMeter
 from blocksim.trace.file import Trace
 from hwmodels.machines import Machine
 from hwmodels.units import norm, tables
+from hwmodels.units.ops import LONGEST_SHIFT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +37,6 @@ GUARD_BITS, ALIGNED_BITS = 24, 60
 
 ACCUMULATOR_BITS = 62
 """Width of the accumulator for ``accumulate``: no sum of the datapath overflows it."""
-
-LONGEST_SHIFT = 62
 
 FINEST = {
     "lut": {"segments": 1 << 16, "fraction": 20, "word_bits": 32},

@@ -12,10 +12,24 @@ from llvmlite import ir
 from numba import types
 from numpy.typing import NDArray
 
-from hwmodels.kernels.instructions import I1, I8, I16, I32, I64, LANES, WORDS, address, load, splat, store
+from hwmodels.kernels.instructions import (
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    LANES,
+    WORDS,
+    address,
+    load,
+    numbers,
+    splat,
+    store,
+)
 from hwmodels.kernels.jit import emitted, kernel
 from hwmodels.kernels.lanes import Lanes, Number, largest, magnitude, select, smallest
 from hwmodels.kernels.microkernel import Modes, Part
+from hwmodels.kernels.stream import signed
 from hwmodels.kernels.target import KIND, PANEL, PLAIN, ROW_BYTES
 from hwmodels.kernels.tile import Grid, repeated
 from hwmodels.units import ops
@@ -90,6 +104,10 @@ def _aligned_plain(
     return SURE if reach.max() < 1 << (bits - 1) else WATCHED
 
 
+WORD = signed(32, 32)
+"""What a register of the microkernel holds."""
+
+
 @emitted
 def _aligned(
     typing: Any, a_exponents: Any, w_exponents: Any, top: Any, limit: Any, start: Any, depth: Any,
@@ -109,29 +127,29 @@ def _aligned(
 
         guard = lanes(splat(b, b.trunc(guard_bits, I32)), -LONGEST, LONGEST)
         bounds = [words(top, j, -LONGEST, LONGEST) for j in parts]
-        first = [magnitude(words(start, j, -(1 << 31), (1 << 31) - 1)).at(64) for j in parts]
+        first = [magnitude(words(start, j, WORD.low, WORD.high)).at(64) for j in parts]
 
         def body(s: ir.Value, before: Grid) -> Grid:
             row = b.mul(s, ir.Constant(I64, ROW_BYTES))
             own = b.add(w_exponents, b.mul(s, ir.Constant(I64, 2 * PANEL)))
-            code = load(b, b.add(a_exponents, b.mul(s, ir.Constant(I64, 2))), 0, I16, 2)
+            code = load(b, b.add(a_exponents, b.mul(s, ir.Constant(I64, 2))), 0, I16)
             e = lanes(splat(b, b.sext(code, I32)), ZERO_BLOCK, EXPONENT_MAX)
             rounded: ir.Value = ir.Constant(ir.VectorType(I1, LANES), [0] * LANES)
             after: Grid = []
             for j, bound, (far, reach) in zip(parts, bounds, before, strict=True):
-                w = load(b, own, 2 * j, ir.VectorType(I16, LANES), 2)
+                w = load(b, own, 2 * j, ir.VectorType(I16, LANES))
                 other = lanes(b.sext(w, WORDS), ZERO_BLOCK, EXPONENT_MAX)
                 zero = (e == ZERO_BLOCK) | (other == ZERO_BLOCK)
                 shift = select(zero, 0, distance(bound, e + other, guard))
                 store(b, shift.at(32), b.add(shifts, row), 4 * j)
                 left, right = largest(shift, 0), largest(-shift, 0)
-                most = words(b.add(limit, row), j, 0, (1 << 31) - 1) << smallest(left, 31)
-                most = (most >> smallest(right, 31)) + (right > 0)
+                most = words(b.add(limit, row), j, 0, WORD.high) << smallest(left, 31)
+                most = (most >> right) + (right > 0)
                 rounded = b.or_(rounded, (right > 0).holds())
                 furthest = largest(lanes(far, 0, FURTHEST), largest(left, right))
                 after.append([furthest.at(32), b.add(reach, most.at(64))])
             b_mode = b.select(_any(b, rounded), ir.Constant(I8, ALIKE), ir.Constant(I8, LEFT))
-            store(b, b_mode, b.add(modes, s), 0, 1)
+            store(b, b_mode, b.add(modes, s), 0)
             return after
 
         nothing = ir.Constant(WORDS, [0] * LANES)
@@ -142,7 +160,10 @@ def _aligned(
         known = b.select(b.or_(*over), ir.Constant(I64, WATCHED), ir.Constant(I64, SURE))
         return b.select(b.or_(*far), ir.Constant(I64, FAR), known)
 
-    return types.int64(*[types.int64] * 11), code
+    return numbers(
+        a_exponents, w_exponents, top, limit, start, depth, guard_bits, longest, half, shifts, modes,
+        gives=types.int64,
+    ), code  # fmt: skip
 
 
 def _any(b: ir.IRBuilder, conditions: ir.Value) -> ir.Value:

@@ -18,7 +18,7 @@ from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.kernels.window import NO_ANCHOR
 from hwmodels.units import encoder
 from hwmodels.units.encoder import EncoderConfig, bounding
-from hwmodels.units.requantizer_lane import NO_KEY, SUM_BITS, block_exponent, is_clamped
+from hwmodels.units.requantizer_lane import NO_RANK, SUM_BITS, block_exponent, is_clamped
 
 Index = NDArray[np.int64]
 Codes = NDArray[Any]
@@ -107,7 +107,7 @@ def encode_floating(
     for of in range(units * part // parts, units * (part + 1) // parts):
         q, rb = of // rows, of % rows
         first, last = q * m + row_edges[rb], q * m + row_edges[rb + 1]
-        tops[:] = 2 * NO_KEY
+        tops[:] = NO_RANK
         for i in range(first, last):
             if valid[i]:
                 row_of = address(sums) + i * n * item_size(sums)

@@ -17,14 +17,27 @@ I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 WORDS = ir.VectorType(I32, LANES)
 
 
-def load(b: ir.IRBuilder, address: ir.Value, byte: int, kind: ir.Type, align: int = 4) -> ir.Value:
+def numbers(*given: Any, gives: Any = types.void) -> Any:
+    """The signature of what takes as many 64-bit numbers, and gives nothing, or another."""
+    return gives(*(types.int64 for _ in given))
+
+
+def load(b: ir.IRBuilder, address: ir.Value, byte: int, kind: ir.Type) -> ir.Value:
     """What lies in memory at `byte` after an address."""
-    return b.load(b.inttoptr(b.add(address, ir.Constant(I64, byte)), kind.as_pointer()), align=align)
+    where = b.inttoptr(b.add(address, ir.Constant(I64, byte)), kind.as_pointer())
+    return b.load(where, align=_bytes(kind))
 
 
-def store(b: ir.IRBuilder, value: ir.Value, address: ir.Value, byte: int, align: int = 4) -> None:
+def store(b: ir.IRBuilder, value: ir.Value, address: ir.Value, byte: int) -> None:
     """Put a value there."""
-    b.store(value, b.inttoptr(b.add(address, ir.Constant(I64, byte)), value.type.as_pointer()), align=align)
+    where = b.inttoptr(b.add(address, ir.Constant(I64, byte)), value.type.as_pointer())
+    b.store(value, where, align=_bytes(value.type))
+
+
+def _bytes(kind: ir.Type) -> int:
+    """Of a number, or of an element of a vector: what its address is a multiple of."""
+    element = kind.element if isinstance(kind, ir.VectorType) else kind
+    return int(element.width) // 8
 
 
 def splat(b: ir.IRBuilder, x: ir.Value, count: int = LANES) -> ir.Value:
@@ -104,4 +117,4 @@ def copy(typing: Any, to: Any, source: Any, size: Any) -> Any:
         copied(b, *given)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), code
+    return numbers(to, source, size), code

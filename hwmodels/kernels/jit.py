@@ -37,10 +37,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 def cache_folder() -> Path:
     """Where compiled kernels lie: ``$BLOCKSIM_CACHE`` or the user's cache, keyed by what they are made of.
 
-    That is the sources, the compiler, and the microkernel that is asked for.
+    That is the sources, the compiler, and the microkernel and the checks that are asked for.
     """
     root = os.environ.get("BLOCKSIM_CACHE") or platformdirs.user_cache_dir("blocksim", appauthor=False)
-    made_of = f"{numba.__version__} {os.environ.get('BLOCKSIM_MICROKERNEL', '')}"
+    asked = [os.environ.get(name, "") for name in ("BLOCKSIM_MICROKERNEL", "BLOCKSIM_CHECKED")]
+    made_of = " ".join([numba.__version__, *asked])
     digest = hashlib.sha256(made_of.encode())
     package = Path(__file__).resolve().parent.parent
     for source in sorted(package.rglob("*.py")):

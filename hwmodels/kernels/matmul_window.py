@@ -23,7 +23,7 @@ from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.kernels.window import NO_ANCHOR, Words, lift_words, pack_columns, pack_words, window_sums
 from hwmodels.units import accumulator, aligner
 from hwmodels.units.aligner import RUNNING, align, distance, is_flushed
-from hwmodels.units.ops import ZERO_BLOCK
+from hwmodels.units.ops import FLOOR, LONGEST_SHIFT, RNE, ZERO_BLOCK
 
 STRIP = 32
 """Rows that are packed at a time: they stay in a cache while all panels pass."""
@@ -51,7 +51,9 @@ def _added(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequen
     return _add(word, total, bits, saturating != 0), _overflows(word, total, bits)
 
 
-aligned = grid(_aligned, (RAW, SHIFT, WORD), (64,), (Scalar(0, aligner.LONGEST), Scalar(0, 2)), folds=(ADD,))
+aligned = grid(
+    _aligned, (RAW, SHIFT, WORD), (64,), (Scalar(0, LONGEST_SHIFT), Scalar(FLOOR, RNE)), folds=(ADD,)
+)
 added = grid(_added, (WORD, WORD), (64,), (Scalar(2, 48), Scalar(0, 1)), folds=(ADD,))
 
 

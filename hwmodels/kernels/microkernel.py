@@ -22,6 +22,7 @@ from hwmodels.kernels.instructions import (
     WORDS,
     address,
     load,
+    numbers,
     phi,
     store,
 )
@@ -60,7 +61,7 @@ def _dot(typing: Any, a: Any, w: Any, offset: Any, steps: Any, part: Any) -> Any
         _put(b, SUMS[KIND](b, *given[:4]), given[4])
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 5), code
+    return numbers(a, w, offset, steps, part), code
 
 
 @emitted
@@ -100,7 +101,10 @@ def _multiply(
         over = phi(b, (over, from_update), (nothing, from_rest))
         return b.or_(b.zext(lost, I64), b.shl(b.zext(over, I64), ir.Constant(I64, 32)))
 
-    return types.int64(*[types.int64] * 13), code
+    return numbers(
+        a, w, offset, steps, shifts, stride, total, words, ends, longest, rounding, bits, saturating,
+        gives=types.int64,
+    ), code  # fmt: skip
 
 
 @emitted

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
 
-from hwmodels.kernels.instructions import I8, I16, I32, I64, LANES, WORDS, joined, load, pairs, store
+from hwmodels.kernels.instructions import I8, I16, I32, I64, LANES, WORDS, joined, load, numbers, pairs, store
 from hwmodels.kernels.jit import emitted
 from hwmodels.kernels.target import KIND, OFFSET, PANEL, STEP, TILE, VNNI
 from hwmodels.kernels.tile import Grid, repeated
@@ -24,11 +23,11 @@ def pack_step(typing: Any, to: Any, source: Any) -> Any:
     """`STEP` codes of a row, from one address to another, as `A_TYPE` and with `OFFSET` added."""
 
     def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
-        codes = load(b, given[1], 0, ir.VectorType(I8, STEP), align=1)
-        store(b, _of_a(b, codes), given[0], 0, align=STEP)
+        codes = load(b, given[1], 0, ir.VectorType(I8, STEP))
+        store(b, _of_a(b, codes), given[0], 0)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 2), code
+    return numbers(to, source), code
 
 
 @emitted
@@ -37,10 +36,10 @@ def pack_block(typing: Any, to: Any, sources: Any, place: Any) -> Any:
 
     def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
         to, sources, place = given
-        store(b, _of_a(b, joined(b, _steps_of_rows(b, sources, place))), to, 0, align=STEP)
+        store(b, _of_a(b, joined(b, _steps_of_rows(b, sources, place))), to, 0)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), code
+    return numbers(to, sources, place), code
 
 
 @emitted
@@ -50,10 +49,10 @@ def lay_block(typing: Any, to: Any, sources: Any, place: Any) -> Any:
     def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
         to, sources, place = given
         for k, codes in enumerate(_steps_of_rows(b, sources, place)):
-            store(b, codes, to, k * PANEL * STEP, align=1)
+            store(b, codes, to, k * PANEL * STEP)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), code
+    return numbers(to, sources, place), code
 
 
 @emitted
@@ -63,14 +62,14 @@ def lay_step(typing: Any, to: Any, source: Any, stride: Any) -> Any:
     def code(context: Any, b: ir.IRBuilder, _signature: Any, given: Any) -> Any:
         to, source, stride = given
         rows = [
-            load(b, b.add(source, b.mul(stride, ir.Constant(I64, q))), 0, ir.VectorType(I8, PANEL), align=1)
+            load(b, b.add(source, b.mul(stride, ir.Constant(I64, q))), 0, ir.VectorType(I8, PANEL))
             for q in range(STEP)
         ]
         order = [q * PANEL + j for j in range(PANEL) for q in range(STEP)]
-        store(b, _ordered(b, joined(b, rows), order), to, 0, align=1)
+        store(b, _ordered(b, joined(b, rows), order), to, 0)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 3), code
+    return numbers(to, source, stride), code
 
 
 @emitted
@@ -85,7 +84,7 @@ def column_sums(typing: Any, codes: Any, steps: Any, offset: Any, limit: Any) ->
             own = b.add(codes, b.mul(k, ir.Constant(I64, PANEL * STEP)))
             after: Grid = []
             for c, (total, size) in enumerate(before):
-                x = load(b, own, c * LANES * STEP, ir.VectorType(I8, LANES * STEP), align=1)
+                x = load(b, own, c * LANES * STEP, ir.VectorType(I8, LANES * STEP))
                 x = b.sext(x, ir.VectorType(I16, LANES * STEP))
                 minus = b.neg(x)
                 positive = b.select(b.icmp_signed("<", x, minus), minus, x)
@@ -97,7 +96,7 @@ def column_sums(typing: Any, codes: Any, steps: Any, offset: Any, limit: Any) ->
             store(b, b.mul(size, ir.Constant(WORDS, [LARGEST] * LANES)), limit, 4 * c * LANES)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 4), code
+    return numbers(codes, steps, offset, limit), code
 
 
 def _of_columns(b: ir.IRBuilder, codes: ir.Value) -> ir.Value:
@@ -110,7 +109,7 @@ def _of_columns(b: ir.IRBuilder, codes: ir.Value) -> ir.Value:
 def _steps_of_rows(b: ir.IRBuilder, sources: ir.Value, place: ir.Value) -> list[ir.Value]:
     """`BLOCK` codes of as many rows as a tile has: the packed steps, of each row `STEP` codes."""
     starts = [load(b, sources, 8 * r, I64) for r in range(TILE)]
-    rows = [load(b, b.add(x, place), 0, ir.VectorType(I8, BLOCK), align=1) for x in starts]
+    rows = [load(b, b.add(x, place), 0, ir.VectorType(I8, BLOCK)) for x in starts]
     codes = joined(b, rows)
     return [
         _ordered(b, codes, [r * BLOCK + k + q for r in range(TILE) for q in range(STEP)])

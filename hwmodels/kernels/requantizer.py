@@ -26,7 +26,7 @@ from hwmodels.units import ops
 from hwmodels.units import requantizer_lane as lane
 from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.requantizer import NO_STATIC
-from hwmodels.units.requantizer_lane import NO_KEY, block_exponent, is_clamped
+from hwmodels.units.requantizer_lane import NO_RANK, block_exponent, is_clamped
 
 __all__ = ["NO_STATIC", "requantize"]
 
@@ -117,7 +117,7 @@ narrow_32_8, narrow_32_16, narrow_64_8, narrow_64_16 = (
     for bits in (8, 16)
 )
 right_64_8, right_64_16 = (
-    grid(_coded_near, (WIDE, Read(32, -lane.LONGEST_SHIFT, 0)), (bits,)) for bits in (8, 16)
+    grid(_coded_near, (WIDE, Read(32, -ops.LONGEST_SHIFT, 0)), (bits,)) for bits in (8, 16)
 )
 coded_32_8, coded_32_16, coded_64_8, coded_64_16 = (
     grid(_coded, (x, DISTANCE, FACTOR), (bits,), (WIDTH,), folds=(ADD_32,))
@@ -178,7 +178,7 @@ def way_of(distance: NDArray[np.int32], ends: Index, peak: int, size: int) -> in
     narrow = (peak < NARROW) & ((ends[1] <= NEAR) | (peak < VANISHING))
     if not narrow and size == 4:
         return ANYHOW
-    reach = NEAR if narrow else lane.LONGEST_SHIFT
+    reach = NEAR if narrow else ops.LONGEST_SHIFT
     if ends[1] > reach:
         for j in range(distance.shape[0]):
             distance[j] = max(distance[j], -reach)
@@ -286,7 +286,7 @@ def requantize(
         own_shared, clamped = shared[q * tall + rb], 0
         peak[0] = 0
         if searched:
-            tops[:] = 2 * NO_KEY
+            tops[:] = NO_RANK
             start = first
             while start < last:
                 end = run_end(groups, valid, start, last)
@@ -309,7 +309,7 @@ def requantize(
         while start < last:
             end, row = run_end(groups, valid, start, last), q * height + start - q * m
             if valid[start]:
-                ends[:], way = -lane.LONGEST_SHIFT, ANYHOW
+                ends[:], way = -ops.LONGEST_SHIFT, ANYHOW
                 under = exponents_of(exponents, groups[start], left, shifts, added)
                 distances(
                     n, (under, address(stored)), (address(distance),), (searched,), (), address(ends)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hwmodels.kernels.jit import kernel
 from hwmodels.kernels.stream import Scalar, grid, signed
+from hwmodels.units.ops import FLOOR, LONGEST_SHIFT, RNE
 
 Codes = NDArray[Any]
 Index = NDArray[np.int64]
@@ -22,8 +23,12 @@ Exponents = NDArray[np.int16]
 Table = NDArray[np.int32]
 
 CODE_8, CODE_16, EXPONENT = signed(8, 8), signed(16, 16), signed(8, 16)
-LONGEST_GUARD, LONGEST_SHIFT, LONGEST_STEP = 15, 62, 26
-GUARD, MAX_SHIFT, ROUNDING = Scalar(-15, LONGEST_GUARD), Scalar(0, LONGEST_SHIFT), Scalar(0, 2)
+LONGEST_GUARD, LONGEST_STEP = 15, 26
+GUARD, MAX_SHIFT, ROUNDING = (
+    Scalar(-15, LONGEST_GUARD),
+    Scalar(0, LONGEST_SHIFT),
+    Scalar(FLOOR, RNE),
+)
 
 
 def both_widths(*arguments: Any, **named: Any) -> tuple[Any, Any]:

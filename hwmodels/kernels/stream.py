@@ -7,6 +7,7 @@ rows. The last elements of a row take the same way through a buffer, so that the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,9 +16,15 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from hwmodels.kernels.instructions import I32, I64, LANES, copied, reduced, splat
+from hwmodels.kernels.instructions import I32, I64, LANES, copied, load, reduced, splat, store
 from hwmodels.kernels.jit import emitted
 from hwmodels.kernels.lanes import Lanes, LoadedTable, Number, at, bits_for
+
+CHECKED = "BLOCKSIM_CHECKED" in os.environ
+"""Whether a loop stops the program where a number is none that it was made for. That tests ask for."""
+
+SIZES = (8, 16, 32, 64)
+"""Widths in memory."""
 
 
 class Read(NamedTuple):
@@ -77,6 +84,15 @@ class _Loop:
     scalars: tuple[Scalar, ...]
     tables: tuple[Scalar, ...]
     folds: tuple[Fold, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what no memory holds."""
+        for bits in (*(r.bits for r in self.reads), *self.writes):
+            if bits not in SIZES:
+                raise ValueError(f"{bits} bits: elements in memory have {SIZES}")
+        for read in self.reads:
+            if read.high - read.low >= 1 << read.bits:
+                raise ValueError(f"{read}: more values than codes")
 
     def emit(
         self,
@@ -169,8 +185,9 @@ class _Loop:
         """One vector from loads to stores; `there` says which lanes count."""
         elements = []
         for address, kind in zip(reads, self.reads, strict=True):
-            stored = ir.VectorType(ir.IntType(kind.bits), LANES)
-            value = b.load(b.inttoptr(address, stored.as_pointer()), align=1)
+            value = load(b, address, 0, ir.VectorType(ir.IntType(kind.bits), LANES))
+            if CHECKED:
+                _check(b, value, kind, there)
             bits = bits_for(kind.low, kind.high)
             if kind.bits < bits:
                 widen = b.zext if kind.low >= 0 else b.sext
@@ -181,8 +198,7 @@ class _Loop:
         made = list(self.body(elements, known, loaded))
         like = elements[0]
         for address, bits, value in zip(writes, self.writes, made, strict=False):
-            stored = ir.VectorType(ir.IntType(bits), LANES)
-            b.store(at(like, value, bits), b.inttoptr(address, stored.as_pointer()), align=1)
+            store(b, at(like, value, bits), address, 0)
         for total, fold, value in zip(totals, self.folds, made[len(self.writes) :], strict=True):
             new = at(like, value, fold.bits)
             if there is not None:
@@ -201,7 +217,24 @@ class _Loop:
     @staticmethod
     def _scalar(b: ir.IRBuilder, x: ir.Value, kind: Scalar) -> Number:
         bits = bits_for(*kind)
+        if CHECKED:
+            _check(b, splat(b, x), kind)
         return Lanes(b, splat(b, b.trunc(x, I32) if bits == 32 else x), *kind, LANES)
+
+
+def _check(b: ir.IRBuilder, value: ir.Value, kind: Read | Scalar, there: ir.Value | None = None) -> None:
+    """Stop the program if a lane that counts is out of range."""
+    signed_ = kind.low < 0
+    vector = ir.VectorType(I64, LANES)
+    wide = value if value.type == vector else (b.sext if signed_ else b.zext)(value, vector)
+    low, high = (ir.Constant(vector, [x] * LANES) for x in (kind.low, kind.high))
+    beyond = b.or_(b.icmp_signed("<", wide, low), b.icmp_signed(">", wide, high))
+    if there is not None:
+        beyond = b.and_(beyond, there)
+    with b.if_then(reduced(b, "or", beyond), likely=False):
+        name = "llvm.trap"
+        trap = b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(ir.VoidType(), []), name)
+        b.call(trap, [])
 
 
 def _all(fold: Fold) -> ir.Constant:

@@ -259,7 +259,7 @@ def accumulated(b: ir.IRBuilder, o: Addresses, count: ir.Value, setting: Setting
         own = b.add(o.shifts, row)
         terms = either(
             b,
-            b.icmp_signed("==", load(b, b.add(o.modes, s), 0, I8, 1), ir.Constant(I8, 0)),
+            b.icmp_signed("==", load(b, b.add(o.modes, s), 0, I8), ir.Constant(I8, 0)),
             lambda: shifted_left(b, sums, own),
             lambda: aligned_alike(b, sums, own, setting.rounding),
         )

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 from numpy.typing import NDArray
 
-from hwmodels.kernels.instructions import I32, I64, LANES, WORDS, address, joined, load, splat, store
+from hwmodels.kernels.instructions import I32, I64, LANES, WORDS, address, joined, load, numbers, splat, store
 from hwmodels.kernels.jit import emitted, kernel
 from hwmodels.kernels.target import KIND, PANEL, PLAIN, TILE, processor_features
 from hwmodels.kernels.tile import Grid, repeated
@@ -115,12 +114,12 @@ def _sums(typing: Any, a: Any, b: Any, steps: Any, rounding: Any, reach: Any, pa
             with b.if_then(chosen):
                 for r, row in enumerate(_summed(b, a, w, steps, rule, far)):
                     for c, v in enumerate(row):
-                        store(b, v, part, 8 * (r * PANEL + c * LANES), align=8)
+                        store(b, v, part, 8 * (r * PANEL + c * LANES))
         b.branch(end)
         b.position_at_end(end)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 6), code
+    return numbers(a, b, steps, rounding, reach, part), code
 
 
 def _summed(b: ir.IRBuilder, a: ir.Value, w: ir.Value, steps: ir.Value, rounding: int, reach: int) -> Grid:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hwmodels.units.actions import Actions, of
-from hwmodels.units.ops import fits, largest, magnitude, scale, select, smallest, wrap
+from hwmodels.units.ops import LONGEST_SHIFT, fits, largest, magnitude, scale, select, smallest, wrap
 from hwmodels.units.ports import FLAG, Ports, signed, zeros
 
 BOUND, EXACT, RUNNING = 0, 1, 2
@@ -22,10 +22,6 @@ BOUND, EXACT, RUNNING = 0, 1, 2
 segment's two exponents, found by a prescan; or the largest sum so far, as the terms arrive."""
 
 NORMALISES = {"bound": BOUND, "exact": EXACT, "running": RUNNING}
-
-
-LONGEST = 62
-"""Bits of the widest shifter."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def reach(max_shift: int, fraction: int) -> int:
 
     It stays below what is left of any sum, see `ops.shift_right`.
     """
-    return smallest(max_shift + largest(fraction, 0), LONGEST)
+    return smallest(max_shift + largest(fraction, 0), LONGEST_SHIFT)
 
 
 def align(x: int, shift: int, max_shift: int, rounding: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +18,7 @@ from hwmodels.units.product import INT8, Code, ProductConfig
 RAW_BITS = 32
 """Width of a raw sum that outlives a fold: exact for int8 operands up to a depth of 2**17."""
 
-UNLIMITED = 1 << 30
+UNLIMITED = sys.maxsize
 """As many aligners, or as wide a port, as an array could use."""
 
 
@@ -205,6 +206,12 @@ def multiplications(multiplier: ProductConfig, count: int) -> Actions:
     {('multiply', 'mul:5x5'): 1, ('multiply', 'add:5'): 1, ('multiply', 'shift:37'): 1}
     >>> multiplications(ProductConfig(Code(8), Code(4), 48, 0), 1)
     {('multiply', 'mul:8x4'): 1}
+    >>> e2m1 = Code(4, 2, hidden=True, subnormal=True, largest=7)
+    >>> multiplications(ProductConfig(e2m1, Code(8), 48, 0), 1)
+    {('multiply', 'mul:3x8'): 1, ('multiply', 'shift:12'): 1}
+    >>> octaves = Code(4, 4, hidden=True, subnormal=True, largest=15, signed=False)
+    >>> multiplications(ProductConfig(octaves, Code(8), 48, 0), 1)
+    {('multiply', 'shift:23'): 1}
     """
     a, b = multiplier.a, multiplier.b
     made = {}

@@ -227,7 +227,7 @@ def run(
     state, out = stepper(config, state, operation)
     said: list[Outputs] = [out]
     flushed = overflows = 0
-    while len(said) == 1 or not out.done:
+    while not out.done:
         rows = [c.place.row for c in edges(config, out)]
         read = [(words[j].get(row, nothing), raws[j].get(row, 0)) for j, row in enumerate(rows)]
         state, out = stepper(config, state, entering(memories, idle, said, read))

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from hwmodels.units.actions import Actions, of
 from hwmodels.units.ops import (
+    LONGEST_SHIFT,
     RNE,
     ZERO_BLOCK,
     bit_length,
@@ -31,8 +32,7 @@ from hwmodels.units.ports import FLAG, Ports, signed, unsigned
 from hwmodels.units.product import ROOT_BITS
 from hwmodels.units.requantizer_lane import EXPONENT_BITS as SUM_EXPONENT_BITS
 from hwmodels.units.requantizer_lane import (
-    LONGEST_SHIFT,
-    NO_KEY,
+    NO_RANK,
     RANK_BITS,
     STORED_BITS,
     SUM_BITS,
@@ -278,7 +278,7 @@ def actions(elements: int, blocks: int, wide_bits: int, bits: int) -> Actions:
 
 def top_of(config: EncoderConfig, sums: Sequence[int], exponents: Sequence[int]) -> int:
     """Pass 1: the largest rank of a block's sums."""
-    top = 2 * NO_KEY
+    top = NO_RANK
     for acc, exponent in zip(sums, exponents, strict=True):
         top = largest(top, block_rank(acc, exponent, config.geometric))
     return top

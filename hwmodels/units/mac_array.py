@@ -187,12 +187,13 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
     reach = aligner.reach(longest, multiplier.fraction)
     edges = [*o.segments, len(o.a[0])]
     flushed = overflows = 0
-    sums, exponents = [], []
+    sums: list[list[int]] = []
+    exponents: list[list[int]] = []
     columns = [read(multiplier.b, w, edges, ew, o.w_anchor) for w, ew in zip(o.w, o.w_exponents, strict=True)]
     for row, ea in zip(o.a, o.a_exponents, strict=True):
         a = read(multiplier.a, row, edges, ea, o.a_anchor)
-        sums.append([0] * len(o.w))
-        exponents.append([0] * len(o.w))
+        sums.append([])
+        exponents.append([])
         for j, (w, ew) in enumerate(zip(columns, o.w_exponents, strict=True)):
             b, eb = 0, ZERO_BLOCK
             if o.bias is not None and o.bias_exponents is not None:
@@ -217,5 +218,6 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
                     overflows += accumulator.overflows(acc, total, word.bits)
                     acc = accumulator.add(acc, total, word.bits, word.saturating)
                     total = 0
-            sums[-1][j], exponents[-1][j] = acc, top - guard
+            sums[-1].append(acc)
+            exponents[-1].append(top - guard)
     return MatmulResult(sums, exponents, flushed, overflows)

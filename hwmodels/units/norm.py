@@ -19,6 +19,7 @@ from hwmodels.units.lut import interpolate
 from hwmodels.units.ops import (
     FLOOR,
     HALF_UP,
+    LONGEST_SHIFT,
     RNE,
     ZERO_BLOCK,
     Table,
@@ -275,7 +276,7 @@ def product_shift(gamma_exponent: int, exponent: int) -> int:
 
 def shifted_product(product: int, right: int) -> int:
     """``y * gamma`` brought to the sum's exponent."""
-    return scale(product, -right, 62, RNE)
+    return scale(product, -right, LONGEST_SHIFT, RNE)
 
 
 def beta_shift(beta_exponent: int, exponent: int) -> int:
@@ -285,7 +286,7 @@ def beta_shift(beta_exponent: int, exponent: int) -> int:
 
 def shifted_beta(beta: int, left: int) -> int:
     """Beta brought to the sum's exponent."""
-    return scale(beta, smallest(left, BETA_HEADROOM), 62, RNE)
+    return scale(beta, smallest(left, BETA_HEADROOM), LONGEST_SHIFT, RNE)
 
 
 def scaled(y: int, gamma: int, gamma_exponent: int, beta: int, beta_exponent: int, exponent: int) -> int:

@@ -22,6 +22,10 @@ EXPONENT_MIN, EXPONENT_MAX = -127, 127
 """Range of a stored 8-bit shared exponent."""
 
 
+LONGEST_SHIFT = 62
+"""The farthest that anything is shifted: nothing is left of a word of 62 bits, and its rounding has room."""
+
+
 class Table(Protocol):
     """Integers by position: a tuple in the plain reading, an array in a compiled loop."""
 

@@ -163,9 +163,9 @@ def run(
     inputs: list[Inputs] = []
     for held, passing in folds:
         if config.overlap and inputs:
-            inputs[-1] = inputs[-1]._replace(load=1, passed=held)
+            inputs[-1] = inputs[-1]._replace(load=True, passed=held)
         else:
-            inputs.append(idle._replace(load=1, passed=held))
+            inputs.append(idle._replace(load=True, passed=held))
         for i, x in enumerate(passing):
             inputs.append(idle._replace(code=x.code, on=x.on, sum=x.sum, swap=int(i == 0)))
     totals = []

@@ -18,7 +18,7 @@ from hwmodels.units.ops import largest, select
 from hwmodels.units.ports import zeros
 from hwmodels.units.requantizer_lane import (
     MULTIPLIER_BITS,
-    NO_KEY,
+    NO_RANK,
     RANK_BITS,
     STAGES,
     LaneInputs,
@@ -73,7 +73,7 @@ def top_of(sums: Sequence[int], exponents: Sequence[int], bits: int, raised: boo
 
     By hand, 8 bits: 255 x 2**-4 has key 4 and rounds up to 128, rank 9; 300 x 2**-9 has key 0, rank 0.
     """
-    top = 2 * NO_KEY
+    top = NO_RANK
     for acc, exponent in zip(sums, exponents, strict=True):
         top = largest(top, rank(acc, exponent, bits, raised))
     return top
@@ -158,7 +158,7 @@ def _searched(
 ) -> tuple[int, int, State]:
     """Pass 1 on its own: the largest rank, the cycles until it is there, and the state then."""
     chunks, idle = -(-len(elements.sums) // config.lanes), zeros(ports(config).inputs)
-    found, count, top = 0, 0, 2 * NO_KEY
+    found, count, top = 0, 0, NO_RANK
     steering = {"search": 1, "level": config.levels, "search_form": form}
     while found < chunks:
         inputs = idle

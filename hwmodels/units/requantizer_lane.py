@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hwmodels.units.ops import (
     EXPONENT_MAX,
     EXPONENT_MIN,
+    LONGEST_SHIFT,
     RNE,
     ZERO_BLOCK,
     bit_length,
@@ -38,6 +39,9 @@ STAGES = 4
 NO_KEY = -1024
 """Key of a sum that is zero: below every other key."""
 
+NO_RANK = 2 * NO_KEY
+"""Rank of a block of zeros."""
+
 SUM_BITS, MULTIPLIER_BITS = 48, 16
 """Widest sum that is taken in, and the width of an unsigned multiplier."""
 
@@ -63,9 +67,6 @@ REST_BITS = 2
 
 KEPT_BITS = CODE_BITS + 1 + REST_BITS
 """A shifted sum. With one bit more than a code has, what saturates still does."""
-
-LONGEST_SHIFT = 62
-"""Longest right shift; beyond it nothing but the last bit of the rest is left of any sum."""
 
 
 def form_of(bits: int, raised: bool) -> int:
@@ -125,13 +126,13 @@ def raw_exponent(top: int, bits: int) -> int:
 def block_exponent(top: int, bits: int) -> int:
     """The stored exponent of a block whose largest rank is `top`; `ZERO_BLOCK` for all zeros."""
     held = clamp(raw_exponent(top, bits), EXPONENT_MIN, EXPONENT_MAX)
-    return select(top == 2 * NO_KEY, ZERO_BLOCK, held)
+    return select(top == NO_RANK, ZERO_BLOCK, held)
 
 
 def is_clamped(top: int, bits: int) -> bool:
     """Whether the block's exponent had to be brought into the range of a stored exponent."""
     raw = raw_exponent(top, bits)
-    return (top != 2 * NO_KEY) & ((raw < EXPONENT_MIN) | (raw > EXPONENT_MAX))
+    return (top != NO_RANK) & ((raw < EXPONENT_MIN) | (raw > EXPONENT_MAX))
 
 
 def shifted(acc: int, exponent: int, stored: int) -> int:
@@ -262,7 +263,7 @@ def lane_step(
     """One clock cycle of a lane."""
     s, i = state, inputs
     source = s.written[0] if config.merged else s.read
-    start = select(i.first, 2 * NO_KEY, s.peak)
+    start = select(i.first, NO_RANK, s.peak)
     own_rank = rank(source.product, source.exponent, bits_of(i.search_form), is_raised(i.search_form))
     stored = select(i.fixed, i.fixed_exponent, block_exponent(s.top_2, bits_of(i.form_3)))
     whole = rounded(s.kept)

@@ -25,6 +25,7 @@ from hwmodels.units.lut import interpolate
 from hwmodels.units.ops import (
     FLOOR,
     HALF_UP,
+    LONGEST_SHIFT,
     RNE,
     ZERO_BLOCK,
     Table,
@@ -62,9 +63,6 @@ VANISHED = (32 << FRACTION) - 1
 
 LONGEST_LEFT = FRACTION + 5
 """Longest left shift of a distance: whatever is not zero has vanished by then."""
-
-LONGEST_RIGHT = 62
-"""Longest right shift of a distance or of a sum."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def in_octaves(distance: int, bits: int) -> int:
 
 def held(product: int, exponent: int) -> int:
     """A distance in octaves with 16 fraction bits, no more than `VANISHED`."""
-    return smallest(scale(product, smallest(exponent, LONGEST_LEFT), LONGEST_RIGHT, HALF_UP), VANISHED)
+    return smallest(scale(product, smallest(exponent, LONGEST_LEFT), LONGEST_SHIFT, HALF_UP), VANISHED)
 
 
 def exponential(distance: int, row_exponent: int, guard_bits: int, table: Table, low: int) -> int:
@@ -155,7 +153,7 @@ def places_of(total: int) -> int:
 
 def mantissa_of(total: int, places: int) -> int:
     """The 16 bits below the leading one."""
-    return scale(total, FRACTION - places, LONGEST_RIGHT, FLOOR) & ((1 << FRACTION) - 1)
+    return scale(total, FRACTION - places, LONGEST_SHIFT, FLOOR) & ((1 << FRACTION) - 1)
 
 
 def reciprocal_of(total: int, table: Table, low: int) -> int:

@@ -62,6 +62,12 @@ def test_result_is_encode_of_the_values(name: str, block: list[tuple[int, int]])
     assert (encoded.clamped, encoded.saturated) == (clamped, saturated)
 
 
+def test_a_block_without_sums_is_one_of_zeros() -> None:
+    config = coding_of("mxfp8e4m3").encoder
+    assert encoder.result(config, [], []) == ([], ZERO_BLOCK, 0, 0)
+    assert encoder.result(config, [], [], anchor=2) == ([], ZERO_BLOCK, 0, 0)
+
+
 def test_the_root_of_two() -> None:
     assert ROOT**2 < 2 << 94 < (ROOT + 1) ** 2
     assert [q**4 < 2**n < (q + 1) ** 4 for q, n in zip(QUARTERS, (189, 191), strict=True)] == [True, True]

@@ -94,6 +94,15 @@ def test_one_column_that_reaches_too_far(column: int, most: int, want: int) -> N
 
 
 @pytest.mark.parametrize("column", [0, 15, 16, PANEL - 1])
+@pytest.mark.parametrize(("most", "want"), [(2**24 - 4, SURE), (2**24 - 2, WATCHED)])
+def test_one_column_that_still_reaches_too_far_to_the_right(column: int, most: int, want: int) -> None:
+    """Of 24 bits: half of a limit, and one for its rounding."""
+    limit, ew = np.zeros((2, PANEL)), np.zeros((2, PANEL))
+    limit[1, column], ew[1, column] = most, -1
+    assert known([0, 0], ew, np.zeros(PANEL), limit, np.zeros(PANEL), 0, 31, 24)[0] == want
+
+
+@pytest.mark.parametrize("column", [0, 15, 16, PANEL - 1])
 @pytest.mark.parametrize(
     ("shift", "mode"), [(0, LEFT), (-1, ALIKE), (-9, ALIKE), (-10, ALIKE), (9, LEFT), (10, LEFT)]
 )

@@ -28,6 +28,13 @@ def test_bounds() -> None:
     assert bounds == [5, -3, -20]
 
 
+def test_a_bias_has_eight_bits_if_nothing_is_said() -> None:
+    """One of 9 would ask for a bound one higher in a word of 16 bits, and lose a bit."""
+    narrow = replace(BCT64, accumulator=replace(BCT64.accumulator, bits=16))
+    o = MatmulOperands([[1]], [[-20]], [[1]], [[-20]], [127], [0], [0], [True])
+    assert mac_array.result(narrow, o).exponents == [[mac_array.bias_floor(0, 8, 16, 8, 31) - 8]] == [[-6]]
+
+
 def test_products_have_their_width() -> None:
     o = MatmulOperands([[127]], [[0]], [[7]], [[0]], None, None, [0], [True], w_bits=4)
     assert mac_array.result(BCT64, o).sums == [[889 << 8]]

@@ -25,6 +25,11 @@ def test_slots_and_rows_are_counted() -> None:
     assert {n: BuiltArray(own).moving_bits for n, own in words.items()} == moving
 
 
+def test_operands_have_eight_bits_if_nothing_is_said() -> None:
+    built = BuiltArray(OWN)
+    assert (built.row.element.moving_bits, built.row.element.held_bits, built.column.bias_bits) == (8, 8, 8)
+
+
 def test_parts() -> None:
     """32 products of 8 and 4 bits have 17 bits; where inputs stay, those of 8 bits are held."""
     for dataflow, widths in (("ws", (8, 4)), ("is", (4, 8))):

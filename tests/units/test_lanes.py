@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -207,7 +210,7 @@ def told(reads: Sequence[Read], body: Callable[..., Any]) -> Any:
         return (given[0],)
 
     run = looped(stream(noted, reads, (64,), (Scalar(0, 1),)), len(reads))
-    rows = [np.zeros(16, f"i{r.bits // 8}") for r in reads]
+    rows = [np.full(16, r.low, f"i{r.bits // 8}") for r in reads]
     run(*rows, np.zeros(16, np.int64), 0)
     return found[0]
 
@@ -233,6 +236,72 @@ def test_what_ranges_tell_alone() -> None:
     open_ = told((x, Read(32, 5, 9)), lambda a, b: [type(v) for v in (a < b, a > 4, a <= 4, a == b, a != b)])
     assert open_ == [lanes.Lanes] * 5
     assert told((x,), lambda a: (lanes.constant(a, 3) == 3, lanes.constant(a, 3) != 3)) == (True, False)
+
+
+def helper(x: int) -> int:
+    return ops.largest(x, 3)
+
+
+def test_functions_beside_a_function_are_read_too() -> None:
+    both = of_two(lambda x, y, z: helper(x) + helper(y) + z, (signed(8, 8), signed(8, 8)), Scalar(0, 1))
+    x, y = (numbers(8, seed).astype(np.int8) for seed in (1, 2))
+    assert both(x, y, x=1).tolist() == [
+        max(a, 3) + max(b, 3) + 1 for a, b in zip(x.tolist(), y.tolist(), strict=True)
+    ]
+
+
+def test_what_no_memory_holds_is_refused() -> None:
+    for reads, writes in (
+        ((Read(15, 0, 1),), (32,)),
+        ((Read(16, 0, 1),), (33,)),
+        ((Read(8, -1, 255),), (8,)),
+    ):
+        with pytest.raises(ValueError, match=r"elements in memory|more values than codes"):
+            stream(lambda given, *_: given, reads, writes)
+    stream(lambda given, *_: given, (Read(8, 0, 255), Read(8, -128, 127)), (64,))
+
+
+OUT_OF_RANGE = """
+import numba, numpy as np
+from hwmodels.kernels.instructions import address
+from hwmodels.kernels.stream import Read, Scalar, stream
+
+kinds = (Read(8, LOW, HIGH),), (32,), (Scalar(FIRST, LAST),)
+loop = stream(lambda given, scalars, _: (given[0] + scalars[0],), *kinds)
+
+@numba.njit
+def run(a, out, x):
+    loop(out.shape[0], (address(a),), (address(out),), (x,), (), 0)
+
+run(np.full(COUNT, -5, np.int8), np.zeros(COUNT, np.int32), 7)
+print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "first", "last", "holds"),
+    [
+        (-5, -5, 7, 7, True),
+        (-4, 9, 7, 7, False),
+        (-9, -6, 7, 7, False),
+        (-9, 9, 8, 9, False),
+        (-9, 9, 0, 6, False),
+    ],
+)
+@pytest.mark.parametrize("count", [16, 5])
+def test_what_is_declared_can_be_checked(
+    low: int, high: int, first: int, last: int, holds: bool, count: int
+) -> None:
+    """Where tests ask for it, a loop stops the program at a number that it was not made for."""
+    program = OUT_OF_RANGE
+    for name, value in (("LOW", low), ("HIGH", high), ("FIRST", first), ("LAST", last), ("COUNT", count)):
+        program = program.replace(name, str(value))
+    environment = {**os.environ, "BLOCKSIM_CHECKED": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout == "done\n") == holds
+    assert (done.returncode == 0) == holds
 
 
 def test_widths_of_lanes() -> None:

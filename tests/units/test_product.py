@@ -24,7 +24,15 @@ from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import NORMALISES, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import RNE, ZERO_BLOCK
-from hwmodels.units.product import WINDOW_ROUNDINGS, Code, ProductConfig, exponent, product, significand
+from hwmodels.units.product import (
+    WINDOW_ROUNDINGS,
+    Code,
+    ProductConfig,
+    exponent,
+    is_number,
+    product,
+    significand,
+)
 
 CODES: dict[str, Code] = {
     name: known.coding.code
@@ -89,6 +97,15 @@ def test_what_falls_out_of_a_window(data: st.DataObject, a: str, b: str, window:
     else:
         assert got == (below if exact == below else below | 1)
     assert config.bits <= max(window, 17)
+
+
+def test_which_codes_are_numbers() -> None:
+    found = [is_number(Code(4), x) for x in range(-8, 8)]
+    assert found == [False] + [True] * 15
+    e4m3 = Code(8, 4, hidden=True, subnormal=True, largest=0x7E)
+    assert [is_number(e4m3, x) for x in (0x7E, 0x7F, 0xFE, 0xFF)] == [True, False, True, False]
+    octaves = Code(4, 4, hidden=True, subnormal=True, largest=14, signed=False)
+    assert [is_number(octaves, x) for x in (0, 14, 15)] == [True, True, False]
 
 
 def test_integers_lose_nothing_in_any_window() -> None:
