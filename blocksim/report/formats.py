@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hwmodels.costs import synthesis
 from hwmodels.formats import Floating, Format, parse
 from hwmodels.formats.catalogue import EXAMPLES, element
+from hwmodels.formats.curves import CURVES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +40,9 @@ COLUMNS = {
 
 def listed() -> list[Format]:
     """The formats that are listed, each in the block that it comes with."""
-    return [_usual(name) for name in EXAMPLES if element(name) is not None] + [parse("lin8@channel")]
+    return [_usual(name) for name in EXAMPLES if element(name) is not None] + [
+        parse(name) for name in ("lin8@channel", *(f"{c}@tensor" for c in CURVES))
+    ]
 
 
 def _usual(name: str) -> Format:
@@ -58,16 +61,22 @@ def _row(form: Format) -> dict[str, object]:
     sizes = synthesis.load()
     return {
         "format": form.name,
-        "family": form.meaning.family if form.meaning else "real scale",
+        "family": form.meaning.family if form.meaning else "curve" if form.curve else "real scale",
         "bits": bits,
         "density": 32 / bits,
-        "binades": math.log2(most / least),
+        "binades": None if form.curve else math.log2(most / least),
         "largest": most * alone if alone else None,
         "step": least * alone if alone else None,
         "codes": _codes(form),
         "MAC": 1 / sizes.density(flavour, synthesis.TRANSISTOR_FLOW) if flavour else None,
-        "source": form.meaning.source if form.meaning else "ONNX QuantizeLinear",
+        "source": _source(form),
     }
+
+
+def _source(form: Format) -> str:
+    if form.meaning:
+        return form.meaning.source
+    return form.curve.source if form.curve else "ONNX QuantizeLinear"
 
 
 def _magnitudes(form: Format) -> tuple[float, float]:
@@ -82,6 +91,8 @@ def _magnitudes(form: Format) -> tuple[float, float]:
 
 def _codes(form: Format) -> int:
     coding = form.coding
+    if form.curve:
+        return form.curve.codes
     if isinstance(coding, Floating):
         count = len(coding.ladder[0])
         return 2 * count - int(coding.ladder[0][0] == 0) if coding.signed else count
@@ -114,12 +125,20 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
-COLOURS = {"sign": "#b5507a", "exponent": "#e0882f", "significand": "#3b6ea5", "shared": "#8a8a8a"}
+COLOURS = {
+    "sign": "#b5507a",
+    "exponent": "#e0882f",
+    "significand": "#3b6ea5",
+    "step": "#4f9d69",
+    "shared": "#8a8a8a",
+}
 
 
 def layout(form: Format) -> list[tuple[str, int]]:
     """The fields of a code, from the highest bit on."""
     coding = form.coding
+    if form.curve:
+        return [("step", form.bits)]
     if isinstance(coding, Floating):
         fields = [("sign", int(coding.signed)), ("exponent", coding.exponent_bits)]
         fields.append(("significand", coding.stored_bits))
@@ -142,6 +161,7 @@ def draw() -> Figure:
         if form.shared_bits:
             _field(axes, (10, y), min(form.shared_bits, 8), COLOURS["shared"])
             note = "a float32 scale" if form.is_real else "an exponent"
+            note = ", ".join(form.curve.parameters) if form.curve else note
             axes.text(18.4, y, f"{note} per {form.block}", va="center", fontsize=7)
     axes.set_yticks(range(len(forms)), [f.element for f in forms], fontsize=8)
     axes.set_ylim(len(forms) - 0.4, -0.6)
@@ -152,7 +172,7 @@ def draw() -> Figure:
     axes.tick_params(length=0)
     for name, colour in COLOURS.items():
         axes.bar(0, 0, color=colour, label="shared by a block" if name == "shared" else name)
-    axes.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
+    axes.legend(fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5)
     return figure
 
 

@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwmodels.formats import real
+from hwmodels.formats import curves, real
 from hwmodels.formats.block import Block, parse_block, starts
 from hwmodels.formats.blockwise import dequantise, quantise
 from hwmodels.formats.catalogue import EXAMPLES, Element, element
 from hwmodels.formats.coding import Floating, Integer
+from hwmodels.formats.curves import CURVES, Curve, curve
 from hwmodels.formats.packing import from_sign_bit, pack, packed_bytes, unpack, with_sign_bit
 from hwmodels.formats.real import SCALE_BITS, multiplier_of
 from hwmodels.formats.sharing import EXPONENT_BITS, Sharing
@@ -55,7 +56,7 @@ class Format:
         Width of an element.
     block : Block
     meaning : Element or None
-        What codes mean and blocks share; None for ``fp32`` and ``lin8``.
+        What codes mean and blocks share; None for ``fp32``, ``lin8`` and curves.
     """
 
     name: str
@@ -73,6 +74,11 @@ class Format:
     def is_real(self) -> bool:
         """Whether a block has a real scale instead of a power of two."""
         return self.element == "lin8"
+
+    @property
+    def curve(self) -> Curve | None:
+        """The curve on which steps are uniform, where a block has real parameters of one."""
+        return curve(self.element)
 
     @property
     def coding(self) -> Integer | Floating:
@@ -112,6 +118,8 @@ class Format:
         """Bits that a block has beside its codes: an exponent, a float32 scale, or nothing."""
         if self.is_real:
             return SCALE_BITS
+        if self.curve:
+            return SCALE_BITS * len(self.curve.parameters)
         return EXPONENT_BITS if "@" in self.name else 0
 
     def encode(self, x: NDArray[Any], depth_axis: int = -1) -> Encoded:
@@ -131,7 +139,8 @@ class Format:
         Raises
         ------
         ValueError
-            If a value is NaN or infinite, or `depth_axis` is not one of the last two.
+            If a value is NaN or infinite, or `depth_axis` is not one of the last two; and where a curve
+            holds attention weights, if one is not between 0 and 1.
         """
         values = np.asarray(x, np.float64)
         if not np.isfinite(values).all():
@@ -147,6 +156,9 @@ class Format:
         if self.is_real:
             real_codes, scales = real.quantise(matrix, rows, columns)
             return Encoded(self, values.shape, depth_axis, real_codes, scales, 0, 0)
+        if self.curve:
+            steps, parameters = curves.quantise(matrix, rows, columns, self.curve)
+            return Encoded(self, values.shape, depth_axis, steps, parameters, 0, 0)
         q = quantise(matrix, rows, columns, self.coding, self.sharing)
         return Encoded(self, values.shape, depth_axis, q.codes, q.exponents, q.clamped, q.saturated)
 
@@ -166,7 +178,7 @@ class Format:
     def unpack(self, data: bytes | bytearray, count: int) -> NDArray[Any]:
         """The inverse of `pack`: `count` codes."""
         coding = self.coding
-        if isinstance(coding, Floating):
+        if isinstance(coding, Floating) or self.curve:
             return unpack(data, count, self.bits, signed=False)
         if coding.sign_magnitude:
             return from_sign_bit(unpack(data, count, self.bits, signed=False), self.bits)
@@ -186,7 +198,8 @@ class Encoded:
     codes : int16 (int32 of 32 bits, float32 for ``fp32``), shape (..., rows, columns)
         Significands, or the bits of a `Floating` element.
     shared : int16, shape (..., row blocks, column blocks)
-        The shared exponents; -128 is a block of zeros. For ``lin8`` the float32 scales.
+        The shared exponents; -128 is a block of zeros. For ``lin8`` the float32 scales, for curves their
+        parameters, along one more axis.
     clamped, saturated : int
         Exponents and codes that had to be brought into range.
     """
@@ -207,7 +220,8 @@ class Encoded:
     @property
     def metadata_bits(self) -> int:
         """Bits of all shared exponents or scales."""
-        return int(self.shared.size) * self.format.shared_bits
+        numbers = len(self.format.curve.parameters) if self.format.curve else 1
+        return int(self.shared.size) // numbers * self.format.shared_bits
 
     @property
     def nbytes(self) -> int:
@@ -218,7 +232,7 @@ class Encoded:
         """The two packed sections: codes, and shared exponents or scales."""
         if self.format.is_float:
             return self.codes.astype("<f4").tobytes(), b""
-        if self.format.is_real:
+        if self.format.is_real or self.format.curve:
             return self.format.pack(self.codes), self.shared.astype("<f4").tobytes()
         shared = pack(self.shared, EXPONENT_BITS) if self.format.shared_bits else b""
         return self.format.pack(self.codes), shared
@@ -230,6 +244,9 @@ class Encoded:
         rows, columns = self.format.starts(self.codes.shape[-2], self.codes.shape[-1], self.depth_axis)
         if self.format.is_real:
             return real.dequantise(self.codes, self.shared, rows, columns).reshape(self.shape)
+        if self.format.curve:
+            found = curves.dequantise(self.codes, self.shared, rows, columns, self.format.curve)
+            return found.astype(np.float32).reshape(self.shape)
         limit = np.finfo(np.float32).max
         values = dequantise(
             self.codes, self.shared, rows, columns, self.format.coding, self.format.anchor
@@ -250,9 +267,11 @@ def parse(name: str) -> Format:
     text, at, block = name.partition("@")
     if text == "lin8" and at:
         return Format(name, text, 8, parse_block(block), None)
+    if at and (own := curve(text)):
+        return Format(name, text, own.bits, parse_block(block), None)
     found = element(text)
     if found is None or (found.blocked and not at):
-        known = [f"{e}@<block>" if _blocked(e) else e for e in EXAMPLES]
+        known = [f"{e}@<block>" if _blocked(e) else e for e in (*EXAMPLES, *CURVES)]
         raise ValueError(f"{name}: a format is one of {', '.join(known)}, or fp32")
     full = found.name + at + block
     shape = parse_block(block) if at else Block(None, None, "tensor")
