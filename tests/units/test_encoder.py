@@ -62,6 +62,15 @@ def test_result_is_encode_of_the_values(name: str, block: list[tuple[int, int]])
     assert (encoded.clamped, encoded.saturated) == (clamped, saturated)
 
 
+def test_where_the_nearest_logarithm_changes() -> None:
+    """Sums of 48 bits between 1 and 2, just below a root and just above it."""
+    octaves = [encoder.logarithm(x, -47, -9) for x in (ROOT, ROOT + 1)]
+    assert octaves == [10, 11]
+    first, third = QUARTERS
+    halves = [encoder.half_octaves(x, -47, -9) for x in (first, first + 1, third, third + 1)]
+    assert halves == [5, 6, 6, 7]
+
+
 def test_a_block_without_sums_is_one_of_zeros() -> None:
     config = coding_of("mxfp8e4m3").encoder
     assert encoder.result(config, [], []) == ([], ZERO_BLOCK, 0, 0)
