@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from hwmodels.units.ops import mul, select, wrap
 from hwmodels.units.ports import FLAG, Ports, signed, zeros
@@ -37,6 +37,17 @@ class ElementConfig:
     sum_bits: int
     chains: int
     overlap: bool
+
+
+class Chained(Protocol):
+    """What an element is, whatever it multiplies."""
+
+    @property
+    def sum_bits(self) -> int: ...
+    @property
+    def chains(self) -> int: ...
+    @property
+    def overlap(self) -> bool: ...
 
 
 class Passage(NamedTuple):
@@ -122,11 +133,20 @@ def reset(_: ElementConfig, state: State) -> State:
     return state
 
 
+def factor(config: Chained, state: State, inputs: Inputs) -> int:
+    """The code that stays in this cycle: what it held, or what its shadow register brings in."""
+    return select(inputs.swap, state.shadow.following, state.held) if config.overlap else state.held
+
+
 def step(config: ElementConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One clock cycle. A sum wraps at its width, which a whole column of products does not exceed."""
+    held = factor(config, state, inputs)
+    return added(config, state, inputs, held, mul(inputs.code, held, config.moving_bits, config.held_bits))
+
+
+def added(config: Chained, state: State, inputs: Inputs, held: int, product: int) -> tuple[State, Outputs]:
+    """A product on its way down, and everything else a step further."""
     s, x, bits = state, inputs, config.sum_bits
-    held = select(x.swap, s.shadow.following, s.held) if config.overlap else s.held
-    product = mul(x.code, held, config.moving_bits, config.held_bits)
     total = tuple(wrap(x.sum[i] + select(x.on[i], product, 0), bits) for i in range(config.chains))
     shadow: Any = ()
     if config.overlap:
@@ -139,13 +159,16 @@ def step(config: ElementConfig, state: State, inputs: Inputs) -> tuple[State, Ou
 
 
 def run(
-    config: ElementConfig, folds: Folds, stepper: Callable[..., Any] = step
+    config: Chained,
+    folds: Folds,
+    stepper: Callable[..., Any] = step,
+    ports_of: Callable[..., Ports] = ports,
 ) -> tuple[list[tuple[int, ...]], int]:
     """Whole folds, clock cycle by clock cycle: what `result` gives, and the cycles they took.
 
-    `stepper` is `step` or what behaves like it, such as a simulated module.
+    `stepper` is `step` or what behaves like it, such as a simulated module; `ports_of` are its ports.
     """
-    state, idle = zeros(ports(config).state), zeros(ports(config).inputs)
+    state, idle = zeros(ports_of(config).state), zeros(ports_of(config).inputs)
     inputs: list[Inputs] = []
     for held, passing in folds:
         if config.overlap and inputs:
@@ -163,7 +186,7 @@ def run(
     return totals, len(inputs)
 
 
-def cycles(config: ElementConfig, folds: Folds) -> int:
+def cycles(config: Chained, folds: Folds) -> int:
     """A cycle for each code that passes, and one to load; in every fold, or in the first with a shadow.
 
     By hand: two folds of 3 and 4 codes take 1 + 7 = 8 cycles with a shadow register, and 9 without.

@@ -17,7 +17,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from hwmodels.units.ops import FLOOR, ROUNDINGS, ZERO_BLOCK, fits, fits_unsigned, mul, select, shift_right
+from hwmodels.units.ops import (
+    FLOOR,
+    ROUNDINGS,
+    ZERO_BLOCK,
+    fits,
+    fits_unsigned,
+    mul,
+    select,
+    shift_right,
+    wrap,
+)
 from hwmodels.units.ports import Ports, signed, unsigned
 
 STICKY = 3
@@ -209,6 +219,24 @@ class CodeOutputs(NamedTuple):
 
     significand: int
     exponent: int
+
+
+def word(code: Code, x: int, lift: int = 0) -> int:
+    """A code as it enters an array: its exponent above its significand, in two's complement."""
+    low = code.significand_bits + 1
+    return ((exponent(code, x) + lift) << low) + (significand(code, x) & ((1 << low) - 1))
+
+
+def word_bits(code: Code) -> int:
+    """Width of such a word."""
+    return code.significand_bits + 1 + code.exponent_bits
+
+
+def product_of_words(config: ProductConfig, x: int, y: int) -> int:
+    """The product of two words in the window; it wraps at a width that those of codes do not exceed."""
+    wa, wb = config.a.significand_bits + 1, config.b.significand_bits + 1
+    exact = mul(wrap(x, wa), wrap(y, wb), wa, wb) << ((x >> wa) + (y >> wb))
+    return wrap(kept(wrap(exact, config.exact_bits), config.dropped, config.rounding), config.bits)
 
 
 def code_ports(code: Code) -> Ports:

@@ -46,8 +46,8 @@ def twin(label: str, a: Code, b: Code, window: int, rounding: int) -> Twin:
     config = ProductConfig(a, b, window, rounding)
     return Twin(
         unit=product, label=label, config=config, module="code_product", parameters=parameters(config),
-        cuts=(Cut("multiplier", ("u_multiplier",)),), promised=promised, reset=lambda _, state: state,
-        tested="tests/units/test_product.py",
+        cuts=(Cut("multiplier", ("u_window.u_multiplier",)),), promised=promised,
+        reset=lambda _, state: state, tested="tests/units/test_product.py",
     )  # fmt: skip
 
 
@@ -93,10 +93,10 @@ def twins() -> list[Twin]:
 
 
 BY_HAND = (
-    Edit("code_product.sv", "half & (lost | quotient[1])", "half & quotient[1]", "sticky"),
-    Edit("code_product.sv", "assign half = quotient[0]", "assign half = quotient[1]", "rounding"),
-    Edit("code_product.sv", "ES'(exponent_a) + ES'(exponent_b)", "ES'(exponent_a) - ES'(exponent_b)", "sign"),
-    Edit("code_product.sv", "(EA > EB ? EA : EB) + 1", "(EA > EB ? EA : EB)", "width"),
+    Edit("window_product.sv", "half & (lost | quotient[1])", "half & quotient[1]", "sticky"),
+    Edit("window_product.sv", "assign half = quotient[0]", "assign half = quotient[1]", "rounding"),
+    Edit("window_product.sv", "ES'(exponent_a) + ES", "ES'(exponent_a) - ES", "sign"),
+    Edit("window_product.sv", "(EA > EB ? EA : EB) + 1", "(EA > EB ? EA : EB)", "width"),
     Edit("code_decoder.sv", "x[BITS-1] ? -size : size", "x[BITS-1] ? ~size : size", "sign"),
     Edit("code_decoder.sv", "x[0] ? SIGNIFICAND_BITS'(128)", "~x[0] ? SIGNIFICAND_BITS'(128)", "rounding"),
     Edit("code_decoder.sv", "FIELD_BITS'(!x[0])", "FIELD_BITS'(1)", "width"),
