@@ -113,7 +113,7 @@ class CostModel:
     def array_cycles(self, op_id: int, group: int, rows: int, columns: int) -> ArrayCycles:
         """Cycles of a tile of a product."""
         op = self.manifest.operators[op_id]
-        a, b = self.operands(op)
+        a, b = self.manifest.operands(op)
         starts = self.segments(op_id, group).starts.tolist()
         key = (rows, columns, op.k, tuple(starts), a.bits, b.bits)
         if key not in self._array:
@@ -126,17 +126,8 @@ class CostModel:
         if (op_id, group) not in self._segments:
             op = self.manifest.operators[op_id]
             config = self.machine.array_config
-            self._segments[op_id, group] = segments_of(op, group, *self.operands(op), config)
+            self._segments[op_id, group] = segments_of(op, group, *self.manifest.operands(op), config)
         return self._segments[op_id, group]
-
-    def operands(self, op: OpSpec) -> tuple[Blocks, Blocks]:
-        """The two operands of a product."""
-        assert op.a is not None
-        a: Blocks = self.manifest.tensors[op.a.tensor]
-        if op.weight is not None:
-            return a, self.manifest.constants[op.weight]
-        assert op.b is not None
-        return a, self.manifest.tensors[op.b.tensor]
 
     def actions(self, record: Any) -> Actions:
         """Actions of one instruction by part: the unit's own, and the bytes that it reads and writes."""
@@ -238,7 +229,7 @@ class CostModel:
         assert op.a is not None
         rows, columns = int(record["rows"]), int(record["columns"])
         group, column = int(record["group"]), int(record["column"])
-        a, b = self.operands(op)
+        a, b = self.manifest.operands(op)
         array = self.machine.array_config
         segments = self.segments(int(record["op_id"]), group)
         starts = segments.starts.tolist()

@@ -72,7 +72,7 @@ def _matmul(model: CostModel, record: Any) -> tuple[str, str]:
     op_id, group = int(record["op_id"]), int(record["group"])
     op, array = model.manifest.operators[op_id], model.machine.array_config
     m, n = int(record["rows"]), int(record["columns"])
-    a, b = model.operands(op)
+    a, b = model.manifest.operands(op)
     starts = model.segments(op_id, group).starts.tolist()
     rows, columns = array_cycles.effective(array, a.bits, b.bits)
     wave = f"{array.rows} + {array.columns} - 2"

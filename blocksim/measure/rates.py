@@ -9,7 +9,8 @@ from blocksim.engine.schedule import Timeline
 from blocksim.measure.figures import AreaEntry, Price, Stalls
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Unit
-from hwmodels.costs.area import area
+from hwmodels.costs.area import Built, area
+from hwmodels.formats import Floating
 from hwmodels.machines import Machine
 
 NOTES = {
@@ -26,15 +27,29 @@ NOTES = {
 AREAS = {
     "prescan": ("prescan",),
     "align": ("aligners", "raw bank"),
-    "requantize": ("requantizer",),
+    "requantize": ("requantizer", "encoder"),
     "exponents": ("exponent store",),
 }
 """The parts of the area that belong to each part of the price."""
 
 
-def area_of(machine: Machine) -> dict[str, AreaEntry]:
-    """Transistors of a machine, part by part."""
-    return {name: AreaEntry(**vars(figure)) for name, figure in area(machine).items()}
+def area_of(trace: Trace) -> dict[str, AreaEntry]:
+    """Transistors of a machine that is built for the formats of a trace, part by part."""
+    return {name: AreaEntry(**vars(f)) for name, f in area(trace.manifest.machine, built_for(trace)).items()}
+
+
+def built_for(trace: Trace) -> Built:
+    """The products that an element has to make, and the codes that an encoder has."""
+    manifest, products, encoded = trace.manifest, {}, {}
+    for op in manifest.operators:
+        if op.kind == "matmul":
+            a, b = (blocks.form.code for blocks in manifest.operands(op))
+            products[a, b] = manifest.machine.array_config.product(a, b)
+        for name in op.writes:
+            coding = manifest.tensors[name].form.coding
+            if isinstance(coding, Floating):
+                encoded[coding.name] = coding.encoder
+    return Built(tuple(products.values()), tuple(encoded.values())) if products else Built()
 
 
 def peak_tops_of(machine: Machine) -> float:

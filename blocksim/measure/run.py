@@ -95,7 +95,7 @@ def measure(
     busy = timeline.end - timeline.start
     everything = np.ones(len(trace.program), np.bool_)
     stall = stalls_of(trace, timeline, everything)
-    areas = area_of(machine)
+    areas = area_of(trace)
     tops = tops_of(graph.datapath_macs, timeline.cycles, machine.clock_ghz)
     traffic = traffic_of(energy.counts.values())
     data = ReportData(

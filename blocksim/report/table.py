@@ -21,8 +21,13 @@ COLUMNS = {
     "time us": "cycles over clock",
     "energy uJ": "per sample",
     "utilisation": "share of multiplier cycles in use",
+    "logic Mtr": "million transistors without memories, of a machine built for the formats",
 }
 """Columns and what they mean."""
+
+
+MEMORIES = ("vector buffer", "weight SRAM", "activation SRAM")
+"""Parts of the area that are memories alone."""
 
 
 def rows(reports: Sequence[Measurement]) -> list[dict[str, object]]:
@@ -31,6 +36,7 @@ def rows(reports: Sequence[Measurement]) -> list[dict[str, object]]:
     for report in reports:
         data = report.data
         first = next(iter(data.outputs.values()))
+        logic = sum(part.transistors for name, part in data.area.items() if name not in MEMORIES)
         table.append(
             {
                 "configuration": data.precision,
@@ -42,6 +48,7 @@ def rows(reports: Sequence[Measurement]) -> list[dict[str, object]]:
                 "time us": None if data.cycles is None else data.cycles / data.clock_ghz / 1e3,
                 "energy uJ": None if data.energy_pj is None else data.energy_pj / 1e6,
                 "utilisation": data.utilisation,
+                "logic Mtr": logic / 1e6 if logic else None,
             }
         )
     return table
@@ -63,6 +70,7 @@ FORMATS = {
     "time us": "{:.1f}",
     "energy uJ": "{:.2f}",
     "utilisation": "{:.1%}",
+    "logic Mtr": "{:.2f}",
 }
 
 

@@ -284,3 +284,12 @@ class Manifest(Spec):
     lost_constants: int
     padding: str = ""
     holes: bool = True
+
+    def operands(self, op: OpSpec) -> tuple[Blocks, Blocks]:
+        """The two operands of a product."""
+        assert op.a is not None
+        a: Blocks = self.tensors[op.a.tensor]
+        if op.weight is not None:
+            return a, self.constants[op.weight]
+        assert op.b is not None
+        return a, self.tensors[op.b.tensor]

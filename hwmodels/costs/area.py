@@ -9,7 +9,7 @@ no wires, no clock tree. A memory is its bits over the share of its area that th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,9 +19,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from hwmodels.costs import Sourced, Status, synthesis
-from hwmodels.units import array_cycles, elementwise, lut, norm, prescan, requantizer, softmax
+from hwmodels.units import array_cycles, elementwise, encoder, lut, norm, prescan, requantizer, softmax
 from hwmodels.units.actions import Actions
-from hwmodels.units.ops import bit_length
+from hwmodels.units.encoder import EncoderConfig
+from hwmodels.units.ops import FLOOR, bit_length
+from hwmodels.units.product import INT8, STICKY, ProductConfig, word_bits
 
 if TYPE_CHECKING:
     from hwmodels.machines import Machine, Memory
@@ -229,8 +231,28 @@ def figure(part: Part, shipped: Part) -> AreaFigure:
     )
 
 
-def area(machine: Machine) -> dict[str, AreaFigure]:
-    """Transistors of each part of a machine.
+@dataclass(frozen=True)
+class Built:
+    """What a machine is built for.
+
+    Attributes
+    ----------
+    products : sequence of ProductConfig
+        An element is as large as that of the costliest of them.
+    encoded : sequence of EncoderConfig
+        What its encoder makes: as large as that of the widest; none has no encoder.
+    """
+
+    products: Sequence[ProductConfig] = (ProductConfig(INT8, INT8, 0, 0),)
+    encoded: Sequence[EncoderConfig] = ()
+
+
+INT8_ALONE = Built()
+"""The shipped machines' elements."""
+
+
+def area(machine: Machine, built: Built = INT8_ALONE) -> dict[str, AreaFigure]:
+    """Transistors of each part of a machine, of what it is built for.
 
     >>> from hwmodels.machines import load
     >>> parts = area(load("bct64"))
@@ -242,33 +264,57 @@ def area(machine: Machine) -> dict[str, AreaFigure]:
     from hwmodels.machines import load
 
     shipped = parts_of(load(synthesis.load().machine))
-    return {name: figure(part, shipped[name]) for name, part in parts_of(machine).items()}
+    return {name: figure(part, shipped[name]) for name, part in parts_of(machine, built).items()}
 
 
-def parts_of(machine: Machine) -> dict[str, Part]:
+def parts_of(machine: Machine, built: Built = INT8_ALONE) -> dict[str, Part]:
     """What a machine is made of."""
-    return {**array_parts(machine), **vector_parts(machine), **memory_parts(machine)}
+    return {**array_parts(machine, built), **vector_parts(machine, built), **memory_parts(machine)}
 
 
-def array_parts(machine: Machine) -> dict[str, Part]:
+def multiplied(product: ProductConfig) -> Count:
+    """The multiplier of an element: of significands, an adder of exponents, a shifter into the window.
+
+    By hand: E4M3 has one of 5 x 5, an adder of 5 bits and a shifter of 37 bits by up to 28; a product of int8
+    and a power of two only the shifter.
+    """
+    a, b = product.a, product.b
+    furthest = a.reach + b.reach
+    return total(
+        (int(min(a.significand_bits, b.significand_bits) > 1), multiplier(*widths(product))),
+        (int(a.exponent_bits > 0 and b.exponent_bits > 0), adder(bit_length(furthest))),
+        (int(product.has_exponents), shifter(product.bits, furthest)),
+        (int(product.dropped > 0 and product.rounding not in (FLOOR, STICKY)), adder(product.bits)),
+    )
+
+
+def widths(product: ProductConfig) -> tuple[int, int]:
+    """Of the two significands, with their signs."""
+    return product.a.significand_bits + 1, product.b.significand_bits + 1
+
+
+def array_parts(machine: Machine, built: Built) -> dict[str, Part]:
     """The MAC array with what aligns and accumulates."""
+    chosen = max(built.products, key=lambda p: (transistors(multiplied(p)), p.bits))
+    wide = max(word_bits(code) for p in built.products for code in (p.a, p.b))
     array, aligner, word = machine.array, machine.aligner, machine.accumulator
     config = machine.array_config
     elements, still = array.rows * array.columns, array.dataflow == "os"
-    summed = array_cycles.running_bits(config, array.rows, 16)
+    summed = max(array_cycles.running_bits(config, array.rows, summed_bits(p)) for p in built.products)
     sums = 2 if array.pack_axis == "N" else 1  # two columns in one element keep two sums
-    held = 0 if still else 8 * (2 if config.overlap else 1)
-    moved = 16 if still else 8
+    held = 0 if still else wide * (2 if config.overlap else 1)
+    moved = 2 * wide if still else wide
     joined = adder(9) if array.pack_axis == "K" else {}  # two products in one element are added first
     element = total(
-        (1, multiplier(8, 8)),
+        (1, multiplied(chosen)),
         (1, joined),
         (sums, adder(summed)),
         (1, register(moved + held + sums * summed)),
     )
     lanes = sums * aligner.per_column
+    aligned = max(word.bits, summed) if any(p.has_exponents for p in built.products) else word.bits
     # a term is shifted and rounded, then joined; its distance takes two adds of exponents
-    align = total((1, shifter(word.bits, aligner.max_shift)), (2, adder(word.bits)), (2, adder(prescan.WORD)))
+    align = total((1, shifter(aligned, aligner.max_shift)), (2, adder(word.bits)), (2, adder(prescan.WORD)))
     running = aligner.normalise == "running"
     if running:
         again = total((1, shifter(word.bits, aligner.max_shift)), (1, adder(word.bits)))
@@ -281,12 +327,12 @@ def array_parts(machine: Machine) -> dict[str, Part]:
     bank = array.columns * sums * word.rows * array_cycles.RAW_BITS if config.raw_bank else 0
     return {
         "processing elements": Part(
-            f"{elements:,} with a multiplier of 8 x 8, {sums} x {summed} summed, {moved} moving and {held} "
-            "held bits",
+            f"{elements:,} with {told(chosen)}, {sums} x {summed} summed, {moved} moving and {held} held "
+            "bits",
             (Piece(elements, element, "processing_element"),),
         ),
         "aligners": Part(
-            f"{array.columns * lanes:,} lanes of {word.bits} bits"
+            f"{array.columns * lanes:,} lanes of {aligned} bits"
             f"{', and the accumulator aligned anew' if running else ''}",
             (
                 Piece(array.columns, total((lanes, align), (adders, adder(word.bits))), "column"),
@@ -318,7 +364,22 @@ def array_parts(machine: Machine) -> dict[str, Part]:
     }
 
 
-def vector_parts(machine: Machine) -> dict[str, Part]:
+def summed_bits(product: ProductConfig) -> int:
+    """Width of a product as an element adds it up."""
+    return product.bits if product.has_exponents else product.a.bits + product.b.bits
+
+
+def told(product: ProductConfig) -> str:
+    """A multiplier in words."""
+    a, b = widths(product)
+    own = f"a multiplier of {a} x {b}"
+    if not product.has_exponents:
+        return own
+    shift = f"a shifter into {product.bits} bits"
+    return shift if min(product.a.significand_bits, product.b.significand_bits) == 1 else f"{own}, {shift}"
+
+
+def vector_parts(machine: Machine, built: Built) -> dict[str, Part]:
     """The requantizer and the vector units with their tables."""
     wide, lanes = machine.accumulator.bits, machine.requantizer.lanes
     static = machine.requantizer.exponents == "static"
@@ -348,6 +409,7 @@ def vector_parts(machine: Machine) -> dict[str, Part]:
             f"{scaled:,} multipliers of {wide} x {requantizer.MULTIPLIER_BITS}",
             (Piece(scaled, scale, "requantizer_scale"),),
         ),
+        "encoder": encoder_part(machine, built),
         "elementwise": Part(
             f"{vector:,} lanes: add with two aligners, multiply",
             (
@@ -364,6 +426,16 @@ def vector_parts(machine: Machine) -> dict[str, Part]:
         note = f"{vector:,} lanes, and {bits:,} bits of tables"
         parts[name] = Part(note, (Piece(1, operators(row[name]), name),), memory(bits))
     return parts
+
+
+def encoder_part(machine: Machine, built: Built) -> Part:
+    """What makes codes with exponents of their own of wide sums, beside the requantizer."""
+    if not built.encoded:
+        return Part("no codes with exponents are stored")
+    wide, lanes = machine.accumulator.bits, machine.requantizer.lanes
+    bits = max(config.bits for config in built.encoded)
+    one = operators(encoder.actions(lanes, 1, wide, bits))
+    return Part(f"{lanes:,} lanes for sums of {wide} bits and codes of {bits}", (Piece(1, one),))
 
 
 def memory_parts(machine: Machine) -> dict[str, Part]:

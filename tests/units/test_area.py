@@ -9,11 +9,13 @@ from hwmodels import costs, machines
 from hwmodels.costs import synthesis
 from hwmodels.costs.area import (
     AreaFigure,
+    Built,
     Part,
     Piece,
     area,
     cells,
     figure,
+    multiplied,
     multiplier,
     operator,
     operators,
@@ -22,6 +24,7 @@ from hwmodels.costs.area import (
     transistors,
 )
 from hwmodels.costs.area import memory as bits_of
+from hwmodels.formats import Floating, parse
 from hwmodels.machines import Machine, load
 from hwmodels.rtl import area as flow
 from hwmodels.rtl.area import FLAVOURS, FLOWS
@@ -117,6 +120,37 @@ def test_every_figure_explains_itself(name: str) -> None:
         assert found.transistors >= 0, part
         assert found.formula and found.status == "derived"
         assert bool(found.source) == (found.transistors > 0)
+
+
+def built(a: str, b: str, *encoded: str) -> Built:
+    """For a product of two formats, and for what is stored in others."""
+    array = load("bct64").array_config
+    codings = [coding for name in encoded if isinstance(coding := parse(name).coding, Floating)]
+    return Built((array.product(parse(a).code, parse(b).code),), [c.encoder for c in codings])
+
+
+def test_an_element_is_built_for_its_format() -> None:
+    """By hand: 6 x 6 are 36 AND gates, 30 full adders; E4M3 has 5 x 5, 5 bits of exponent, and shifts 37."""
+    product = built("bfp6@1x16", "bfp6@1x16").products[0]
+    assert multiplied(product) == {"and2": 36, "full_adder": 30}
+    product = built("e4m3", "e4m3").products[0]
+    assert multiplied(product) == {"and2": 25, "full_adder": 20 + 5, "mux2": 37 * (5 + 2)}
+    product = built("log2u4", "int8@1x16").products[0]
+    assert multiplied(product) == {"mux2": 23 * (4 + 2)}
+
+
+def test_area_follows_the_format() -> None:
+    machine = load("bct64")
+    names = ("bfp4@1x16", "bfp6@1x16", "int8@1x16", "bfp9@1x16")
+    sizes = [area(machine, built(n, n))["processing elements"].transistors for n in names]
+    assert sizes == sorted(set(sizes))
+    assert area(machine, built("int8@1x16", "int8@1x16")) == area(machine)
+    both = Built((*built("bfp4@1x16", "bfp4@1x16").products, *built("int8@1x16", "int8@1x16").products))
+    assert area(machine, both) == area(machine)  # the costliest of them
+    logs = area(machine, built("bl8@1x16", "bl8@1x16", "bl8@1x16"))
+    assert "multiplier" not in logs["processing elements"].formula
+    assert logs["encoder"].transistors > 0 == area(machine)["encoder"].transistors
+    assert logs["aligners"].transistors > area(machine)["aligners"].transistors
 
 
 # -- synthesis -----------------------------------------------------------------------------------
