@@ -27,11 +27,11 @@ class ErrorMeter:
         """Enter one sample."""
         r = np.asarray(reference, np.float64).ravel()
         v = np.asarray(value, np.float64).ravel()
-        self.signal += float(r @ r)
-        difference = r - v
+        signal, difference = float(r @ r), r - v
+        self.signal += signal
         self.noise += float(difference @ difference)
-        self.largest = max(self.largest, float(np.abs(difference).max()))
-        norms = math.sqrt(float(r @ r)) * math.sqrt(float(v @ v))
+        self.largest = max(self.largest, float(difference.max()), -float(difference.min()))
+        norms = math.sqrt(signal) * math.sqrt(float(v @ v))
         self.cosines.append(float(r @ v) / norms if norms else float(np.array_equal(r, v)))
 
     @property

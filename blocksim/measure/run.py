@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocksim._version import __version__
-from blocksim.engine.boundary import decode_tensor
+from blocksim.engine.boundary import Stored, decode_tensor
 from blocksim.engine.execute import Execution, execute
 from blocksim.engine.link import link
 from blocksim.engine.schedule import PARTS, Timeline, schedule, stalls_by_cause
@@ -44,6 +44,7 @@ LAYER_SAMPLES = 8
 
 Inputs = Mapping[str, NDArray[Any]]
 Outputs = dict[str, NDArray[np.float32]]
+Probes = dict[str, list[Stored]]
 Progress = Callable[[int], None]
 
 
@@ -80,8 +81,11 @@ def measure(
     """
     manifest = trace.manifest
     linked = link(trace)
-    run = execute(linked, inputs, threads=threads, progress=progress)
-    layer_errors = _layer_errors(graph, linked, inputs)
+    names = tuple(name for name, spec in manifest.tensors.items() if not spec.copy_of)
+    all_few = len(next(iter(inputs.values()))) <= LAYER_SAMPLES
+    run = execute(linked, inputs, names if all_few else (), threads, progress)
+    probes = run.probes if all_few else _few_probes(linked, inputs, names)
+    layer_errors = _layer_errors(graph, linked, inputs, probes)
     timeline = schedule(trace)
     energy = measure_energy(trace, costs, timeline.cycles)
     loss = {
@@ -203,18 +207,19 @@ def _output_errors(outputs: Outputs, reference: Outputs) -> dict[str, OutputErro
     return errors
 
 
-def _layer_errors(graph: Graph, linked: Linked, inputs: Inputs) -> dict[str, ErrorMeter]:
-    """Error of every tensor over the first few samples."""
-    specs = linked.manifest.tensors
-    names = tuple(name for name, spec in specs.items() if not spec.copy_of)
-    few = {name: array[:LAYER_SAMPLES] for name, array in inputs.items()}
-    run = execute(linked, few, probe=names)
-    reference = Reference(graph, names)
+def _few_probes(linked: Linked, inputs: Inputs, names: Sequence[str]) -> Probes:
+    """Tensors of the first few samples."""
+    return execute(linked, {name: array[:LAYER_SAMPLES] for name, array in inputs.items()}, names).probes
+
+
+def _layer_errors(graph: Graph, linked: Linked, inputs: Inputs, probes: Probes) -> dict[str, ErrorMeter]:
+    """Error of every tensor that was kept, over the samples of which it was."""
+    specs, reference = linked.manifest.tensors, Reference(graph, tuple(probes))
     meters: dict[str, ErrorMeter] = {}
-    for s in range(len(next(iter(few.values())))):
-        matrices = reference.matrices({name: array[s : s + 1] for name, array in few.items()})
+    for s in range(len(next(iter(probes.values())))):
+        matrices = reference.matrices({name: array[s : s + 1] for name, array in inputs.items()})
         for name, matrix in matrices.items():
-            decoded = decode_tensor(specs[name], run.probes[name][s])
+            decoded = decode_tensor(specs[name], probes[name][s])
             meters.setdefault(name, ErrorMeter()).add(matrix, decoded)
     return meters
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from pydantic import ValidationError
 
 from blocksim.errors import BlocksimError
@@ -19,6 +19,8 @@ from blocksim.report.table import plain
 from blocksim.trace.file import Trace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from blocksim.report.plots import Plots
 
 TRACE = "model.trace"
@@ -45,13 +47,20 @@ class Report(Measurement):
     @cached_property
     def layers(self) -> pd.DataFrame:
         """One row per operator, see `Layer` for the columns; a column for each cause of a stall."""
+        import pandas as pd  # takes a third of a second to load
+
+        columns, rows = self._rows()
+        return pd.DataFrame(rows, columns=columns)
+
+    def _rows(self) -> tuple[list[str], list[list[object]]]:
+        """The columns and rows of `layers`."""
         names = [name for name in Layer.model_fields if name != "stalls"]
         causes = [f"stall_{cause}" for cause in Stalls.model_fields]
         rows = [
             [getattr(layer, n) for n in names] + list(layer.stalls.model_dump().values())
             for layer in self.data.layers
         ]
-        return pd.DataFrame(rows, columns=names + causes)
+        return names + causes, rows
 
     @property
     def cycles(self) -> int | None:
@@ -79,7 +88,9 @@ class Report(Measurement):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(self.to_json())
-        self.layers.to_csv(folder / "layers.csv", index=False)
+        with (folder / "layers.csv").open("w", newline="") as file:
+            columns, rows = self._rows()
+            csv.writer(file, lineterminator="\n").writerows([columns, *rows])
         if self._program is not None:
             self._program.save(folder / TRACE)
         if html:
