@@ -12,7 +12,7 @@ from variants import BCT64, machine
 
 import blocksim as bs
 from blocksim.compiler import compile_graph
-from blocksim.compiler.precision import load
+from blocksim.compiler.precision import Precision, load
 from blocksim.compiler.presets import PRESETS
 from blocksim.errors import BlocksimError
 from blocksim.graph import Graph
@@ -99,6 +99,68 @@ def test_execute_equals_the_interpreter_under_mixed_plans(
     )
     one = {name: array[:1] for name, array in tiny_inputs.items()}
     assert_equal_to_interpreter(compile_graph(tiny_graph, BCT64, load(plan)), one)
+
+
+def planned(tmp_path: Path, **roles: str) -> Precision:
+    plan = tmp_path / "own.yaml"
+    given = {
+        "weight": "int8@1x8", "activation": "int8@1x8", "vector": "int16@1x8", "bias": "int8@1x8",
+        "embedding": "int8@row",
+    }  # fmt: skip
+    plan.write_text("\n".join(f"{k}: {v}" for k, v in (given | roles).items()))
+    return load(plan)
+
+
+def test_what_softmax_and_norms_make_may_be_set_apart(tiny_graph: Graph, tmp_path: Path) -> None:
+    trace = compile_graph(tiny_graph, BCT64, planned(tmp_path, softmax="log2u4@1x4", norm="e4m3@1x6"))
+    made = {op.out.tensor: op.kind for op in trace.manifest.operators}
+    operands = {
+        (made.get(spec.name.removesuffix(".operand")), spec.format)
+        for spec in trace.manifest.tensors.values()
+        if spec.role == "activation"
+    }
+    assert ("softmax", "log2u4@1x4") in operands
+    assert ("norm", "e4m3@1x6") in operands
+    assert {form for kind, form in operands if kind not in ("softmax", "norm")} == {"int8@1x8"}
+
+
+def test_second_operands_may_be_cut_along_their_last_axis(tiny_graph: Graph, tmp_path: Path) -> None:
+    """K's blocks then lie along its tokens, and V's along its columns; every step of A V is a segment."""
+    kinds: dict[str, dict[tuple[bool, bool], set[tuple[int, int]]]] = {}
+    for second in ("reduction", "last"):
+        trace = compile_graph(tiny_graph, BCT64, planned(tmp_path, second=second))
+        manifest = trace.manifest
+        found = kinds[second] = {}
+        for op in manifest.operators:
+            if op.kind == "matmul" and op.b is not None:
+                spec = manifest.tensors[op.b.tensor]
+                found.setdefault((True, op.b.transposed), set()).add((spec.row_block, spec.column_block))
+                a = manifest.tensors[op.a.tensor] if op.a else spec
+                found.setdefault((False, op.b.transposed), set()).add((a.row_block, a.column_block))
+    for transposed in (False, True):
+        assert kinds["reduction"][False, transposed] == kinds["last"][False, transposed]
+        turned = {(columns, rows) for rows, columns in kinds["reduction"][True, transposed]}
+        assert {min(shape) for shape in kinds["last"][True, transposed]} == {1}
+        assert {shape.index(1) for shape in kinds["last"][True, transposed]} == {
+            shape.index(1) for shape in turned
+        }
+
+
+@pytest.mark.parametrize(
+    ("roles", "said"),
+    [
+        ({"softmax": "log2u9@1x4"}, "own.yaml: softmax: log2u9@1x4: the datapath takes int4@<block> or"),
+        ({"norm": "log2u4@1x4"}, "own.yaml: norm: log2u4@1x4: the datapath takes int4@<block> or"),
+        ({"norm": "lin8@tensor"}, "own.yaml: norm: lin8@tensor: weights and activations are both lin8"),
+        ({"second": "sideways"}, "own.yaml: second: 'sideways': Input should be"),
+        ({"activation": "sulq4@1x4"}, "own.yaml: activation: sulq4@1x4: the datapath takes"),
+    ],
+)
+def test_a_plan_that_asks_for_what_there_is_not(tmp_path: Path, roles: dict[str, str], said: str) -> None:
+    with pytest.raises(BlocksimError) as raised:
+        planned(tmp_path, **roles)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_static_exponents_are_refused_where_codes_have_their_own(tiny_graph: Graph) -> None:
