@@ -132,10 +132,15 @@ def _folded(measured: Sequence[Measurement]) -> list[tuple[str, Figure]]:
 
 def _svg(figure: Figure) -> str:
     import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set_facecolor("none")
+        patch.set_edgecolor("none")
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "blocksim"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+        # unlike `savefig` it draws once
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     inked = re.sub(r"(fill|stroke): #000000", r"\1: var(--ink)", text[text.index("<svg") :])
     return inked.replace('<text style="', '<text style="fill: var(--ink); ')
