@@ -15,6 +15,12 @@ from blocksim.zoo.minilm import MiniLM
 FOLDER = Path(__file__).parents[1] / ".models" / "minilm"
 DOCUMENTS = 8
 
+OTHERS = (
+    "bfp-w6a6-strict", "bfp-w6a6-last", "bfp-w4a4", "bm8", "bl8", "minifloat8", "dmf8", "fixed8", "mxint8",
+    "mxfp8", "mxfp6", "mxfp4", "bct-int8-fp8", "bct-int8-log2", "bct-int8-logsqrt2",
+)  # fmt: skip
+"""Plans that are held against their oracle alone: how near they come to fp32 is for the README to say."""
+
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="MiniLM is not there; make models fetches it")
 
 
@@ -35,6 +41,8 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
         ("bct-int8", "32x32", 0.99),
         ("bct-int8", "16x16", 0.995),
         ("layerwise-lin8", None, 0.97),
+        ("bfp-w6a6", None, 0.985),
+        *(pytest.param(plan, None, -1, marks=pytest.mark.verify) for plan in OTHERS),
     ],
 )
 def test_lee_documents_as_the_oracle_has_them(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -42,6 +41,8 @@ COPIED = ("hwmodels", "blocksim", "tests", "pyproject.toml")
 LEAST = 0.95
 """Share of the mutants that have to be rejected."""
 
+VECTOR_TESTS = ("exact_kernels_vector", "exact_kernels_narrow", "vector_units")
+
 TESTS = {
     "units/accumulator": ("exact_ops", "array_cycles", "vector_units", "mac_array"),
     "units/actions": ("array_cycles", "vector_units"),
@@ -71,17 +72,17 @@ TESTS = {
     "kernels/matmul": ("mac_array", "exact_kernels_tiles"),
     "kernels/panel": ("exact_kernels_tiles", "exact_kernels_matmul", "mac_array"),
     "kernels/requantizer": ("requantizer",),
-    "kernels/elementwise": ("exact_kernels_vector", "vector_units"),
+    "kernels/elementwise": VECTOR_TESTS,
     "kernels/instructions": ("lanes", "mac_array"),
     "kernels/lanes": ("lanes", "requantizer"),
-    "kernels/lut": ("exact_kernels_vector", "vector_units"),
+    "kernels/lut": VECTOR_TESTS,
     "kernels/microkernel": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
-    "kernels/norm": ("exact_kernels_vector", "vector_units"),
+    "kernels/norm": VECTOR_TESTS,
     "kernels/packed_operands": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
     "kernels/packing": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
-    "kernels/rows": ("exact_kernels_vector", "vector_units"),
-    "kernels/softmax": ("exact_kernels_vector", "vector_units"),
-    "kernels/stream": ("lanes",),
+    "kernels/rows": VECTOR_TESTS,
+    "kernels/softmax": VECTOR_TESTS,
+    "kernels/stream": ("lanes", "exact_kernels_vector"),
     "kernels/target": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
     "kernels/team": ("team",),
     "kernels/encoder": ("encoder",),
@@ -342,48 +343,85 @@ def run_all(picked: Sequence[Mutant], jobs: int, console: Console) -> list[Verdi
 # -- what comes out ------------------------------------------------------------------------------
 
 
-def reasons() -> dict[tuple[str, str, str], str]:
+Reasons = dict[tuple[str, str, str], str]
+UNSAID = "Not explained."
+
+
+def reasons() -> Reasons:
     """Why a survivor computes the same, by module, line, and changed line."""
     entries = yaml.safe_load(REASONS.read_text()) or []
     return {(e["module"], e["line"], e["becomes"]): " ".join(e["why"].split()) for e in entries}
 
 
-def rows(verdicts: Sequence[Verdict], known: dict[tuple[str, str, str], str]) -> Iterator[list[str]]:
-    """A line for each module and one for all, see `HEADINGS`."""
-    for module in (*dict.fromkeys(v.mutant.module for v in verdicts), "all"):
-        own = [v for v in verdicts if module in (v.mutant.module, "all")]
+Figures = tuple[int, ...]
+"""Of a module, in the order of `HEADINGS`: from how many mutants to how many explained."""
+
+
+def figures_of(verdicts: Sequence[Verdict], known: Reasons) -> dict[str, Figures]:
+    """The figures of each module."""
+    made = {}
+    for module in dict.fromkeys(v.mutant.module for v in verdicts):
+        own = [v for v in verdicts if v.mutant.module == module]
         alive = [v.mutant for v in own if v.outcome == "survived"]
         late = sum(v.outcome == "timeout" for v in own)
-        told = sum(m.key in known for m in alive)
-        rejected = len(own) - len(alive)
-        figures = (len(own), rejected, late, len(alive), told)
-        yield [module, *map(str, figures), f"{100 * rejected / len(own):.1f} %"]
+        made[module] = len(own), len(own) - len(alive), late, len(alive), sum(m.key in known for m in alive)
+    return made
+
+
+def rows(figures: dict[str, Figures]) -> Iterator[list[str]]:
+    """A line for each module and one for all, see `HEADINGS`."""
+    whole = tuple(sum(column) for column in zip(*figures.values(), strict=True))
+    order = [module for module in modules() if module in figures]
+    for module, own in (*((m, figures[m]) for m in order), ("all", whole)):
+        yield [module, *map(str, own), f"{100 * own[1] / own[0]:.1f} %"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the page says of modules that are not judged now: their figures, and their survivors' lines."""
+
+    figures: dict[str, Figures]
+    survivors: list[str]
+
+
+def kept(text: str, verdicts: Sequence[Verdict]) -> Kept:
+    """What stays of the page as it is."""
+    judged = {v.mutant.module for v in verdicts}
+    others = [module for module in modules() if module not in judged]
+    figures = {}
+    for line in text.splitlines():
+        name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if name in others:
+            figures[name] = tuple(int(cell) for cell in cells[:-1])
+    alive = [line for line in text.splitlines() if line.startswith("- `hwmodels/")]
+    own = [line for line in alive if line[len("- `hwmodels/") :].partition(".py")[0] in others]
+    return Kept(figures, own)
 
 
 HEADINGS = ("module", "mutants", "rejected", "by time", "survivors", "explained", "share")
 
 
-def page(verdicts: Sequence[Verdict], known: dict[tuple[str, str, str], str], command: str) -> Iterator[str]:
+def page(verdicts: Sequence[Verdict], known: Reasons, before: Kept) -> Iterator[str]:
     """The lines of ``docs/mutants.md``."""
     yield "# Mutants of the units and kernels"
     yield ""
-    yield f"Written by `{command}`. A mutant is a module with one token changed: an operator, a comparison, a"
-    yield "constant, the arms of a `select`, `largest` for `smallest`, one rounding for another. It is"
-    yield "rejected if a test or a proof of its unit fails, or if the tests take longer than 30 s and five"
-    yield "times their usual time. A proof that takes too long rejects nothing."
+    yield "Written by `tools/mutate.py --per-module 10 --write`, in one run or module by module. A mutant is"
+    yield "a module with one token changed: an operator, a comparison, a constant, the arms of a `select`,"
+    yield "`largest` for `smallest`, one rounding for another. It is rejected if a test or a proof of its"
+    yield "unit fails, or if the tests take longer than 30 s and five times their usual time. Loops check"
+    yield "the ranges of what they read. A proof that takes too long rejects nothing."
     yield ""
     yield f"| {' | '.join(HEADINGS)} |"
     yield f"|---|{'---:|' * (len(HEADINGS) - 1)}"
-    for row in rows(verdicts, known):
+    for row in rows(before.figures | figures_of(verdicts, known)):
         yield f"| {' | '.join(row)} |"
     yield ""
     yield "## Survivors"
     yield ""
     alive = [v.mutant for v in verdicts if v.outcome == "survived"]
-    if not alive:
-        yield "None."
-    for m in sorted(alive, key=lambda m: (m.module, m.number, m.after)):
-        yield f"- `{m.place}`: `{m.before}` becomes `{m.after}`. {known.get(m.key, 'Not explained.')}"
+    ordered = sorted(alive, key=lambda m: (m.module, m.number, m.after))
+    lines = [f"- `{m.place}`: `{m.before}` becomes `{m.after}`. {known.get(m.key, UNSAID)}" for m in ordered]
+    yield from sorted([*before.survivors, *lines]) or ["None."]
 
 
 def main() -> None:
@@ -408,7 +446,7 @@ def main() -> None:
     table.add_column(HEADINGS[0], no_wrap=True)
     for heading in HEADINGS[1:]:
         table.add_column(heading, justify="right")
-    for row in rows(verdicts, known):
+    for row in rows(figures_of(verdicts, known)):
         table.add_row(*row)
     console.print(table)
     for module, line, becomes in known:
@@ -416,9 +454,7 @@ def main() -> None:
         if not path.exists() or line not in path.read_text():
             console.print(f"no longer there: {module}: {line} -> {becomes}", markup=False, highlight=False)
     if arguments.write:
-        given = re.sub(r"--jobs[ =]\d+ ?", "", " ".join(sys.argv[1:])).strip()
-        command = f"tools/mutate.py {given}"
-        PAGE.write_text("\n".join([*page(verdicts, known, command), ""]))
+        PAGE.write_text("\n".join([*page(verdicts, known, kept(PAGE.read_text(), verdicts)), ""]))
     alive = [v.mutant for v in verdicts if v.outcome == "survived"]
     unexplained = [m for m in alive if m.key not in known]
     for m in unexplained:

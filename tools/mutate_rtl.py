@@ -2,7 +2,7 @@
 
     python tools/mutate_rtl.py [UNIT...] [--jobs N]
 
-Writes docs/mutants_rtl.md when all units are judged. Exit 1 if a mutant survives, or if a module has none.
+Writes the rows of docs/mutants_rtl.md. Exit 1 if a mutant survives, or if a module has none.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ def judged(task: tuple[str, int, str]) -> tuple[tuple[str, str, str], Judgement]
     return (unit, twin.module, twin.label), judge(twin, change)
 
 
+def unit_of(row: str) -> str:
+    """The unit of a row of the page."""
+    return row.split("|")[1].strip() if row.count("|") > 1 else ""
+
+
 def main() -> int:
     """Judge, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,8 +100,10 @@ def main() -> int:
     few = [u for u in chosen if sum(c.total() for place, c in counts.items() if place[0] == u) < 60]
     if few:
         print(f"fewer than 60 mutants: {', '.join(few)}")
-    if not given.units:
-        PAGE.write_text(HEADING + "\n".join(lines) + "\n")
+    # lines of other units stay as they were judged before
+    kept = [row for row in PAGE.read_text().splitlines()[HEADING.count("\n") :] if unit_of(row) in units()]
+    lines += [row for row in kept if unit_of(row) not in chosen]
+    PAGE.write_text(HEADING + "\n".join(sorted(lines)) + "\n")
     return 1 if survivors or few else 0
 
 

@@ -36,12 +36,12 @@ def _whole(element: str, bias: str, blocks: tuple[str, str]) -> Plan:
 
 
 def _alike(element: str, block: str, vector: str = "int16") -> Plan:
-    """One element for both operands, in the blocks that it comes with."""
+    """One element for both operands, in the blocks that it comes with; of what shares nothing, in any."""
     return {
         "weight": f"{element}@{block}",
         "activation": f"{element}@{block}",
         "vector": f"{vector}@{block}",
-        "bias": f"int8@{block}",
+        "bias": f"int8@1x{block.rpartition('x')[2]}" if "x" in block else f"int8@{block}",
         "embedding": "int8@row",
     }
 
@@ -61,8 +61,8 @@ PRESETS: dict[str, Plan] = {
     "bfp-w4a4": _alike("bfp4", "1x16", vector="int8"),
     "bm8": _alike("bm8e4m3", "1x16"),
     "bl8": _alike("bl8", "1x16"),
-    "minifloat8": _alike("minifloat8e4m3", "1x16"),
-    "dmf8": _alike("dmf8e4m3", "1x16"),
+    "minifloat8": _alike("minifloat8e4m3", "64x64"),
+    "dmf8": _alike("dmf8e4m3", "64x64"),
     "fixed8": {**_alike("fixed8f4", "tensor"), "weight": "fixed8f7@tensor"},
     "mxint8": _alike("mxint8", "1x32"),
     "mxfp8": _alike("mxfp8e4m3", "1x32"),

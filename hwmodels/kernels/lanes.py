@@ -265,9 +265,7 @@ def bit_length(x: Number) -> Number:
     )
     zeros = x.builder.call(count, [x.at(bits), ir.Constant(ir.IntType(1), 0)])
     made = x.builder.sub(splat(x, bits, bits), zeros)
-    return Lanes(x.builder, made, 0, max(x.high, 0).bit_length(), x.count)._of(
-        made, 0, max(x.high, 0).bit_length()
-    )
+    return x._of(made, 0, x.high.bit_length())
 
 
 def shift_right(x: Number, s: Number, rounding: Number) -> Number:

@@ -98,9 +98,8 @@ def panel_window(
     total, acc = np.empty((TILE, PANEL), np.int64), np.empty((TILE, PANEL), np.int64)
     top, found = np.empty((TILE, PANEL), np.int64), np.zeros(2, np.int64)
     step = 8 * PANEL
-    for t in range((rows + TILE - 1) // TILE):
-        i = first_row + t * TILE
-        taken = min(TILE, rows - t * TILE)
+    for row in range(0, rows, TILE):
+        t, i, taken = row // TILE, first_row + row, min(TILE, rows - row)
         total[:] = 0
         counts[0] += begin_tile(
             i, taken, a_exponents, row_top, w_exponents, column_top, floor, bias, bias_exponents,
@@ -129,7 +128,7 @@ def panel_window(
                 )  # fmt: skip
                 total[:] = 0
         end_tile(
-            i, taken, groups, top, acc, guard_bits, sums, exponents, o_row + t * TILE, o_column, width
+            i, taken, groups, top, acc, guard_bits, sums, exponents, o_row + row, o_column, width
         )  # fmt: skip
     counts[0] += found[0]
     counts[1] += found[1]
@@ -284,8 +283,8 @@ def lift_rows(packed: Words, exponents: Exponents, segments: Index, anchor: int,
     count, depth = exponents.shape
     own = np.full((depth, TILE), ZERO_BLOCK, np.int16)
     for i in range(0, count, TILE):
-        for r in range(min(TILE, count - i)):
-            own[:, r] = exponents[i + r]
+        for r, line in enumerate(exponents[i : i + TILE]):
+            own[:, r] = line
         lift_words(packed[i // TILE], own, segments, anchor, reach)
 
 

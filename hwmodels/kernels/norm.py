@@ -9,7 +9,7 @@ import numpy as np
 
 from hwmodels.kernels.instructions import address, item_size
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.lanes import Number, reading
+from hwmodels.kernels.lanes import Number, fits, reading
 from hwmodels.kernels.rows import (
     CODE_16,
     EXPONENT,
@@ -22,7 +22,7 @@ from hwmodels.kernels.rows import (
     share,
     spread,
 )
-from hwmodels.kernels.stream import ADD, ADD_32, MOST_32, Read, Scalar, signed, stream
+from hwmodels.kernels.stream import ADD, ADD_32, MOST_32, Read, Scalar, signed, stream, unsigned
 from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.units import norm as unit
 from hwmodels.units.norm import (
@@ -63,9 +63,8 @@ def _normalised_shifted(given: Sequence[Number], scalars: Sequence[Number], _: A
 
 def _product(word: Number, gamma: Number, scalars: Sequence[Number]) -> Number:
     n, s1, r, h = scalars
-    d = reading.of(unit.difference)(n, word, s1).within(-(1 << unit.S1_BITS), (1 << unit.S1_BITS) - 1)
-    y = reading.of(unit.normalised)(d, r, h)
-    y = y.within(-(1 << unit.Y_BITS - 1), (1 << unit.Y_BITS - 1) - 1)
+    d = fits(reading.of(unit.difference)(n, word, s1), unit.S1_BITS + 1)
+    y = fits(reading.of(unit.normalised)(d, r, h), unit.Y_BITS)
     return reading.of(unit.times_gamma)(y, gamma)
 
 
@@ -75,10 +74,10 @@ words_8, words_16 = both_widths(
 of_column = stream(_of_column, (EXPONENT, CODE_16, EXPONENT), (16, 32, 64), folds=(MOST_32,))
 _BETA, _RIGHT = signed(WORD + unit.BETA_HEADROOM, 64), Read(32, 0, (1 << unit.SHIFT_BITS) - 1)
 _ROW = (
-    Scalar(0, (1 << unit.LENGTH_BITS) - 1),
+    unsigned(unit.LENGTH_BITS),
     Scalar(-(1 << unit.S1_BITS - 1), (1 << unit.S1_BITS - 1) - 1),
-    Scalar(0, (1 << unit.ROOT_BITS) - 1),
-    Scalar(0, (1 << unit.HALF_BITS) - 1),
+    unsigned(unit.ROOT_BITS),
+    unsigned(unit.HALF_BITS),
 )
 normalised = stream(_normalised, (signed(WORD, 32), CODE_16, _BETA), (64,), _ROW)
 normalised_shifted = stream(_normalised_shifted, (signed(WORD, 32), CODE_16, _BETA, _RIGHT), (64,), _ROW)

@@ -126,5 +126,5 @@ def _ordered(b: ir.IRBuilder, codes: ir.Value, order: list[int]) -> ir.Value:
 def _of_a(b: ir.IRBuilder, codes: ir.Value) -> ir.Value:
     """Codes of A as the microkernel reads them."""
     if KIND == VNNI:
-        return b.xor(codes, ir.Constant(codes.type, [-OFFSET] * codes.type.count))  # adds it, modulo 256
+        return b.xor(codes, ir.Constant(codes.type, [OFFSET] * codes.type.count))  # adds it, modulo 256
     return b.sext(codes, ir.VectorType(I16, codes.type.count))

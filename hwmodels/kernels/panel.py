@@ -72,9 +72,8 @@ def panel_bound(
     lost_bias = np.zeros(TILE, np.int64)
     lost, known = 0, FAR
     run = -1  # whose exponents `shifts`, `known` and `start[0]` are of
-    for t in range((rows + TILE - 1) // TILE):
-        i = first_row + t * TILE
-        taken = min(TILE, rows - t * TILE)
+    for row in range(0, rows, TILE):
+        t, i, taken = row // TILE, first_row + row, min(TILE, rows - row)
         alike = runs[i] == runs[i + taken - 1]
         if not (alike and runs[i] == run):
             for r in range(1 if alike else taken):
@@ -109,7 +108,7 @@ def panel_bound(
                 )  # fmt: skip
                 is_first = update[s]
         for r in range(taken):
-            place = (o_row + t * TILE + r) * sums.shape[1] + o_column
+            place = (o_row + row + r) * sums.shape[1] + o_column
             if width == PANEL:  # a known size is copied by a few instructions
                 copy(address(sums) + 4 * place, address(words) + r * ROW_BYTES, ROW_BYTES)
             else:
@@ -236,9 +235,8 @@ def panel_each(
     part = np.empty((TILE, PANEL), np.int32)
     total, acc = np.empty((TILE, PANEL), np.int64), np.empty((TILE, PANEL), np.int64)
     top = np.empty((TILE, PANEL), np.int64)
-    for t in range((rows + TILE - 1) // TILE):
-        i = first_row + t * TILE
-        taken = min(TILE, rows - t * TILE)
+    for row in range(0, rows, TILE):
+        t, i, taken = row // TILE, first_row + row, min(TILE, rows - row)
         total[:] = 0
         counts[0] += begin_tile(
             i, taken, a_exponents, row_top, w_exponents, column_top, floor, bias, bias_exponents,
@@ -264,5 +262,5 @@ def panel_each(
                 counts[0] += flushed
                 counts[1] += over
         end_tile(
-            i, taken, groups, top, acc, guard_bits, sums, exponents, o_row + t * TILE, o_column, width
+            i, taken, groups, top, acc, guard_bits, sums, exponents, o_row + row, o_column, width
         )  # fmt: skip

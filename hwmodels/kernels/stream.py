@@ -51,6 +51,11 @@ class Scalar(NamedTuple):
     high: int
 
 
+def unsigned(bits: int) -> Scalar:
+    """A number of so many bits without a sign."""
+    return Scalar(0, (1 << bits) - 1)
+
+
 class Fold(NamedTuple):
     """How a row is reduced to one number: the operation, and the width of the lanes of what it has so far."""
 

@@ -12,6 +12,7 @@ from products import run_static
 from test_mac_array import BCT64
 
 from hwmodels.kernels.alignment import ALIKE, FAR, LEFT, SURE, WATCHED, aligned_run
+from hwmodels.kernels.packed_operands import pack_lines
 from hwmodels.kernels.target import PANEL, TILE
 from hwmodels.units import array_cycles, mac_array
 from hwmodels.units.aligner import AlignerConfig, distance
@@ -178,3 +179,9 @@ def test_many_rows_and_long_segments(spread: int, rounding: int, bits: int) -> N
         rng.integers(-127, 128, n).tolist(), rng.integers(-9, 2, n).tolist(), segments, update,
     )  # fmt: skip
     agrees(config, o)
+
+
+@pytest.mark.parametrize("lines", [1, PANEL - 1, PANEL, PANEL + 1, 2 * PANEL])
+def test_no_more_panels_than_lines_fill(lines: int) -> None:
+    packed, offsets, limits = pack_lines(np.zeros((lines, 5), np.int8), np.array([0, 5]))
+    assert {len(packed), len(offsets), len(limits)} == {-(-lines // PANEL)}

@@ -111,6 +111,45 @@ def test_matrices(height: int) -> None:
     assert counts[0] == 0
 
 
+@pytest.mark.parametrize("height", [2, 5])
+@pytest.mark.parametrize("shared", [0, -3])
+def test_matrices_of_narrow_codes(height: int, shared: int) -> None:
+    """Of 8 bits on either side or both, which go through loops of their own, to the left alone or not."""
+    config = ElementwiseConfig(4, 3, 6, HALF_UP, 3)
+    a, b = operands(3, 0, 0)[0] >> 8, operands(4, 0, 0)[0][:height] >> 8
+    ea = np.array([[0, shared, 0], [0, 0, 0], [0, 0, shared]], np.int16)
+    eb, b_rows = np.zeros((3, BLOCKS), np.int16), np.array([1, 2, 0, 0, 1])[:height]
+    sides = (a, ea, ROWS, EDGES, b, eb, b_rows, EDGES)
+    spread = np.repeat(ea[ROWS], np.diff(EDGES), axis=1).tolist()
+    rows = [(a[i].tolist(), spread[i], b[i % height].tolist(), [0] * N) for i in range(M)]
+    for call, rule, one in (
+        (calls.add_matrices, (3, 6, HALF_UP), lambda *row: elementwise.result_add(config, *row)),
+        (calls.multiply_matrices, (), elementwise.result_mul),
+    ):
+        (sums, exponents), counts = buffers(), np.zeros(1, np.int64)
+        call(*sides, *rule, sums, exponents, counts)
+        want = [one(*row) for row in rows]
+        assert (sums.tolist(), exponents.tolist()) == ([w[0] for w in want], [w[1] for w in want])
+
+
+def test_rows_that_share_their_keys() -> None:
+    """More rows of one sample, under one mask, than are taken at a time."""
+    config, m = MACHINE.softmax_config, 11
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-99, 100, (m, N)).astype(np.int16)
+    shared, rows = np.full((1, BLOCKS), -9, np.int16), np.zeros(m, np.int64)
+    keys, present = rng.random((1, N)) < 0.6, np.ones((1, N), np.bool_)
+    sums, exponents = np.full((m, N), 77, np.int64), np.full((m, N), 99, np.int16)
+    calls.softmax_rows(
+        codes, shared, rows, EDGES, keys, present, m, config.guard_bits,
+        np.array(config.exp2), softmax.step_bits(len(config.exp2)),
+        np.array(config.reciprocal), softmax.step_bits(len(config.reciprocal)), sums, exponents,
+    )  # fmt: skip
+    for i in range(m):
+        want = softmax.result(config, codes[i].tolist(), [-9] * N, keys[0].tolist())
+        assert (sums[i].tolist(), exponents[i].tolist()) == want
+
+
 @pytest.mark.parametrize("guard", [15, 16, 40])
 def test_more_guard_bits_than_any_unit_has(guard: int) -> None:
     """Sums of 64 bits: what a mechanism's error is held against."""

@@ -228,6 +228,15 @@ def test_ranges_of_results() -> None:
     ]  # fmt: skip
 
 
+def test_ranges_that_are_promised() -> None:
+    x, wide = Read(32, -100, 90), Read(64, -(2**50), 2**50)
+    ranges = told((x, wide), lambda a, b: [lanes.ends(v) for v in (
+        lanes.fits(a, 3), lanes.fits_unsigned(a, 3), lanes.fits(a, 9), a & b, b & 7, a | 128,
+        lanes.bit_length(lanes.magnitude(a)),
+    )])  # fmt: skip
+    assert ranges == [(-4, 3), (0, 7), (-100, 90), (-(2**51), 2**51 - 1), (0, 7), (-256, 255), (0, 7)]
+
+
 def test_what_ranges_tell_alone() -> None:
     """A comparison whose outcome is sure needs no instruction; one that is not does."""
     x, y = Read(32, 0, 5), Read(32, 6, 9)
