@@ -173,8 +173,8 @@ def test_elements_that_just_go_left(guard: int, reach: int, rounding: int) -> No
     for lower in (0, 1, guard, guard + 1, guard + reach, guard + reach + 1, 200):
         a_shared = np.array([[0, 0], [0, -1]], np.int16)
         b_shared = np.array([[0, -max(lower, 0)], [max(lower, 0), 0]], np.int16)
-        for shared in (a_shared, b_shared):  # both ends of what a stored exponent can be
-            shared += np.array([[100], [-100]], np.int16)
+        base = np.array([[100], [-100]], np.int16)  # both ends of what a stored exponent can be
+        a_shared, b_shared = a_shared + base, b_shared + base
         (sums, exponents), counts = buffers((4, n)), np.zeros(1, np.int64)
         calls.add_matrices(
             a,
