@@ -73,7 +73,7 @@ TESTS = {
     "kernels/panel": ("exact_kernels_tiles", "exact_kernels_matmul", "mac_array"),
     "kernels/requantizer": ("requantizer",),
     "kernels/elementwise": VECTOR_TESTS,
-    "kernels/instructions": ("lanes", "mac_array"),
+    "kernels/instructions": ("lanes", "mac_array", "exact_kernels_vector"),
     "kernels/lanes": ("lanes", "requantizer"),
     "kernels/lut": VECTOR_TESTS,
     "kernels/microkernel": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),

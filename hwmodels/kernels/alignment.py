@@ -29,9 +29,8 @@ from hwmodels.kernels.instructions import (
 from hwmodels.kernels.jit import emitted, kernel
 from hwmodels.kernels.lanes import Lanes, Number, largest, magnitude, select, smallest
 from hwmodels.kernels.microkernel import Modes, Part
-from hwmodels.kernels.stream import signed
 from hwmodels.kernels.target import KIND, PANEL, PLAIN, ROW_BYTES
-from hwmodels.kernels.tile import Grid, repeated
+from hwmodels.kernels.tile import WORD, Grid, repeated
 from hwmodels.units import ops
 from hwmodels.units.aligner import distance
 from hwmodels.units.ops import EXPONENT_MAX, ZERO_BLOCK
@@ -102,10 +101,6 @@ def _aligned_plain(
     if furthest > ops.smallest(max_shift, 31):
         return FAR
     return SURE if reach.max() < 1 << (bits - 1) else WATCHED
-
-
-WORD = signed(32, 32)
-"""What a register of the microkernel holds."""
 
 
 @emitted

@@ -12,7 +12,7 @@ from hwmodels.kernels.instructions import address, item_size
 from hwmodels.kernels.jit import kernel
 from hwmodels.kernels.lanes import Number, largest, reading, select
 from hwmodels.kernels.requantizer import EXPONENT
-from hwmodels.kernels.stream import ADD, Read, Scalar, stream
+from hwmodels.kernels.stream import ADD, Read, Scalar, stream, unsigned
 from hwmodels.kernels.stream import signed as signed_bits
 from hwmodels.kernels.team import Team, begin, finish
 from hwmodels.kernels.window import NO_ANCHOR
@@ -33,7 +33,7 @@ _block_rank, _floating, _logarithm, _half_octaves, _code, _is_saturated = (
 
 WIDE, NARROW = signed_bits(SUM_BITS, 64), signed_bits(32, 32)
 RANK, UNIT = Read(32, -(1 << 13), 1 << 13), Read(32, -1024, 1024)
-FLAG, STORED_BITS, LARGEST, BITS = Scalar(0, 1), Scalar(0, 7), Scalar(0, 511), Scalar(2, 9)
+FLAG, STORED_BITS, LARGEST, BITS = unsigned(1), unsigned(3), unsigned(9), Scalar(2, 9)
 
 
 def _ranked(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:

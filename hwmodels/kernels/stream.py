@@ -95,6 +95,9 @@ class _Loop:
         for bits in (*(r.bits for r in self.reads), *self.writes):
             if bits not in SIZES:
                 raise ValueError(f"{bits} bits: elements in memory have {SIZES}")
+        for fold in self.folds:
+            if fold.bits not in (32, 64):
+                raise ValueError(f"{fold}: rows are reduced in 32 or 64 bits")
         for read in self.reads:
             if read.high - read.low >= 1 << read.bits:
                 raise ValueError(f"{read}: more values than codes")

@@ -44,7 +44,7 @@ llvm.add_symbol(_YIELD, ctypes.cast(_system_yield(), ctypes.c_void_p).value)
 @emitted
 def _yield(typing: Any) -> Any:
     def code(context: Any, b: ir.IRBuilder, _signature: Any, _given: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(32), [])
+        kind = ir.FunctionType(ir.VoidType(), [])  # what it returns says nothing
         b.call(cgutils.get_or_insert_function(b.module, kind, _YIELD), [])
         return context.get_dummy_value()
 
@@ -74,10 +74,17 @@ def assembled(threads: int) -> Team:
 
 
 @kernel
+def _of(team: Team, counter: int) -> int:
+    """Where a counter lies."""
+    place: int = address(team) + 8 * counter
+    return place
+
+
+@kernel
 def begin(team: Team, parts: int) -> None:
     """Begin a step: the next thread may take its turn in the interpreter."""
     if parts > 1:
-        _add_one(address(team) + 8 * BEGUN)
+        _add_one(_of(team, BEGUN))
 
 
 @kernel
@@ -86,11 +93,11 @@ def finish(team: Team, part: int, parts: int) -> None:
     if parts > 1:
         team[STEPS + APART * part] += 1
         steps = team[STEPS + APART * part] * parts
-        _add_one(address(team) + 8 * FINISHED)
+        _add_one(_of(team, FINISHED))
         spins = 0
-        while (
-            _read(address(team) + 8 * FINISHED) < steps or _read(address(team) + 8 * BEGUN) < steps + part
-        ) and _read(address(team) + 8 * LEFT) == 0:
+        while (_read(_of(team, FINISHED)) < steps or _read(_of(team, BEGUN)) < steps + part) and _read(
+            _of(team, LEFT)
+        ) == 0:
             spins += 1
             if spins % SPINS == 0:
                 _yield()
@@ -106,4 +113,4 @@ def pass_by(team: Team, part: int, parts: int) -> None:
 @kernel
 def leave(team: Team) -> None:
     """Let all others go, for this thread has failed."""
-    _add_one(address(team) + 8 * LEFT)
+    _add_one(_of(team, LEFT))

@@ -26,6 +26,7 @@ from hwmodels.kernels.instructions import (
     store,
 )
 from hwmodels.kernels.lanes import Lanes, at, constant, largest, magnitude, select, shift_right, smallest
+from hwmodels.kernels.stream import signed
 from hwmodels.kernels.target import (
     A_TYPE,
     KIND,
@@ -184,7 +185,11 @@ SUMS = {VNNI: sums_vnni, PORTABLE: sums_portable}
 """The sums of a segment, ``(builder, a, w, offset, steps) -> grid``; all but `steps` are addresses."""
 
 
-def _lanes(b: ir.IRBuilder, value: ir.Value, low: int = -(1 << 31), high: int = (1 << 31) - 1) -> Lanes:
+WORD = signed(32, 32)
+"""What a register of the microkernel holds."""
+
+
+def _lanes(b: ir.IRBuilder, value: ir.Value, low: int = WORD.low, high: int = WORD.high) -> Lanes:
     return Lanes(b, value, low, high, LANES)
 
 

@@ -81,7 +81,7 @@ def step(config: TermConfig, state: State, inputs: Inputs) -> tuple[State, Outpu
     x, lane, word = inputs, config.aligner, config.accumulator
     top = prescan.join(x.bound, x.row, x.column, ZERO_BLOCK)
     down = x.bound - top
-    moved = wrap(reached(lane, x.word, down, 1), word.bits)
+    moved = wrap(aligner.align(x.word, down, lane.max_shift, lane.rounding), word.bits)
     shift = aligner.distance(top, x.row + x.column, lane.guard_bits)
     term = reached(lane, x.x, shift, config.reach)
     return state, Outputs(

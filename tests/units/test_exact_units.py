@@ -62,6 +62,16 @@ def test_softmax() -> None:
     assert softmax.actions(SOFTMAX, 3, 7)["softmax", "mul:17x10"] == 24
 
 
+def test_softmax_between_entries_as_far_apart_as_can_be() -> None:
+    """Half way down from 2**16 to 0 lies half of it; a line there takes a bit more than an entry."""
+    half = 1 << softmax.FRACTION - 1
+    got = softmax.interpolate((1 << 16, 0, 1 << 16), half, softmax.FRACTION, softmax.ENTRY_BITS + 1)
+    assert got == 1 << 15
+    below = [softmax.exponential(d, -20, 8, (1 << 16, 0), softmax.FRACTION) for d in range(0, 1 << 20, 9973)]
+    assert below[0] == 1 << 16
+    assert below == sorted(below, reverse=True)
+
+
 def test_norm() -> None:
     """3 rows of 9 elements, whose number has 4 bits."""
     assert (len(NORM.root), NORM.newton_steps) == (97, 1)

@@ -268,6 +268,8 @@ def test_what_no_memory_holds_is_refused() -> None:
         with pytest.raises(ValueError, match=r"elements in memory|more values than codes"):
             stream(lambda given, *_: given, reads, writes)
     stream(lambda given, *_: given, (Read(8, 0, 255), Read(8, -128, 127)), (64,))
+    with pytest.raises(ValueError, match="reduced in 32 or 64 bits"):
+        stream(lambda given, *_: given, (Read(8, 0, 1),), (), folds=(Fold("add", 63),))
 
 
 OUT_OF_RANGE = """
