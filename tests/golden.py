@@ -33,6 +33,12 @@ PLANS = (
     ("layerwise-shift8", None),
 )
 
+FORMATS = (
+    "bfp-w6a6", "bfp-w6a6-strict", "bfp-w6a6-last", "bm8", "bl8", "minifloat8", "dmf8", "fixed8", "mxint8",
+    "mxfp8", "mxfp6", "mxfp4", "bct-int8-fp8", "bct-int8-log2", "bct-int8-logsqrt2",
+)  # fmt: skip
+"""Plans of other formats, on the shipped machine."""
+
 MACHINES = {
     "bct64": BCT64,
     "edge16": machines.load("edge16"),
@@ -71,11 +77,16 @@ def bert(plan: str, block: str | None, on: str) -> Case:
 def cases() -> dict[str, Any]:
     """Every case by name: what makes it, and with what."""
     small = {f"vit {plan} {block or ''}".strip(): (vit, plan, block) for plan, block in PLANS}
-    return small | {
-        f"bert_tiny {plan} {block} {on}": (bert, plan, block, on)
-        for on in MACHINES
-        for plan, block in (("bct-int8", "16x16"), ("bct-w4a8", "8x8"))
-    }
+    formats = {f"bert_tiny {plan} bct64": (bert, plan, None, "bct64") for plan in FORMATS}
+    return (
+        small
+        | formats
+        | {
+            f"bert_tiny {plan} {block} {on}": (bert, plan, block, on)
+            for on in MACHINES
+            for plan, block in (("bct-int8", "16x16"), ("bct-w4a8", "8x8"))
+        }
+    )
 
 
 def made(name: str) -> Case:
