@@ -62,7 +62,6 @@ TESTS = {
     "units/ops": ("ops", "requantizer", "vector_units", "mac_array"),
     "units/ports": ("vector_units",),
     "units/prescan": ("array_cycles", "mac_array"),
-    "units/processing_element": ("mac_array_step",),
     "units/requantizer": ("requantizer",),
     "units/sequencer": ("mac_array_step",),
     "units/softmax": ("exact_kernels_vector", "vector_units"),
@@ -89,7 +88,8 @@ TESTS = {
     "kernels/window": ("product",),
     "kernels/matmul_window": ("product",),
     "units/encoder": ("encoder",),
-    "units/product": ("product",),
+    "units/product": ("product", "window_element_step"),
+    "units/processing_element": ("mac_array_step", "window_element_step"),
     "units/reading": ("lanes", "requantizer"),
     "kernels/tile": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
 }
