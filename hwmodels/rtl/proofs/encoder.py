@@ -163,5 +163,6 @@ BY_HAND = (
     Edit("encoder_lane.sv", "GEOMETRIC ? 10'sd0 : 10'sd1", "10'sd0", "rounding"),
     Edit("encoder_lane.sv", "above > 10'(anchor) ? anchor", "above < 10'(anchor) ? anchor", "sign"),
     Edit("encoder_lane.sv", "beyond & ~anchored", "beyond", "sign"),
+    Edit("sum_register.sv", "sum      <= x", "sum      <= -x", "sign"),
     Edit("encoder.sv", ".anchor(anchor_2)", ".anchor(anchor_1)", "latency"),
 )

@@ -93,6 +93,7 @@ def twins() -> list[Twin]:
 
 
 BY_HAND = (
+    Edit("code_product.sv", ".exponent_b(exponent_b)", ".exponent_b(EB'(exponent_a))", "width"),
     Edit("window_product.sv", "half & (lost | quotient[1])", "half & quotient[1]", "sticky"),
     Edit("window_product.sv", "assign half = quotient[0]", "assign half = quotient[1]", "rounding"),
     Edit("window_product.sv", "ES'(exponent_a) + ES", "ES'(exponent_a) - ES", "sign"),
