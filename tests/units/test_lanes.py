@@ -242,6 +242,8 @@ def test_what_ranges_tell_alone() -> None:
     x, y = Read(32, 0, 5), Read(32, 6, 9)
     sure = told((x, y), lambda a, b: (a < b, a > b, a <= b, a >= b, a == b, a != b))
     assert sure == (True, False, True, False, False, True)
+    touching = told((x, Read(32, 5, 9)), lambda a, b: (a <= b, b >= a, a > b, b < a))
+    assert touching == (True, True, False, False)
     open_ = told((x, Read(32, 5, 9)), lambda a, b: [type(v) for v in (a < b, a > 4, a <= 4, a == b, a != b)])
     assert open_ == [lanes.Lanes] * 5
     assert told((x,), lambda a: (lanes.constant(a, 3) == 3, lanes.constant(a, 3) != 3)) == (True, False)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hwmodels.formats.catalogue import EXAMPLES, element
 from hwmodels.formats.coding import Floating
-from hwmodels.kernels.matmul_window import dynamic_window, pack_lines_window, static_window
+from hwmodels.kernels.matmul_window import STRIP, dynamic_window, pack_lines_window, static_window
 from hwmodels.kernels.target import PANEL
 from hwmodels.kernels.window import NO_ANCHOR, lift_words, operands
 from hwmodels.units import mac_array
@@ -254,12 +254,30 @@ def test_kernel_is_result(
     rng = np.random.default_rng(seed)
     config = config_of(normalise, window, rounding)
     config = replace(config, aligner=AlignerConfig(int(rng.integers(-4, 12)), int(rng.integers(6, 40)), RNE))
+    word = replace(config.accumulator, bits=int(rng.choice([11, 18, 32])), saturating=bool(rng.integers(2)))
+    config = replace(config, accumulator=word)
     o = operands_of(rng, CODES[a], CODES[b], int(rng.integers(1, 9)), int(rng.integers(6, 20)), 3, anchored)
     want = mac_array.result(config, o)
     sums, exponents, counts = by_kernel(config, o, shares)
     assert sums.tolist() == want.sums
     assert exponents.tolist() == want.exponents
     assert counts == [want.flushed, want.overflows]
+
+
+def test_words_that_overflow_are_counted() -> None:
+    """More rows than are packed at a time, and than a panel has columns."""
+    rng, config = np.random.default_rng(3), config_of("bound", 40, 0)
+    config = replace(
+        config, aligner=AlignerConfig(4, 31, RNE), accumulator=replace(config.accumulator, bits=10)
+    )
+    o = operands_of(rng, CODES["mxfp8e4m3"], CODES["int8"], 2 * STRIP + 3, 9, PANEL + 2)
+    want = mac_array.result(config, o)
+    for shares in (1, 2):
+        sums, exponents, counts = by_kernel(config, o, shares)
+        assert sums.tolist() == want.sums
+        assert exponents.tolist() == want.exponents
+        assert counts == [want.flushed, want.overflows]
+    assert want.overflows > 9
 
 
 @pytest.mark.parametrize("anchored", [False, True])
