@@ -37,7 +37,7 @@ from hwmodels.units.ops import ZERO_BLOCK, largest, select
 
 
 def _aligned_words(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
-    word = reading.of(unit.aligned)(*given, *scalars).within(-(1 << WORD - 1), (1 << WORD - 1) - 1)
+    word = fits(reading.of(unit.aligned)(*given, *scalars), WORD)
     return word, word, word * word
 
 
