@@ -17,7 +17,7 @@ from hwmodels.machines import Machine
 Calibration = Mapping[str, float]
 """The largest magnitude of each tensor over the calibration samples."""
 
-APART: dict[type, str] = {Softmax: "softmax", Norm: "norm"}
+ROLES: dict[type, str] = {Softmax: "softmax", Norm: "norm"}
 """Roles of activations by what makes them, where it is not ``activation``."""
 
 OPERAND = ".operand"
@@ -88,7 +88,7 @@ def assign(
         settled = not isinstance(made, Host)
         on_rows = name in by_rows and name not in by_columns
         both = name in by_rows and name in by_columns
-        role = APART.get(type(made), "activation")
+        role = ROLES.get(type(made), "activation")
         operand = maker.spec(tensor, role, on_rows, both, settled) if reduced else None
         if operand is None or name in by_vector:
             specs[name] = maker.spec(tensor, "vector", on_rows, False, settled)

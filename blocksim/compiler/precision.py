@@ -96,11 +96,8 @@ class Precision:
         BlocksimError
             If an exception gives it a width that the datapath does not take in its role.
         """
-        form = self.tensors.get(name, self.roles["activation" if self._is_left(role) else role])
+        form = self.tensors.get(name, self.roles.get(role, self.roles["activation"]))
         return _format(self.where, f"tensors.{name}", form.name, role)
-
-    def _is_left(self, role: str) -> bool:
-        return role in APART and role not in self.roles
 
 
 def load(

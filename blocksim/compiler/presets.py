@@ -41,7 +41,7 @@ def _alike(element: str, block: str, vector: str = "int16") -> Plan:
         "weight": f"{element}@{block}",
         "activation": f"{element}@{block}",
         "vector": f"{vector}@{block}",
-        "bias": f"int8@1x{block.rpartition('x')[2]}" if "x" in block else f"int8@{block}",
+        "bias": f"int8@{block}",
         "embedding": "int8@row",
     }
 

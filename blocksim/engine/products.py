@@ -49,11 +49,6 @@ class Window:
         return self.multiplier.fraction, self.multiplier.rounding, self.words.reach
 
     @property
-    def modes(self) -> tuple[tuple[int, int, int], int]:
-        """What the kernel of a product with weights asks for."""
-        return self.scalars, self.anchors[0]
-
-    @property
     def key(self) -> bytes:
         """What tells weights that are laid out for different windows apart."""
         return repr((self.multiplier, self.anchors)).encode()
@@ -122,7 +117,7 @@ class ProductLinker:
         narrow, name = stays_narrow(self.machine.array_config, a.bits, weight.bits, edges, update), a.name
         call: Callable[..., None] = matmul_static if window is None else static_window
         weights = (panels, offsets, limits) if window is None else (window.words.a, panels)
-        modes = (narrow,) if window is None else window.modes
+        modes = (narrow,) if window is None else (window.scalars, window.anchors[0])
 
         def compute(
             w: Workspace, part: int, parts: int, sums: Any, exponents: Any, groups: Index, counts: Any
@@ -141,9 +136,7 @@ class ProductLinker:
         if not (a.form.has_exponents or b.form.has_exponents) and max(a.bits, b.bits) <= 8:
             return None
         multiplier = self.machine.array_config.product(a.form.code, b.form.code)
-        anchors = [
-            NO_ANCHOR if x.form.anchor is None or not x.form.has_exponents else x.form.anchor for x in (a, b)
-        ]
+        anchors = [NO_ANCHOR if x.form.anchor is None else x.form.anchor for x in (a, b)]
         return Window(multiplier, operands(multiplier), (anchors[0], anchors[1]))
 
     def _check_room(self, window: Window | None, edges: Index) -> None:

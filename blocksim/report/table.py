@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hwmodels.costs.area import MEMORIES
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
@@ -24,10 +26,6 @@ COLUMNS = {
     "logic Mtr": "million transistors without memories, of a machine built for the formats",
 }
 """Columns and what they mean."""
-
-
-MEMORIES = ("vector buffer", "weight SRAM", "activation SRAM")
-"""Parts of the area that are memories alone."""
 
 
 def rows(reports: Sequence[Measurement]) -> list[dict[str, object]]:

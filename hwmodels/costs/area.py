@@ -278,19 +278,13 @@ def multiplied(product: ProductConfig) -> Count:
     By hand: E4M3 has one of 5 x 5, an adder of 5 bits and a shifter of 37 bits by up to 28; a product of int8
     and a power of two only the shifter.
     """
-    a, b = product.a, product.b
-    furthest = a.reach + b.reach
+    rounds = product.dropped > 0 and product.rounding not in (FLOOR, STICKY)
     return total(
-        (int(min(a.significand_bits, b.significand_bits) > 1), multiplier(*widths(product))),
-        (int(a.exponent_bits > 0 and b.exponent_bits > 0), adder(bit_length(furthest))),
-        (int(product.has_exponents), shifter(product.bits, furthest)),
-        (int(product.dropped > 0 and product.rounding not in (FLOOR, STICKY)), adder(product.bits)),
+        (int(product.multiplies), multiplier(product.a.signed_bits, product.b.signed_bits)),
+        (int(product.adds_exponents), adder(bit_length(product.reach))),
+        (int(product.has_exponents), shifter(product.bits, product.reach)),
+        (int(rounds), adder(product.bits)),
     )
-
-
-def widths(product: ProductConfig) -> tuple[int, int]:
-    """Of the two significands, with their signs."""
-    return product.a.significand_bits + 1, product.b.significand_bits + 1
 
 
 def array_parts(machine: Machine, built: Built) -> dict[str, Part]:
@@ -300,7 +294,7 @@ def array_parts(machine: Machine, built: Built) -> dict[str, Part]:
     array, aligner, word = machine.array, machine.aligner, machine.accumulator
     config = machine.array_config
     elements, still = array.rows * array.columns, array.dataflow == "os"
-    summed = max(array_cycles.running_bits(config, array.rows, summed_bits(p)) for p in built.products)
+    summed = max(array_cycles.running_bits(config, array.rows, p.summed_bits) for p in built.products)
     sums = 2 if array.pack_axis == "N" else 1  # two columns in one element keep two sums
     held = 0 if still else wide * (2 if config.overlap else 1)
     moved = 2 * wide if still else wide
@@ -364,19 +358,11 @@ def array_parts(machine: Machine, built: Built) -> dict[str, Part]:
     }
 
 
-def summed_bits(product: ProductConfig) -> int:
-    """Width of a product as an element adds it up."""
-    return product.bits if product.has_exponents else product.a.bits + product.b.bits
-
-
 def told(product: ProductConfig) -> str:
     """A multiplier in words."""
-    a, b = widths(product)
-    own = f"a multiplier of {a} x {b}"
-    if not product.has_exponents:
-        return own
-    shift = f"a shifter into {product.bits} bits"
-    return shift if min(product.a.significand_bits, product.b.significand_bits) == 1 else f"{own}, {shift}"
+    parts = [f"a multiplier of {product.a.signed_bits} x {product.b.signed_bits}"] * product.multiplies
+    parts += [f"a shifter into {product.bits} bits"] * product.has_exponents
+    return ", ".join(parts)
 
 
 def vector_parts(machine: Machine, built: Built) -> dict[str, Part]:
@@ -438,6 +424,10 @@ def encoder_part(machine: Machine, built: Built) -> Part:
     return Part(f"{lanes:,} lanes for sums of {wide} bits and codes of {bits}", (Piece(1, one),))
 
 
+MEMORIES = ("vector buffer", "weight SRAM", "activation SRAM")
+"""The parts that are memories alone."""
+
+
 def memory_parts(machine: Machine) -> dict[str, Part]:
     """The SRAMs and the buffer of wide sums."""
 
@@ -445,8 +435,7 @@ def memory_parts(machine: Machine) -> dict[str, Part]:
         return Part(f"{part.kib:,} KiB with {part.ports} ports", bits=memory(part.nbytes * 8, part.ports))
 
     kib = machine.vector.buffer_kib
-    return {
-        "vector buffer": Part(f"{kib:,} KiB", bits=memory(kib * 1024 * 8)),
-        "weight SRAM": sram(machine.sram.weights),
-        "activation SRAM": sram(machine.sram.activations),
-    }
+    buffer = Part(f"{kib:,} KiB", bits=memory(kib * 1024 * 8))
+    return dict(
+        zip(MEMORIES, (buffer, sram(machine.sram.weights), sram(machine.sram.activations)), strict=True)
+    )

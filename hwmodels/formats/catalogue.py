@@ -64,9 +64,7 @@ def _bfp(name: str, bits: str, paper: str) -> Element:
 def _fixed(name: str, bits: str, fraction: str, paper: str) -> Element:
     width = int(bits)
     coding = Integer(width, lowest=-(1 << (width - 1)) if paper else None)
-    return Element(
-        name, coding, Sharing("constant", int(fraction), anchor=-int(fraction)), "fixed point", PAPER
-    )
+    return Element(name, coding, Sharing("constant", anchor=-int(fraction)), "fixed point", PAPER)
 
 
 def _minifloat(name: str, bits: str, e: str, m: str, paper: str) -> Element:

@@ -18,8 +18,9 @@ Such codes are no significands and exponents of anything: they encode and decode
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,11 +100,9 @@ def quantise(
         worst = float(x.min() if x.min() < 0 else x.max())
         raise ValueError(f"{own.name}: {worst:g}: attention weights are between 0 and 1")
     codes = np.empty(x.shape, np.int16)
-    down, across = [*row_starts.tolist(), x.shape[-2]], [*column_starts.tolist(), x.shape[-1]]
-    shared = np.empty((*x.shape[:-2], len(down) - 1, len(across) - 1, len(own.parameters)), np.float32)
-    for place in np.ndindex(*shared.shape[:-1]):
-        *lead, i, j = place
-        block = (*lead, slice(down[i], down[i + 1]), slice(across[j], across[j + 1]))
+    blocks = (*x.shape[:-2], len(row_starts), len(column_starts))
+    shared = np.empty((*blocks, len(own.parameters)), np.float32)
+    for place, block in _walk(x.shape, row_starts, column_starts):
         values = x[block].astype(np.float64)
         shared[place] = own.fit(values)
         codes[block] = own.encode(values, shared[place])
@@ -115,12 +114,19 @@ def dequantise(
 ) -> Real:
     """The values of codes; shapes as of `quantise`."""
     out = np.empty(codes.shape)
-    down, across = [*row_starts.tolist(), codes.shape[-2]], [*column_starts.tolist(), codes.shape[-1]]
-    for place in np.ndindex(*shared.shape[:-1]):
-        *lead, i, j = place
-        block = (*lead, slice(down[i], down[i + 1]), slice(across[j], across[j + 1]))
+    for place, block in _walk(codes.shape, row_starts, column_starts):
         out[block] = own.values(shared[place])[codes[block]]
     return out
+
+
+def _walk(
+    shape: tuple[int, ...], row_starts: Starts, column_starts: Starts
+) -> Iterator[tuple[tuple[int, ...], tuple[int | slice, ...]]]:
+    """Every block of a stack of matrices: its place among them, and where its elements lie."""
+    down, across = [*row_starts.tolist(), shape[-2]], [*column_starts.tolist(), shape[-1]]
+    for place in np.ndindex(*shape[:-2], len(row_starts), len(column_starts)):
+        *lead, i, j = place
+        yield place, (*lead, slice(down[i], down[i + 1]), slice(across[j], across[j + 1]))
 
 
 # -- shift-uniform-log2 --------------------------------------------------------------------------
@@ -169,6 +175,7 @@ CURVES = ("sulq4", "sulq4-paper", "tanq4")
 """What is listed."""
 
 
+@cache
 def curve(name: str) -> Curve | None:
     """The quantiser of a name such as ``sulq4``, ``sulq4-paper`` or ``tanq4``; None if there is none."""
     found = re.fullmatch(r"(sulq|tanq)([3-8])(-paper)?", name)

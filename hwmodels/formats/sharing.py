@@ -35,11 +35,10 @@ class Sharing:
     ----------
     base : str
         What is taken of ``log2 m``: its ``floor`` or its ``ceiling``; ``mirrored``, the floor not below
-        zero, with its sign turned around (a quirk of BM's published code); or ``constant``: nothing, as of
-        fixed point.
+        zero, with its sign turned around (a quirk of BM's published code); or ``constant``: the exponent
+        is the anchor, as of fixed point.
     top : int
-        What is taken off; for ``mirrored`` what it is taken off from, and for ``constant`` minus the
-        exponent itself.
+        What is taken off; for ``mirrored`` what it is taken off from.
     raised : bool
         Whether the exponent is one more where m would be rounded beyond the element's range.
     lowest, highest : int
@@ -63,7 +62,7 @@ class Sharing:
     def wanted(self, peaks: NDArray[np.float64], coding: Integer | Floating) -> NDArray[np.int64]:
         """The exponent for each largest magnitude, before it is brought into range."""
         if self.base == "constant":
-            return np.full(peaks.shape, -self.top, np.int64)
+            return np.full(peaks.shape, self.anchor, np.int64)
         fraction, length = np.frexp(peaks)
         floor = length.astype(np.int64) - 1
         if self.base == "mirrored":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwmodels.kernels.instructions import address, item_size
 from hwmodels.kernels.jit import kernel
-from hwmodels.kernels.lanes import Number, largest, reading, select
+from hwmodels.kernels.lanes import Number, largest, reading
 from hwmodels.kernels.requantizer import EXPONENT
 from hwmodels.kernels.stream import ADD, Read, Scalar, stream, unsigned
 from hwmodels.kernels.stream import signed as signed_bits
@@ -23,13 +23,10 @@ from hwmodels.units.requantizer_lane import NO_RANK, SUM_BITS, block_exponent, i
 Index = NDArray[np.int64]
 Codes = NDArray[Any]
 
-_block_rank, _floating, _logarithm, _half_octaves, _code, _is_saturated = (
+_block_rank, _floating, _logarithm, _code, _is_saturated = (
     reading.of(f)
-    for f in (
-        encoder.block_rank, encoder.floating, encoder.logarithm, encoder.half_octaves, encoder.code,
-        encoder.is_saturated,
-    )
-)  # fmt: skip
+    for f in (encoder.block_rank, encoder.floating, encoder.logarithm, encoder.code, encoder.is_saturated)
+)
 
 WIDE, NARROW = signed_bits(SUM_BITS, 64), signed_bits(32, 32)
 RANK, UNIT = Read(32, -(1 << 13), 1 << 13), Read(32, -1024, 1024)
@@ -52,8 +49,7 @@ def _floats(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Seque
 def _logarithms(given: Sequence[Number], scalars: Sequence[Number], _: Any) -> Sequence[Number]:
     x, exponent, unit = given
     signed, roots, most, bits = scalars
-    octaves, halves = _logarithm(x, exponent, unit), _half_octaves(x, exponent, unit)
-    whole = select(roots != 0, halves, octaves)
+    whole = _logarithm(x, exponent, unit, roots)
     return _code(x, whole, most, bits, signed), _is_saturated(x, whole, most, signed)
 
 

@@ -215,10 +215,10 @@ def multiplications(multiplier: ProductConfig, count: int) -> Actions:
     """
     a, b = multiplier.a, multiplier.b
     made = {}
-    if min(a.significand_bits, b.significand_bits) > 1:
-        made[f"mul:{a.significand_bits + 1}x{b.significand_bits + 1}"] = count
-    if a.exponent_bits and b.exponent_bits:
-        made[f"add:{(a.reach + b.reach).bit_length()}"] = count
+    if multiplier.multiplies:
+        made[f"mul:{a.signed_bits}x{b.signed_bits}"] = count
+    if multiplier.adds_exponents:
+        made[f"add:{multiplier.reach.bit_length()}"] = count
     if multiplier.has_exponents:
         made[f"shift:{multiplier.bits}"] = count
     return of("multiply", made)
@@ -245,7 +245,7 @@ def actions(
     a_bits, w_bits, multiplier = a_code.bits, w_code.bits, config.product(a_code, w_code)
     rows, _ = effective(config, a_bits, w_bits)
     bits, outputs, macs = config.accumulator.bits, m * n, m * n * k
-    summed = running_bits(config, rows, multiplier.bits if multiplier.has_exponents else a_bits + w_bits)
+    summed = running_bits(config, rows, multiplier.summed_bits)
     moved, held = {
         "ws": (a_bits, k * n * w_bits),
         "is": (w_bits, m * k * a_bits),

@@ -128,23 +128,17 @@ def floating(acc: int, exponent: int, unit: int, stored_bits: int, hidden: int) 
     return select(acc == 0, 0, whole)
 
 
-def logarithm(acc: int, exponent: int, unit: int) -> int:
-    """The magnitude of the nearest power of two, the first of which has the magnitude 1; zero has none."""
-    size = magnitude(acc)
-    leading = size << (SUM_BITS - bit_length(size))
-    return select(acc == 0, 0, largest(place(acc, exponent, unit) + select(leading > ROOT, 1, 0), 0))
+def logarithm(acc: int, exponent: int, unit: int, roots: int = 0) -> int:
+    """The magnitude of the nearest power of two, or of its root, the first of which has the magnitude 1.
 
-
-def half_octaves(acc: int, exponent: int, unit: int) -> int:
-    """The magnitude of the nearest power of the root of two, the first of which has the magnitude 1.
-
-    That is ``2**ROOT_BITS`` in units; zero has none.
+    That is 1 in units, or ``2**ROOT_BITS``; zero has none.
     """
-    size = magnitude(acc)
+    size, where = magnitude(acc), place(acc, exponent, unit)
     leading = size << (SUM_BITS - bit_length(size))
+    octaves = where + select(leading > ROOT, 1, 0)
     beyond = select(leading > QUARTERS[0], 1, 0) + select(leading > QUARTERS[1], 1, 0)
-    nearest = 2 * (place(acc, exponent, unit) - ROOT_BITS) - 1 + beyond
-    return select(acc == 0, 0, largest(nearest, 0))
+    halves = 2 * (where - ROOT_BITS) - 1 + beyond
+    return select(acc == 0, 0, largest(select(roots != 0, halves, octaves), 0))
 
 
 def code(acc: int, whole: int, most: int, bits: int, signed: int = 1) -> int:
@@ -217,10 +211,8 @@ def rank_step(geometric: bool, state: State, inputs: RankInputs) -> tuple[State,
 def magnitude_of(config: EncoderConfig, acc: int, exponent: int, stored: int) -> int:
     """The magnitude of the code of a sum under a block's exponent, however large."""
     unit = stored - config.fraction
-    if config.roots:
-        return half_octaves(acc, exponent, unit)
     if config.geometric:
-        return logarithm(acc, exponent, unit)
+        return logarithm(acc, exponent, unit, config.roots)
     return floating(acc, exponent, unit, config.stored_bits, config.hidden)
 
 

@@ -15,6 +15,7 @@ from hwmodels.units import encoder
 from hwmodels.units.encoder import EncoderConfig, block_rank, bounding
 from hwmodels.units.ops import largest, select
 from hwmodels.units.ports import FLAG, Ports, signed, unsigned, zeros
+from hwmodels.units.requantizer import chunk, converted, searched
 from hwmodels.units.requantizer_lane import (
     EXPONENT_BITS,
     NO_RANK,
@@ -22,10 +23,11 @@ from hwmodels.units.requantizer_lane import (
     STAGES,
     STORED_BITS,
     SUM_BITS,
+    LaneOutputs,
     block_exponent,
     is_clamped,
 )
-from hwmodels.units.requantizer_step import SEARCH_STAGES, joined
+from hwmodels.units.requantizer_step import SEARCH_STAGES, Outputs, joined
 
 
 @dataclass(frozen=True)
@@ -100,16 +102,6 @@ class LaneState(NamedTuple):
     saturated_4: tuple[int, ...]
     stored_4: tuple[int, ...]
     clamped_4: tuple[int, ...]
-
-
-class LaneOutputs(NamedTuple):
-    """What leaves a lane: its largest rank so far, and an element's code with its block's exponent."""
-
-    peak: int
-    code: int
-    saturated: int
-    stored: int
-    clamped: int
 
 
 def lane_ports(config: EncoderUnitConfig) -> Ports:
@@ -193,18 +185,6 @@ class State(NamedTuple):
     lane: tuple[LaneState, ...]
 
 
-class Outputs(NamedTuple):
-    """What leaves in one cycle, as of `requantizer_step.Outputs`."""
-
-    found: int
-    found_top: tuple[int, ...]
-    done: int
-    code: tuple[int, ...]
-    saturated: tuple[int, ...]
-    stored: tuple[int, ...]
-    clamped: tuple[int, ...]
-
-
 def ports(config: EncoderUnitConfig) -> Ports:
     """The widths of the unit's ports and registers."""
     n, lane = config.lanes, lane_ports(config)
@@ -269,25 +249,20 @@ def run(
     Those are `requantizer.cycles`, of a block that is searched or not. Parameters are as for `result`, and
     `stepper` and `gaps` as for `requantizer.run`.
     """
-    n, total, idle = config.lanes, len(sums), zeros(ports(config).inputs)
-    chunks = -(-total // n)
-    written = {"written_sum": sums, "written_exponent": exponents}
-    read = {"sum": sums, "exponent": exponents}
+    n, idle = config.lanes, zeros(ports(config).inputs)
+    chunks = -(-len(sums) // n)
     searching = {"search": 1, "level": config.levels}
     state = reset(config, zeros(ports(config).state))
 
-    def entering(fields: dict[str, Sequence[int]], k: int) -> dict[str, tuple[int, ...]]:
-        parts = {name: tuple(field[k * n : (k + 1) * n]) for name, field in fields.items()}
-        return {name: part + (0,) * (n - len(part)) for name, part in parts.items()}
+    def entering(k: int, prefix: str = "") -> dict[str, tuple[int, ...]]:
+        own, under = chunk((sums, exponents), k, n)
+        return {f"{prefix}sum": own, f"{prefix}exponent": under}
 
     if config.merged and top is None:
-        found, fed = 0, 0
-        while found < chunks:
-            steering = {**searching, "first": int(fed == 0), **entering(written, fed)} if fed < chunks else {}
-            state, out = stepper(config, state, idle._replace(**steering))
-            fed += 1
-            if out.found:
-                found, top = found + 1, out.found_top[0]
+        feed = [
+            idle._replace(first=int(k == 0), **searching, **entering(k, "written_")) for k in range(chunks)
+        ]
+        top, _, state = searched(config, state, feed, idle, stepper)
     own = top is None
     converting = {
         "convert": 1, "own": int(own), "top": (0 if top is None else top,) * n,
@@ -296,15 +271,5 @@ def run(
     feed = []
     for k in range(2 * chunks if own else chunks):
         steering = {**searching, "first": int(k == 0)} if own and k < chunks else converting
-        feed += [idle] * (k in gaps) + [idle._replace(**steering, **entering(read, k % chunks))]
-    codes: list[int] = []
-    exponent = clamped = saturated = count = 0
-    while len(codes) < total:
-        state, out = stepper(config, state, feed[count] if count < len(feed) else idle)
-        count += 1
-        if out.done:
-            fresh = min(n, total - len(codes))
-            codes += out.code[:fresh]
-            saturated += sum(out.saturated[:fresh])
-            exponent, clamped = out.stored[0], out.clamped[0]
-    return (codes, exponent, clamped, saturated), count
+        feed += [idle] * (k in gaps) + [idle._replace(**steering, **entering(k % chunks))]
+    return converted(config, state, feed, idle, len(sums), stepper)

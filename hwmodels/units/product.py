@@ -36,7 +36,7 @@ STICKY = 3
 WINDOW_ROUNDINGS = {**ROUNDINGS, "sticky": STICKY}
 """What becomes of bits that fall out of a window."""
 
-ROOT_BITS, ROOT = 7, 181
+ROOT_BITS, ROOT_OF_TWO = 7, 181
 """The root of two as a significand, ``round(2**7 * sqrt(2))``: chosen, so that it is a byte."""
 
 INT8_BITS = 8
@@ -88,6 +88,11 @@ class Code:
         return ROOT_BITS + 1 if self.roots else self.stored_bits + self.hidden
 
     @property
+    def signed_bits(self) -> int:
+        """Width of a significand with its sign."""
+        return self.significand_bits + 1
+
+    @property
     def reach(self) -> int:
         """The largest exponent."""
         return exponent(self, self.largest)
@@ -119,7 +124,7 @@ def significand(code: Code, x: int) -> int:
     if not code.exponent_bits:
         return x
     if code.roots:
-        return select(x == 0, 0, select(x & 1, 1 << ROOT_BITS, ROOT))
+        return select(x == 0, 0, select(x & 1, 1 << ROOT_BITS, ROOT_OF_TWO))
     one = select((field(code, x) != 0) | (not code.subnormal), 1, 0) if code.hidden else 0
     size = (x & ((1 << code.stored_bits) - 1)) + (one << code.stored_bits)
     return select((x >> (code.bits - 1)) & 1, -size, size) if code.signed else size
@@ -157,6 +162,26 @@ class ProductConfig:
     def has_exponents(self) -> bool:
         """Whether codes of either side have exponents."""
         return bool(self.a.exponent_bits or self.b.exponent_bits)
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether significands are multiplied: neither is a sign alone."""
+        return min(self.a.significand_bits, self.b.significand_bits) > 1
+
+    @property
+    def adds_exponents(self) -> bool:
+        """Whether codes of both sides have exponents."""
+        return bool(self.a.exponent_bits and self.b.exponent_bits)
+
+    @property
+    def reach(self) -> int:
+        """The largest exponent of a product."""
+        return self.a.reach + self.b.reach
+
+    @property
+    def summed_bits(self) -> int:
+        """Width of a product as it is added up: that of the multiplier's output where it is no window."""
+        return self.bits if self.has_exponents else self.a.bits + self.b.bits
 
     @property
     def exact_bits(self) -> int:
@@ -223,18 +248,18 @@ class CodeOutputs(NamedTuple):
 
 def word(code: Code, x: int, lift: int = 0) -> int:
     """A code as it enters an array: its exponent above its significand, in two's complement."""
-    low = code.significand_bits + 1
+    low = code.signed_bits
     return ((exponent(code, x) + lift) << low) + (significand(code, x) & ((1 << low) - 1))
 
 
 def word_bits(code: Code) -> int:
     """Width of such a word."""
-    return code.significand_bits + 1 + code.exponent_bits
+    return code.signed_bits + code.exponent_bits
 
 
 def product_of_words(config: ProductConfig, x: int, y: int) -> int:
     """The product of two words in the window; it wraps at a width that those of codes do not exceed."""
-    wa, wb = config.a.significand_bits + 1, config.b.significand_bits + 1
+    wa, wb = config.a.signed_bits, config.b.signed_bits
     exact = mul(wrap(x, wa), wrap(y, wb), wa, wb) << ((x >> wa) + (y >> wb))
     return wrap(kept(wrap(exact, config.exact_bits), config.dropped, config.rounding), config.bits)
 
@@ -242,9 +267,7 @@ def product_of_words(config: ProductConfig, x: int, y: int) -> int:
 def code_ports(code: Code) -> Ports:
     """The widths of the ports of what decodes a code that counts from an anchor."""
     inputs = CodeInputs(unsigned(code.bits), unsigned(code.exponent_bits))
-    return Ports(
-        inputs, State(), CodeOutputs(signed(code.significand_bits + 1), unsigned(code.exponent_bits))
-    )
+    return Ports(inputs, State(), CodeOutputs(signed(code.signed_bits), unsigned(code.exponent_bits)))
 
 
 def code_step(code: Code, state: State, inputs: CodeInputs) -> tuple[State, CodeOutputs]:
@@ -306,7 +329,7 @@ def lift(anchor: int, exponent: int) -> int:
 
 def summed(config: ProductConfig, left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> int:
     """The sum of the products of decoded codes in the window."""
-    wa, wb = config.a.significand_bits + 1, config.b.significand_bits + 1
+    wa, wb = config.a.signed_bits, config.b.signed_bits
     pairs = zip(left, right, strict=True)
     if not config.has_exponents:
         return sum(mul(x, y, wa, wb) for (x, _), (y, _) in pairs)

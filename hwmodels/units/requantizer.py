@@ -133,10 +133,11 @@ class Elements(NamedTuple):
     multipliers: Sequence[int]
     shifts: Sequence[int]
 
-    def chunk(self, k: int, lanes: int) -> list[tuple[int, ...]]:
-        """What enters in the chunk `k`; lanes without an element get zeros."""
-        parts = [tuple(field[k * lanes : (k + 1) * lanes]) for field in self]
-        return [part + (0,) * (lanes - len(part)) for part in parts]
+
+def chunk(fields: Sequence[Sequence[int]], k: int, lanes: int) -> list[tuple[int, ...]]:
+    """What of each field enters in the chunk `k`; lanes without an element get zeros."""
+    parts = [tuple(field[k * lanes : (k + 1) * lanes]) for field in fields]
+    return [part + (0,) * (lanes - len(part)) for part in parts]
 
 
 def _elements(
@@ -146,30 +147,57 @@ def _elements(
     return Elements(sums, exponents, *(scales or ((1,) * n, (0,) * n)))
 
 
-def _entering(config: RequantizerConfig, elements: Elements, k: int, searched: bool) -> dict[str, Any]:
+def _entering(config: RequantizerConfig, elements: Elements, k: int, is_searched: bool) -> dict[str, Any]:
     """The ports that take the chunk `k`, on its way into the search or into pass 2."""
-    written = "written_" if searched and config.merged else ""
+    written = "written_" if is_searched and config.merged else ""
     names = [written + name for name in LaneInputs._fields[:4]]
-    return dict(zip(names, elements.chunk(k, config.lanes), strict=True))
+    return dict(zip(names, chunk(elements, k, config.lanes), strict=True))
 
 
-def _searched(
-    config: RequantizerConfig, elements: Elements, form: int, stepper: Callable[..., Any], state: State
-) -> tuple[int, int, State]:
-    """Pass 1 on its own: the largest rank, the cycles until it is there, and the state then."""
-    chunks, idle = -(-len(elements.sums) // config.lanes), zeros(ports(config).inputs)
+def searched(
+    config: Any, state: Any, feed: Sequence[Any], idle: Any, stepper: Callable[..., Any]
+) -> tuple[int, int, Any]:
+    """Pass 1 on its own, of what is fed: the largest rank, the cycles until it is there, and the state then.
+
+    Also the encoder's, which has ports of its own.
+    """
     found, count, top = 0, 0, NO_RANK
-    steering = {"search": 1, "level": config.levels, "search_form": form}
-    while found < chunks:
-        inputs = idle
-        if count < chunks:
-            entering = _entering(config, elements, count, searched=True)
-            inputs = idle._replace(first=int(count == 0), **steering, **entering)
-        state, out = stepper(config, state, inputs)
+    while found < len(feed):
+        state, out = stepper(config, state, feed[count] if count < len(feed) else idle)
         count += 1
         if out.found:
             found, top = found + 1, out.found_top[0]
     return top, count, state
+
+
+def converted(
+    config: Any, state: Any, feed: Sequence[Any], idle: Any, total: int, stepper: Callable[..., Any]
+) -> tuple[tuple[list[int], int, int, int], int]:
+    """What is fed, and cycles until `total` codes have left: these as of `result`, and how many cycles."""
+    codes: list[int] = []
+    exponent = clamped = saturated = count = 0
+    while len(codes) < total:
+        state, out = stepper(config, state, feed[count] if count < len(feed) else idle)
+        count += 1
+        if out.done:
+            fresh = min(config.lanes, total - len(codes))
+            codes += out.code[:fresh]
+            saturated += sum(out.saturated[:fresh])
+            exponent, clamped = out.stored[0], out.clamped[0]
+    return (codes, exponent, clamped, saturated), count
+
+
+def _search(
+    config: RequantizerConfig, elements: Elements, form: int, stepper: Callable[..., Any], state: State
+) -> tuple[int, int, State]:
+    """`searched`, of all elements."""
+    chunks, idle = -(-len(elements.sums) // config.lanes), zeros(ports(config).inputs)
+    steering = {"search": 1, "level": config.levels, "search_form": form}
+    feed = [
+        idle._replace(first=int(k == 0), **steering, **_entering(config, elements, k, is_searched=True))
+        for k in range(chunks)
+    ]
+    return searched(config, state, feed, idle, stepper)
 
 
 def search(
@@ -187,7 +215,7 @@ def search(
     """
     state = reset(config, zeros(ports(config).state))
     form = form_of(bits, raised)
-    return _searched(config, _elements(sums, exponents, scales), form, stepper, state)[:2]
+    return _search(config, _elements(sums, exponents, scales), form, stepper, state)[:2]
 
 
 def run(
@@ -221,7 +249,7 @@ def run(
     form = form_of(bits, raised)
     state = reset(config, zeros(ports(config).state))
     if config.merged and stored is None and top is None:
-        top, _, state = _searched(config, elements, form, stepper, state)
+        top, _, state = _search(config, elements, form, stepper, state)
     own, chunks = stored is None and top is None, -(-total // n)
     idle = zeros(ports(config).inputs)
     searching = {"search": 1, "level": config.levels, "search_form": form}
@@ -235,21 +263,11 @@ def run(
     }
     feed = []
     for k in range(2 * chunks if own else chunks):
-        searched = own and k < chunks
-        steering = {**searching, "first": int(k == 0)} if searched else converting
-        entering = _entering(config, elements, k % chunks, searched)
+        is_searched = own and k < chunks
+        steering = {**searching, "first": int(k == 0)} if is_searched else converting
+        entering = _entering(config, elements, k % chunks, is_searched)
         feed += [idle] * (k in gaps) + [idle._replace(**steering, **entering)]
-    codes: list[int] = []
-    exponent = clamped = saturated = count = 0
-    while len(codes) < total:
-        state, out = stepper(config, state, feed[count] if count < len(feed) else idle)
-        count += 1
-        if out.done:
-            fresh = min(n, total - len(codes))
-            codes += out.code[:fresh]
-            saturated += sum(out.saturated[:fresh])
-            exponent, clamped = out.stored[0], out.clamped[0]
-    return (codes, exponent, clamped, saturated), count
+    return converted(config, state, feed, idle, total, stepper)
 
 
 def cycles(config: RequantizerConfig, elements: int, static: bool = False) -> int:

@@ -67,7 +67,7 @@ def test_where_the_nearest_logarithm_changes() -> None:
     octaves = [encoder.logarithm(x, -47, -9) for x in (ROOT, ROOT + 1)]
     assert octaves == [10, 11]
     first, third = QUARTERS
-    halves = [encoder.half_octaves(x, -47, -9) for x in (first, first + 1, third, third + 1)]
+    halves = [encoder.logarithm(x, -47, -9, roots=1) for x in (first, first + 1, third, third + 1)]
     assert halves == [5, 6, 6, 7]
 
 

@@ -14,7 +14,7 @@ def parameters(config: WindowElementConfig) -> dict[str, int]:
     """Those of the module."""
     p = config.product
     return {
-        "WA": p.a.significand_bits + 1, "WB": p.b.significand_bits + 1, "EA": p.a.exponent_bits,
+        "WA": p.a.signed_bits, "WB": p.b.signed_bits, "EA": p.a.exponent_bits,
         "EB": p.b.exponent_bits, "EXACT_BITS": p.exact_bits, "DROPPED": p.dropped, "ROUNDING": p.rounding,
         "SUM_BITS": config.sum_bits, "CHAINS": config.chains, "OVERLAP": int(config.overlap),
     }  # fmt: skip
