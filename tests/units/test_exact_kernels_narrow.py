@@ -51,6 +51,25 @@ def test_lut_whose_table_is_as_steep_as_can_be(bits: int, step: int) -> None:
         assert counts[0] == sum(w[2] for w in want)
 
 
+@pytest.mark.parametrize("bits", [16, NARROW_BITS])
+def test_lut_whose_table_spans_every_word(bits: int) -> None:
+    """No word is outside, where a unit would take the line through the table's ends."""
+    rng = np.random.default_rng(bits)
+    step, top = NARROW_STEP, (1 << bits - 1) - 1
+    table = tuple(rng.integers(-top - 1, top + 1, (1 << bits - step) + 1).tolist())
+    config = lut.LutConfig(64, bits, 12, step, table, 4)
+    assert config.span == top + 1
+    codes = np.array([EXTREMES * 2], np.int16)
+    shared, rows, edges = np.array([[bits - 28, -12]], np.int16), np.zeros(1, np.int64), np.array([0, 13, 26])
+    (sums, exponents), counts = buffers(codes.shape), np.zeros(1, np.int64)
+    calls.lut(
+        codes, shared, rows, edges, np.array(table), config.fraction, bits, config.span, step, sums,
+        exponents, counts,
+    )  # fmt: skip
+    spread = np.repeat(shared, np.diff(edges), axis=1)[0].tolist()
+    assert (sums[0].tolist(), exponents[0].tolist(), counts[0]) == lut.result(config, EXTREMES * 2, spread)
+
+
 def softmax_is_result(
     config: softmax.SoftmaxConfig, codes: np.ndarray, exponent: int, keys: np.ndarray, per_sample: int,
     present: np.ndarray,
@@ -72,7 +91,7 @@ def softmax_is_result(
 
 
 @pytest.mark.parametrize("guard", [0, 4, NARROW_GUARD, NARROW_GUARD + 1, 15])
-@pytest.mark.parametrize("step", [6, NARROW_EXP2_STEP, NARROW_EXP2_STEP + 1])
+@pytest.mark.parametrize("step", [0, 6, NARROW_EXP2_STEP, NARROW_EXP2_STEP + 1])
 def test_softmax_at_the_ends_of_what_is_narrow(guard: int, step: int) -> None:
     """Steep tables, and exponents of rows from which a distance goes right, goes left, or vanishes."""
     entries = (1 << 16 - step) + 1

@@ -299,6 +299,8 @@ print("done")
         (-9, -6, 7, 7, False),
         (-9, 9, 8, 9, False),
         (-9, 9, 0, 6, False),
+        (0, 255, 7, 7, True),  # the byte is 251
+        (0, 250, 7, 7, False),
     ],
 )
 @pytest.mark.parametrize("count", [16, 5])

@@ -280,6 +280,21 @@ def test_words_that_overflow_are_counted() -> None:
     assert want.overflows > 9
 
 
+def test_an_aligner_that_reaches_nowhere() -> None:
+    """What is not where the word begins is lost, and counted."""
+    rng, config = (
+        np.random.default_rng(4),
+        replace(config_of("bound", 40, 0), aligner=AlignerConfig(0, 0, RNE)),
+    )
+    o = operands_of(rng, CODES["mxfp8e4m3"], CODES["int8"], 5, 13, 3)
+    want = mac_array.result(config, o)
+    sums, exponents, counts = by_kernel(config, o)
+    assert sums.tolist() == want.sums
+    assert exponents.tolist() == want.exponents
+    assert counts == [want.flushed, want.overflows]
+    assert want.flushed > 9
+
+
 @pytest.mark.parametrize("anchored", [False, True])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(("a", "b"), [("mxfp8e4m3", "bl8"), ("int8", "mxfp4"), ("bfp9", "bm8e4m3")])
