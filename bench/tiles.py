@@ -12,7 +12,7 @@ import numpy as np
 
 from hwmodels.machines import load
 from hwmodels.units import array_cycles
-from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.built_array import BuiltArray
 from hwmodels.units.mac_array import MatmulOperands
 
 SIZES = (8, 16)

@@ -88,8 +88,8 @@ TESTS = {
     "kernels/window": ("product",),
     "kernels/matmul_window": ("product",),
     "units/encoder": ("encoder",),
-    "units/product": ("product", "window_element_step"),
-    "units/processing_element": ("mac_array_step", "window_element_step"),
+    "units/product": ("product", "exact_mac_array_built", "processing_element_step"),
+    "units/processing_element": ("mac_array_step",),
     "units/reading": ("lanes", "requantizer"),
     "kernels/tile": ("mac_array", "exact_kernels_tiles", "exact_kernels_matmul"),
 }

@@ -19,11 +19,8 @@ from blocksim.trace.file import Trace
 from blocksim.trace.manifest import InputSpec, Manifest, OutputSpec
 from blocksim.trace.sections import Sections
 from hwmodels.machines import Machine
-from hwmodels.units.array_cycles import RAW_BITS
+from hwmodels.units.array_cycles import RAW_DEPTH_BITS
 from hwmodels.units.norm import LENGTH_BITS
-
-PRODUCT_BITS = 15
-"""Bits of the largest product of two codes of 8 bits, with its sign."""
 
 __all__ = ["Calibration", "ConstantCache", "Precision", "compile_graph"]
 
@@ -141,7 +138,7 @@ def _refuse_long_rows(graph: Graph, assignment: Assignment) -> None:
         if isinstance(op, Norm):
             length, limit, what = assignment.specs[op.a].columns, 1 << LENGTH_BITS, "elements in a row"
         elif isinstance(op, Matmul):
-            length, limit, what = op.k, 1 << RAW_BITS - PRODUCT_BITS, "products in a sum"
+            length, limit, what = op.k, 1 << RAW_DEPTH_BITS, "products in a sum"
         else:
             continue
         if length >= limit:

@@ -294,7 +294,7 @@ def array_parts(machine: Machine, built: Built) -> dict[str, Part]:
     array, aligner, word = machine.array, machine.aligner, machine.accumulator
     config = machine.array_config
     elements, still = array.rows * array.columns, array.dataflow == "os"
-    summed = max(array_cycles.running_bits(config, array.rows, p.summed_bits) for p in built.products)
+    summed = max(array_cycles.running_bits(config, array.rows, p) for p in built.products)
     sums = 2 if array.pack_axis == "N" else 1  # two columns in one element keep two sums
     held = 0 if still else wide * (2 if config.overlap else 1)
     moved = 2 * wide if still else wide
@@ -318,7 +318,8 @@ def array_parts(machine: Machine, built: Built) -> dict[str, Part]:
     outputs = array.columns * sums * word.rows * word.banks
     own = elements * sums if still else 0
     adders = lanes if still or running else sums
-    bank = array.columns * sums * word.rows * array_cycles.RAW_BITS if config.raw_bank else 0
+    raw = max(array_cycles.raw_bits(p) for p in built.products)
+    bank = array.columns * sums * word.rows * raw if config.raw_bank else 0
     return {
         "processing elements": Part(
             f"{elements:,} with {told(chosen)}, {sums} x {summed} summed, {moved} moving and {held} held "
@@ -335,7 +336,7 @@ def array_parts(machine: Machine, built: Built) -> dict[str, Part]:
         ),
         "raw bank": Part(
             f"{bank:,} bits of unfinished segments",
-            (Piece(array.columns * sums if bank else 0, adder(array_cycles.RAW_BITS)),),
+            (Piece(array.columns * sums if bank else 0, adder(raw)),),
             memory(bank),
         ),
         "accumulators": Part(

@@ -1,23 +1,28 @@
 // One row of a weight- or input-stationary array: units.array_row. The left edge switches the row's code on
 // in the slot of its segment; `load` takes two cycles to the next row and all else takes one.
 module array_row #(
-    parameter int COLUMNS     = 64,
-    parameter int SLOT_BITS   = 7,
-    parameter int MOVING_BITS = 8,
-    parameter int HELD_BITS   = 8,
-    parameter int SUM_BITS    = 22,
-    parameter int CHAINS      = 1,
-    parameter bit OVERLAP     = 1'b1,
-    parameter int WAVE        = SLOT_BITS + 4,       // {slot, last, fresh, swap, valid}
-    parameter int TAG         = SLOT_BITS + CHAINS,  // {slot, on}
-    parameter int SUMS        = CHAINS * SUM_BITS    // of one column
+    parameter int COLUMNS         = 64,
+    parameter int SLOT_BITS       = 7,
+    parameter int MOVING_BITS     = 8,
+    parameter int HELD_BITS       = 8,
+    parameter int MOVING_EXPONENT = 0,                   // see element_product
+    parameter int HELD_EXPONENT   = 0,
+    parameter int PRODUCT_BITS    = MOVING_BITS + HELD_BITS,
+    parameter int DROPPED         = 0,
+    parameter int WINDOW_ROUNDING = 0,
+    parameter int SUM_BITS        = 22,
+    parameter int CHAINS          = 1,
+    parameter bit OVERLAP         = 1'b1,
+    parameter int WAVE            = SLOT_BITS + 4,       // {slot, last, fresh, swap, valid}
+    parameter int TAG             = SLOT_BITS + CHAINS,  // {slot, on}
+    parameter int SUMS            = CHAINS * SUM_BITS    // of one column
 ) (
     input  logic                          clk,
     input  logic                          rst,
     input  logic               [WAVE-1:0] wave,
     input  logic                          load,
     input  logic                [TAG-1:0] tag,
-    input  logic signed [MOVING_BITS-1:0] code,
+    input  logic        [MOVING_BITS-1:0] code,
     input  logic  [COLUMNS*HELD_BITS-1:0] passed,
     input  logic       [COLUMNS*SUMS-1:0] sum,
     output logic               [WAVE-1:0] wave_out,
@@ -70,8 +75,9 @@ module array_row #(
   assign loads[0] = load;
   for (genvar j = 0; j < COLUMNS; j++) begin : element
     processing_element #(
-        .MOVING_BITS(MOVING_BITS), .HELD_BITS(HELD_BITS), .SUM_BITS(SUM_BITS), .CHAINS(CHAINS),
-        .OVERLAP(OVERLAP)
+        .MOVING_BITS(MOVING_BITS), .HELD_BITS(HELD_BITS), .MOVING_EXPONENT(MOVING_EXPONENT),
+        .HELD_EXPONENT(HELD_EXPONENT), .PRODUCT_BITS(PRODUCT_BITS), .DROPPED(DROPPED),
+        .WINDOW_ROUNDING(WINDOW_ROUNDING), .SUM_BITS(SUM_BITS), .CHAINS(CHAINS), .OVERLAP(OVERLAP)
     ) u (
         .clk(clk),
         .code(codes[j*MOVING_BITS+:MOVING_BITS]),

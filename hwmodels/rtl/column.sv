@@ -15,6 +15,7 @@ module column #(
     parameter bit SATURATING  = 1'b1,
     parameter int E           = 8,     // bits of an exponent
     parameter int BOUND       = 10,    // of a bound
+    parameter int FRACTION    = 0,     // bits of the sums below their binary point
     parameter int PLACE       = FOLD_BITS + MOVING_BITS + SLOT_BITS + 2  // {fold, row, slot, last, valid}
 ) (
     input  logic                        clk,
@@ -37,7 +38,11 @@ module column #(
     output logic                        overflow,
     output logic             [CHAINS:0] flushed
 );
-  localparam int Reach = GUARD_BITS < 1 ? 1 : GUARD_BITS;
+  // sums with bits below their binary point come as whole numbers: aligner.of_terms
+  localparam int TermGuard = GUARD_BITS - FRACTION;
+  localparam int Beyond = FRACTION > 0 ? MAX_SHIFT + FRACTION : MAX_SHIFT;
+  localparam int TermShift = Beyond < 62 ? Beyond : 62;
+  localparam int Reach = TermGuard < 1 ? 1 : TermGuard;
   localparam int Free = BITS - BIAS_BITS - 2 < MAX_SHIFT ? BITS - BIAS_BITS - 2 : MAX_SHIFT;
   localparam int BiasReach = Free < 1 ? 1 : Free;
   localparam int TermBits = SUM_BITS + Reach;
@@ -78,7 +83,7 @@ module column #(
     logic lost;
     assign e = BOUND'($signed(exponent[i*E+:E])) + BOUND'($signed(held[i*E+:E]));
     aligner #(
-        .X_BITS(SUM_BITS), .E_BITS(BOUND), .GUARD_BITS(GUARD_BITS), .MAX_SHIFT(MAX_SHIFT),
+        .X_BITS(SUM_BITS), .E_BITS(BOUND), .GUARD_BITS(TermGuard), .MAX_SHIFT(TermShift),
         .LONGEST_LEFT(Reach), .ROUNDING(ROUNDING)
     ) u_aligner (
         .x(sum[i*SUM_BITS+:SUM_BITS]), .exponent(e), .bound(bound), .y(term), .flushed(lost)

@@ -2,45 +2,51 @@
 // the edges of the columns of outputs. Operands enter skewed: row by row and column by column a cycle later.
 // Where operands are packed, an element takes DEPTH codes along the reduction and WIDTH along the outputs.
 module mac_array #(
-    parameter int ROWS        = 16,
-    parameter int COLUMNS     = 16,
-    parameter bit OVERLAP     = 1'b1,
-    parameter int CHAINS      = 1,                    // aligners per column of outputs
-    parameter int CODE_BITS   = 8,                    // of a code that moves
-    parameter int HELD_BITS   = 8,
-    parameter int DEPTH       = 1,
-    parameter int WIDTH       = 1,
-    parameter int TERMS       = ROWS * DEPTH,         // of a sum, in one fold
-    parameter int OUTPUTS     = COLUMNS * WIDTH,
-    parameter int SUM_BITS    = CODE_BITS + HELD_BITS + $clog2(TERMS),
-    parameter int BIAS_BITS   = 8,
-    parameter int SLOT_BITS   = $clog2(2 * TERMS),
-    parameter int MOVING_BITS = 8,                    // of a moving row's number
-    parameter int FOLD_BITS   = 12,
-    parameter int GUARD_BITS  = 8,
-    parameter int MAX_SHIFT   = 31,
-    parameter int ROUNDING    = 2,
-    parameter int BITS        = 32,                   // of the accumulator
-    parameter bit SATURATING  = 1'b1,
-    parameter int LATENCY     = 1,
-    parameter bit RISING      = 1'b0,                 // the bound rises with the terms
-    parameter bit BANKED      = 1'b0,                 // a raw bank keeps sums from fold to fold
-    parameter int RAW_BITS    = 32,
-    parameter int E           = 8,
-    parameter int BOUND       = 10,
-    parameter int ROW_BITS    = $clog2(ROWS),
-    parameter int TAG         = DEPTH * (SLOT_BITS + CHAINS),
-    parameter int CODES       = DEPTH * CODE_BITS,    // of one row
-    parameter int PASSED      = COLUMNS * WIDTH * DEPTH * HELD_BITS,
-    parameter int PLACE       = FOLD_BITS + MOVING_BITS + SLOT_BITS + 2,
-    parameter int WORD        = RISING ? BOUND + BITS : BITS,   // {bound, sum}
-    parameter int OVERS       = RISING ? CHAINS : 1,
-    parameter int LOST        = RISING ? 2 * CHAINS + 1 : CHAINS + 1,
-    parameter int EDGE        = CHAINS * E + (RISING ? 0 : E) + BOUND + BIAS_BITS + BOUND + WORD,
-    parameter int SAID        = PLACE + 1 + MOVING_BITS + WORD + OVERS + LOST,
-    parameter int MARKED      = CHAINS * E + (BANKED ? 1 + CHAINS : 0),  // {open, carried, exponents}
-    parameter int READ        = EDGE + (BANKED ? RAW_BITS : 0),          // {raw word, an edge's}
-    parameter int WRITTEN     = SAID + (BANKED ? 1 + RAW_BITS : 0)       // {raw word, raw write, an edge's}
+    parameter int ROWS            = 16,
+    parameter int COLUMNS         = 16,
+    parameter bit OVERLAP         = 1'b1,
+    parameter int CHAINS          = 1,                    // aligners per column of outputs
+    parameter int CODE_BITS       = 8,                    // of a code that moves
+    parameter int HELD_BITS       = 8,
+    parameter int DEPTH           = 1,
+    parameter int WIDTH           = 1,
+    parameter int TERMS           = ROWS * DEPTH,         // of a sum, in one fold
+    parameter int OUTPUTS         = COLUMNS * WIDTH,
+    parameter int MOVING_EXPONENT = 0,                    // of a code's bits, see element_product
+    parameter int HELD_EXPONENT   = 0,
+    parameter int PRODUCT_BITS    = CODE_BITS + HELD_BITS,
+    parameter int DROPPED         = 0,
+    parameter int WINDOW_ROUNDING = 0,
+    parameter int FRACTION        = 0,                    // bits of a product below its binary point
+    parameter int SUM_BITS        = PRODUCT_BITS + $clog2(TERMS),
+    parameter int BIAS_BITS       = 8,
+    parameter int SLOT_BITS       = $clog2(2 * TERMS),
+    parameter int MOVING_BITS     = 8,                    // of a moving row's number
+    parameter int FOLD_BITS       = 12,
+    parameter int GUARD_BITS      = 8,
+    parameter int MAX_SHIFT       = 31,
+    parameter int ROUNDING        = 2,
+    parameter int BITS            = 32,                   // of the accumulator
+    parameter bit SATURATING      = 1'b1,
+    parameter int LATENCY         = 1,
+    parameter bit RISING          = 1'b0,                 // the bound rises with the terms
+    parameter bit BANKED          = 1'b0,                 // a raw bank keeps sums from fold to fold
+    parameter int RAW_BITS        = 32,
+    parameter int E               = 8,
+    parameter int BOUND           = 10,
+    parameter int ROW_BITS        = $clog2(ROWS),
+    parameter int TAG             = DEPTH * (SLOT_BITS + CHAINS),
+    parameter int CODES           = DEPTH * CODE_BITS,    // of one row
+    parameter int PASSED          = COLUMNS * WIDTH * DEPTH * HELD_BITS,
+    parameter int PLACE           = FOLD_BITS + MOVING_BITS + SLOT_BITS + 2,
+    parameter int WORD            = RISING ? BOUND + BITS : BITS,   // {bound, sum}
+    parameter int OVERS           = RISING ? CHAINS : 1,
+    parameter int LOST            = RISING ? 2 * CHAINS + 1 : CHAINS + 1,
+    parameter int EDGE            = CHAINS * E + (RISING ? 0 : E) + BOUND + BIAS_BITS + BOUND + WORD,
+    parameter int SAID            = PLACE + 1 + MOVING_BITS + WORD + OVERS + LOST,
+    parameter int MARKED          = CHAINS * E + (BANKED ? 1 + CHAINS : 0),  // {open, carried, exponents}
+    parameter int READ            = EDGE + (BANKED ? RAW_BITS : 0),          // {raw word, an edge's}
+    parameter int WRITTEN         = SAID + (BANKED ? 1 + RAW_BITS : 0)       // {raw word, raw write, an edge's}
 ) (
     input  logic                       clk,
     input  logic                       rst,
@@ -94,7 +100,9 @@ module mac_array #(
   for (genvar r = 0; r < (Packs ? 0 : ROWS); r++) begin : row
     array_row #(
         .COLUMNS(COLUMNS), .SLOT_BITS(SLOT_BITS), .MOVING_BITS(CODE_BITS), .HELD_BITS(HELD_BITS),
-        .SUM_BITS(SUM_BITS), .CHAINS(CHAINS), .OVERLAP(OVERLAP)
+        .MOVING_EXPONENT(MOVING_EXPONENT), .HELD_EXPONENT(HELD_EXPONENT), .PRODUCT_BITS(PRODUCT_BITS),
+        .DROPPED(DROPPED), .WINDOW_ROUNDING(WINDOW_ROUNDING), .SUM_BITS(SUM_BITS), .CHAINS(CHAINS),
+        .OVERLAP(OVERLAP)
     ) u (
         .clk(clk), .rst(rst), .wave(waves[r*WAVE+:WAVE]), .load(loads[r]), .tag(tags[r*TAG+:TAG]),
         .code(code[r*CODES+:CODES]), .passed(passes[r*PASSED+:PASSED]), .sum(sums[r*SUMS+:SUMS]),
@@ -106,7 +114,8 @@ module mac_array #(
   for (genvar r = 0; r < (Packs ? ROWS : 0); r++) begin : pack
     packed_row #(
         .COLUMNS(COLUMNS), .SLOT_BITS(SLOT_BITS), .MOVING_BITS(CODE_BITS), .HELD_BITS(HELD_BITS),
-        .SUM_BITS(SUM_BITS), .DEPTH(DEPTH), .WIDTH(WIDTH), .CHAINS(CHAINS), .OVERLAP(OVERLAP)
+        .MOVING_EXPONENT(MOVING_EXPONENT), .HELD_EXPONENT(HELD_EXPONENT), .PRODUCT_BITS(PRODUCT_BITS),
+        .DROPPED(DROPPED), .WINDOW_ROUNDING(WINDOW_ROUNDING), .SUM_BITS(SUM_BITS), .DEPTH(DEPTH), .WIDTH(WIDTH), .CHAINS(CHAINS), .OVERLAP(OVERLAP)
     ) u (
         .clk(clk), .rst(rst), .wave(waves[r*WAVE+:WAVE]), .load(loads[r]), .tag(tags[r*TAG+:TAG]),
         .code(code[r*CODES+:CODES]), .passed(passes[r*PASSED+:PASSED]), .sum(sums[r*SUMS+:SUMS]),
@@ -189,7 +198,7 @@ module mac_array #(
     column #(
         .SUM_BITS(ARRIVING), .CHAINS(CHAINS), .ROWS(TERMS), .BIAS_BITS(BIAS_BITS), .SLOT_BITS(SLOT_BITS),
         .MOVING_BITS(MOVING_BITS), .FOLD_BITS(FOLD_BITS), .GUARD_BITS(GUARD_BITS), .MAX_SHIFT(MAX_SHIFT),
-        .ROUNDING(ROUNDING), .BITS(BITS), .SATURATING(SATURATING), .E(E), .BOUND(BOUND)
+        .ROUNDING(ROUNDING), .BITS(BITS), .SATURATING(SATURATING), .E(E), .BOUND(BOUND), .FRACTION(FRACTION)
     ) u (
         .clk(clk), .rst(rst), .place(places[j*PLACE+:PLACE]), .exponent(exponents[j*CHAINS*E+:CHAINS*E]),
         .top(tops[j*E+:E]), .sum(arriving[j*CHAINS*ARRIVING+:CHAINS*ARRIVING]), .held(held),
@@ -217,7 +226,7 @@ module mac_array #(
     rising_column #(
         .SUM_BITS(ARRIVING), .CHAINS(CHAINS), .BIAS_BITS(BIAS_BITS), .SLOT_BITS(SLOT_BITS),
         .MOVING_BITS(MOVING_BITS), .FOLD_BITS(FOLD_BITS), .GUARD_BITS(GUARD_BITS), .MAX_SHIFT(MAX_SHIFT),
-        .ROUNDING(ROUNDING), .BITS(BITS), .SATURATING(SATURATING), .E(E), .BOUND(BOUND)
+        .ROUNDING(ROUNDING), .BITS(BITS), .SATURATING(SATURATING), .E(E), .BOUND(BOUND), .FRACTION(FRACTION)
     ) u (
         .clk(clk), .rst(rst), .place(places[j*PLACE+:PLACE]), .exponent(exponents[j*CHAINS*E+:CHAINS*E]),
         .sum(arriving[j*CHAINS*ARRIVING+:CHAINS*ARRIVING]), .held(held), .floor(floor), .bias(bias),

@@ -10,6 +10,7 @@ module os_aligner #(
     parameter int NORMALISE  = 0,   // E: 0 of the largest exponents, 1 by the prescan, 2 as terms arrive
     parameter int RAW_BITS   = 32,
     parameter int WORD       = 10,
+    parameter int FRACTION   = 0,   // bits of raw sums below their binary point
     parameter int TURN       = GROUP > 1 ? $clog2(GROUP) : 1
 ) (
     input  logic                             clk,
@@ -46,11 +47,17 @@ module os_aligner #(
 );
   localparam int Shift = WORD + 2;
   localparam int Free = BITS - 10 < MAX_SHIFT ? BITS - 10 : MAX_SHIFT;
-  localparam int Wanted = GUARD_BITS > Free ? GUARD_BITS : Free;
+  // sums with bits below their binary point come as whole numbers: aligner.of_terms
+  localparam int TermGuard = GUARD_BITS - FRACTION;
+  localparam int Beyond = FRACTION > 0 ? MAX_SHIFT + FRACTION : MAX_SHIFT;
+  localparam int TermShift = Beyond < 62 ? Beyond : 62;
+  localparam int Wanted = TermGuard > Free ? TermGuard : Free;
   localparam int Reach = Wanted > 1 ? Wanted : 1;
-  localparam int Guarded = RAW_BITS + (GUARD_BITS > 0 ? GUARD_BITS : 0);
+  localparam int Guarded = RAW_BITS + (TermGuard > 0 ? TermGuard : 0);
   localparam int Term = Guarded > BITS ? Guarded : BITS;
-  localparam logic signed [Shift-1:0] Guard = Shift'(GUARD_BITS);
+  localparam logic signed [Shift-1:0] BiasGuard = Shift'(GUARD_BITS);
+  localparam logic signed [Shift-1:0] SumGuard = Shift'(TermGuard);
+  localparam logic signed [Shift-1:0] FurthestSum = Shift'(-TermShift);
   localparam logic signed [Shift-1:0] Furthest = Shift'(-MAX_SHIFT);
   localparam logic signed [7:0] ZeroBlock = -8'sd128;
 
@@ -132,24 +139,27 @@ module os_aligner #(
   endgenerate
 
   // align and add
-  logic signed [31:0] x;
+  logic signed [RAW_BITS-1:0] x;
   logic signed [8:0] exponent;
   logic signed [Shift-1:0] shift;
   logic signed [RAW_BITS+Reach-1:0] shifted;
-  logic over;
-  assign x        = opening ? start : of_raw[GROUP];
+  logic signed [Term-1:0] term;
+  logic over, lost;
+  assign x        = opening ? RAW_BITS'(start) : of_raw[GROUP];
   assign exponent = opening ? 9'(of_bias) : sum;
-  assign shift    = Guard - (Shift'(top) - Shift'(exponent));
+  assign shift    = (opening ? BiasGuard : SumGuard) - (Shift'(top) - Shift'(exponent));
+  assign lost     = shift < (opening ? Furthest : FurthestSum);
   scale #(
-      .WX(RAW_BITS), .WS(Shift), .LIMIT(MAX_SHIFT), .LONGEST_LEFT(Reach), .ROUNDING(ROUNDING)
+      .WX(RAW_BITS), .WS(Shift), .LIMIT(TermShift), .LONGEST_LEFT(Reach), .ROUNDING(ROUNDING)
   ) u_align (
       .x(x),
       .s(shift),
       .y(shifted)
   );
+  assign term     = lost ? '0 : Term'(shifted);
   accumulator #(.BITS(BITS), .SUM_BITS(Term), .SATURATING(SATURATING)) u_add (
       .acc(acc),
-      .x(Term'(shifted)),
+      .x(term),
       .sum(word),
       .overflow(over)
   );
@@ -160,6 +170,6 @@ module os_aligner #(
     end
   endgenerate
   assign done     = serve & closing;
-  assign flushed  = serve && x != '0 && shift < Furthest;
+  assign flushed  = serve && x != '0 && lost;
   assign overflow = serve & over;
 endmodule

@@ -1,24 +1,33 @@
 // The MAC array in which outputs stay: os_array.step. ROWS x COLUMNS elements, and in each column an aligner for
 // every GROUP rows. Codes and commands move to the right, codes and a column's exponents and bias move down.
 module os_array #(
-    parameter int ROWS       = 32,
-    parameter int COLUMNS    = 32,
-    parameter int GROUP      = 32,  // rows that share an aligner
-    parameter int BITS       = 32,
-    parameter bit SATURATING = 1'b1,
-    parameter int GUARD_BITS = 8,
-    parameter int MAX_SHIFT  = 31,
-    parameter int ROUNDING   = 2,
-    parameter int NORMALISE  = 0,
-    parameter int WORD       = 10,
-    parameter int GROUPS     = (ROWS + GROUP - 1) / GROUP,
-    parameter int TURN       = GROUP > 1 ? $clog2(GROUP) : 1
+    parameter int ROWS            = 32,
+    parameter int COLUMNS         = 32,
+    parameter int GROUP           = 32,  // rows that share an aligner
+    parameter int BITS            = 32,
+    parameter bit SATURATING      = 1'b1,
+    parameter int GUARD_BITS      = 8,
+    parameter int MAX_SHIFT       = 31,
+    parameter int ROUNDING        = 2,
+    parameter int NORMALISE       = 0,
+    parameter int WORD            = 10,
+    parameter int A_BITS          = 8,
+    parameter int W_BITS          = 8,
+    parameter int A_EXPONENT      = 0,   // see element_product
+    parameter int W_EXPONENT      = 0,
+    parameter int PRODUCT_BITS    = A_BITS + W_BITS,
+    parameter int DROPPED         = 0,
+    parameter int WINDOW_ROUNDING = 0,
+    parameter int FRACTION        = 0,   // bits of a product below its binary point
+    parameter int RAW_BITS        = 32,
+    parameter int GROUPS          = (ROWS + GROUP - 1) / GROUP,
+    parameter int TURN            = GROUP > 1 ? $clog2(GROUP) : 1
 ) (
     input  logic                           clk,
     input  logic                           rst,
     input  logic                [ROWS-1:0] first,
-    input  logic              [ROWS*8-1:0] a,
-    input  logic           [COLUMNS*8-1:0] w,
+    input  logic         [ROWS*A_BITS-1:0] a,
+    input  logic      [COLUMNS*W_BITS-1:0] w,
     input  logic              [GROUPS-1:0] serve,
     input  logic              [GROUPS-1:0] opening,
     input  logic              [GROUPS-1:0] closing,
@@ -36,29 +45,33 @@ module os_array #(
     output logic      [GROUPS*COLUMNS-1:0] dropped,
     output logic      [GROUPS*COLUMNS-1:0] overflow
 );
-  localparam int RawBits = 32;
   localparam logic signed [WORD:0] Guard = (WORD + 1)'(GUARD_BITS);
 
   for (genvar i = 0; i < ROWS; i++) begin : element
     for (genvar j = 0; j < COLUMNS; j++) begin : at
       logic first_in, first_on;
-      logic [7:0] a_in, w_in, a_on, w_on;
-      logic [RawBits-1:0] raw;
+      logic [A_BITS-1:0] a_in, a_on;
+      logic [W_BITS-1:0] w_in, w_on;
+      logic [RAW_BITS-1:0] raw;
       logic [BITS-1:0] aligned;
       logic [WORD-1:0] bound;
       if (j == 0) begin : left
         assign first_in = first[i];
-        assign a_in     = a[i*8+:8];
+        assign a_in     = a[i*A_BITS+:A_BITS];
       end else begin : left
         assign first_in = at[j-1].first_on;
         assign a_in     = at[j-1].a_on;
       end
       if (i == 0) begin : above
-        assign w_in = w[j*8+:8];
+        assign w_in = w[j*W_BITS+:W_BITS];
       end else begin : above
         assign w_in = element[i-1].at[j].w_on;
       end
-      os_element #(.RAW_BITS(RawBits), .BITS(BITS), .WORD(WORD)) u (
+      os_element #(
+          .A_BITS(A_BITS), .W_BITS(W_BITS), .A_EXPONENT(A_EXPONENT), .W_EXPONENT(W_EXPONENT),
+          .PRODUCT_BITS(PRODUCT_BITS), .DROPPED(DROPPED), .WINDOW_ROUNDING(WINDOW_ROUNDING), .RAW_BITS(RAW_BITS),
+          .BITS(BITS), .WORD(WORD)
+      ) u (
           .clk(clk),
           .first(first_in),
           .a(a_in),
@@ -135,16 +148,16 @@ module os_array #(
       end
 
       // the rows of the group
-      logic [GROUP*RawBits-1:0] raws;
+      logic [GROUP*RAW_BITS-1:0] raws;
       logic [GROUP*BITS-1:0] aligneds;
       logic [GROUP*WORD-1:0] bounds;
       for (genvar i = 0; i < GROUP; i++) begin : place
         if (g * GROUP + i < ROWS) begin : own
-          assign raws[i*RawBits+:RawBits] = element[g*GROUP+i].at[j].raw;
+          assign raws[i*RAW_BITS+:RAW_BITS] = element[g*GROUP+i].at[j].raw;
           assign aligneds[i*BITS+:BITS]   = element[g*GROUP+i].at[j].aligned;
           assign bounds[i*WORD+:WORD]     = element[g*GROUP+i].at[j].bound;
         end else begin : none
-          assign raws[i*RawBits+:RawBits] = '0;
+          assign raws[i*RAW_BITS+:RAW_BITS] = '0;
           assign aligneds[i*BITS+:BITS]   = '0;
           assign bounds[i*WORD+:WORD]     = '0;
           logic unused;
@@ -154,7 +167,8 @@ module os_array #(
 
       os_aligner #(
           .GROUP(GROUP), .BITS(BITS), .SATURATING(SATURATING), .GUARD_BITS(GUARD_BITS),
-          .MAX_SHIFT(MAX_SHIFT), .ROUNDING(ROUNDING), .NORMALISE(NORMALISE), .RAW_BITS(RawBits), .WORD(WORD)
+          .MAX_SHIFT(MAX_SHIFT), .ROUNDING(ROUNDING), .NORMALISE(NORMALISE), .RAW_BITS(RAW_BITS), .WORD(WORD),
+          .FRACTION(FRACTION)
       ) u (
           .clk(clk),
           .rst(rst),

@@ -1,17 +1,22 @@
 // One element of an array whose operands are so narrow that it takes several: units.packed_element. DEPTH
 // codes come along the reduction, whose products are added at once, and WIDTH are held along the outputs.
 module packed_element #(
-    parameter int MOVING_BITS = 4,                          // of one code
-    parameter int HELD_BITS   = 4,
-    parameter int SUM_BITS    = 15,
-    parameter int DEPTH       = 2,
-    parameter int WIDTH       = 1,
-    parameter int CHAINS      = 1,                          // sums of each output
-    parameter bit OVERLAP     = 1'b1,
-    parameter int CODES       = DEPTH * MOVING_BITS,
-    parameter int ONS         = DEPTH * CHAINS,
-    parameter int PASSED      = WIDTH * DEPTH * HELD_BITS,  // output by output
-    parameter int SUMS        = WIDTH * CHAINS * SUM_BITS
+    parameter int MOVING_BITS     = 4,                          // of one code
+    parameter int HELD_BITS       = 4,
+    parameter int MOVING_EXPONENT = 0,                          // see element_product
+    parameter int HELD_EXPONENT   = 0,
+    parameter int PRODUCT_BITS    = MOVING_BITS + HELD_BITS,
+    parameter int DROPPED         = 0,
+    parameter int WINDOW_ROUNDING = 0,
+    parameter int SUM_BITS        = 15,
+    parameter int DEPTH           = 2,
+    parameter int WIDTH           = 1,
+    parameter int CHAINS          = 1,                          // sums of each output
+    parameter bit OVERLAP         = 1'b1,
+    parameter int CODES           = DEPTH * MOVING_BITS,
+    parameter int ONS             = DEPTH * CHAINS,
+    parameter int PASSED          = WIDTH * DEPTH * HELD_BITS,  // output by output
+    parameter int SUMS            = WIDTH * CHAINS * SUM_BITS
 ) (
     input  logic              clk,
     input  logic  [CODES-1:0] code,
@@ -76,8 +81,11 @@ module packed_element #(
   for (genvar j = 0; j < WIDTH; j++) begin : result
     logic [DEPTH*SUM_BITS-1:0] products;
     for (genvar d = 0; d < DEPTH; d++) begin : at
-      logic signed [MOVING_BITS+HELD_BITS-1:0] product;
-      multiplier #(.WA(MOVING_BITS), .WB(HELD_BITS)) u (
+      logic signed [PRODUCT_BITS-1:0] product;
+      element_product #(
+          .WA(MOVING_BITS), .WB(HELD_BITS), .EA(MOVING_EXPONENT), .EB(HELD_EXPONENT),
+          .PRODUCT_BITS(PRODUCT_BITS), .DROPPED(DROPPED), .ROUNDING(WINDOW_ROUNDING)
+      ) u (
           .a(code[d*MOVING_BITS+:MOVING_BITS]), .b(factors[(j*DEPTH+d)*HELD_BITS+:HELD_BITS]), .p(product)
       );
       assign products[d*SUM_BITS+:SUM_BITS] = SUM_BITS'(product);

@@ -1,20 +1,25 @@
 // One row of elements that take several codes each: units.packed_row. As array_row, with a tag for each of
 // the codes that enter together.
 module packed_row #(
-    parameter int COLUMNS     = 64,
-    parameter int SLOT_BITS   = 8,
-    parameter int MOVING_BITS = 4,
-    parameter int HELD_BITS   = 4,
-    parameter int SUM_BITS    = 15,
-    parameter int DEPTH       = 2,
-    parameter int WIDTH       = 1,
-    parameter int CHAINS      = 1,
-    parameter bit OVERLAP     = 1'b1,
-    parameter int WAVE        = SLOT_BITS + 4,              // {slot, last, fresh, swap, valid}
-    parameter int TAG         = SLOT_BITS + CHAINS,         // {slot, on} of one code
-    parameter int CODES       = DEPTH * MOVING_BITS,
-    parameter int PASSED      = WIDTH * DEPTH * HELD_BITS,  // of one element
-    parameter int SUMS        = WIDTH * CHAINS * SUM_BITS
+    parameter int COLUMNS         = 64,
+    parameter int SLOT_BITS       = 8,
+    parameter int MOVING_BITS     = 4,
+    parameter int HELD_BITS       = 4,
+    parameter int MOVING_EXPONENT = 0,                          // see element_product
+    parameter int HELD_EXPONENT   = 0,
+    parameter int PRODUCT_BITS    = MOVING_BITS + HELD_BITS,
+    parameter int DROPPED         = 0,
+    parameter int WINDOW_ROUNDING = 0,
+    parameter int SUM_BITS        = 15,
+    parameter int DEPTH           = 2,
+    parameter int WIDTH           = 1,
+    parameter int CHAINS          = 1,
+    parameter bit OVERLAP         = 1'b1,
+    parameter int WAVE            = SLOT_BITS + 4,              // {slot, last, fresh, swap, valid}
+    parameter int TAG             = SLOT_BITS + CHAINS,         // {slot, on} of one code
+    parameter int CODES           = DEPTH * MOVING_BITS,
+    parameter int PASSED          = WIDTH * DEPTH * HELD_BITS,  // of one element
+    parameter int SUMS            = WIDTH * CHAINS * SUM_BITS
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -82,7 +87,9 @@ module packed_row #(
   assign loads[0] = load;
   for (genvar j = 0; j < COLUMNS; j++) begin : element
     packed_element #(
-        .MOVING_BITS(MOVING_BITS), .HELD_BITS(HELD_BITS), .SUM_BITS(SUM_BITS), .DEPTH(DEPTH), .WIDTH(WIDTH),
+        .MOVING_BITS(MOVING_BITS), .HELD_BITS(HELD_BITS), .MOVING_EXPONENT(MOVING_EXPONENT),
+        .HELD_EXPONENT(HELD_EXPONENT), .PRODUCT_BITS(PRODUCT_BITS), .DROPPED(DROPPED),
+        .WINDOW_ROUNDING(WINDOW_ROUNDING), .SUM_BITS(SUM_BITS), .DEPTH(DEPTH), .WIDTH(WIDTH),
         .CHAINS(CHAINS), .OVERLAP(OVERLAP)
     ) u (
         .clk(clk),

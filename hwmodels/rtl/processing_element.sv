@@ -1,24 +1,29 @@
 // One element of a weight- or input-stationary array: units.processing_element. Codes pass from left to
 // right, partial sums and the codes to hold from top to bottom; `total` is the sum before its register.
 module processing_element #(
-    parameter int MOVING_BITS = 8,
-    parameter int HELD_BITS   = 8,
-    parameter int SUM_BITS    = 22,
-    parameter int CHAINS      = 1,
-    parameter bit OVERLAP     = 1'b1
+    parameter int MOVING_BITS     = 8,
+    parameter int HELD_BITS       = 8,
+    parameter int MOVING_EXPONENT = 0,  // of these, an exponent's bits, see element_product
+    parameter int HELD_EXPONENT   = 0,
+    parameter int PRODUCT_BITS    = MOVING_BITS + HELD_BITS,
+    parameter int DROPPED         = 0,
+    parameter int WINDOW_ROUNDING = 0,
+    parameter int SUM_BITS        = 22,
+    parameter int CHAINS          = 1,
+    parameter bit OVERLAP         = 1'b1
 ) (
     input  logic                          clk,
-    input  logic signed [MOVING_BITS-1:0] code,
+    input  logic        [MOVING_BITS-1:0] code,
     input  logic             [CHAINS-1:0] on,
     input  logic                          swap,
     input  logic                          load,
-    input  logic signed   [HELD_BITS-1:0] passed,
+    input  logic          [HELD_BITS-1:0] passed,
     input  logic    [CHAINS*SUM_BITS-1:0] sum,
-    output logic signed [MOVING_BITS-1:0] code_out,
+    output logic        [MOVING_BITS-1:0] code_out,
     output logic             [CHAINS-1:0] on_out,
     output logic                          swap_out,
     output logic                          load_out,
-    output logic signed   [HELD_BITS-1:0] passed_out,
+    output logic          [HELD_BITS-1:0] passed_out,
     output logic    [CHAINS*SUM_BITS-1:0] sum_out,
     output logic    [CHAINS*SUM_BITS-1:0] total
 );
@@ -29,9 +34,9 @@ module processing_element #(
   end
 
   // the code that stays: from the shadow register with the first code of a fold, or as it comes
-  logic signed [HELD_BITS-1:0] held, factor;
+  logic [HELD_BITS-1:0] held, factor;
   if (OVERLAP) begin : shadow
-    logic signed [HELD_BITS-1:0] following;
+    logic [HELD_BITS-1:0] following;
     logic swapping;
     always_ff @(posedge clk) begin
       swapping <= swap;
@@ -48,8 +53,13 @@ module processing_element #(
     assign unused = swap;
   end
 
-  logic signed [MOVING_BITS+HELD_BITS-1:0] product;
-  multiplier #(.WA(MOVING_BITS), .WB(HELD_BITS)) u_multiplier (.a(code), .b(factor), .p(product));
+  logic signed [PRODUCT_BITS-1:0] product;
+  element_product #(
+      .WA(MOVING_BITS), .WB(HELD_BITS), .EA(MOVING_EXPONENT), .EB(HELD_EXPONENT), .PRODUCT_BITS(PRODUCT_BITS),
+      .DROPPED(DROPPED), .ROUNDING(WINDOW_ROUNDING)
+  ) u_product (
+      .a(code), .b(factor), .p(product)
+  );
 
   logic ons[CHAINS];
   logic signed [SUM_BITS-1:0] sums[CHAINS];

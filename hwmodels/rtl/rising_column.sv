@@ -14,6 +14,7 @@ module rising_column #(
     parameter bit SATURATING  = 1'b1,
     parameter int E           = 8,            // bits of an exponent
     parameter int BOUND       = 10,           // of a bound
+    parameter int FRACTION    = 0,            // bits of the sums below their binary point
     parameter int WORD        = BOUND + BITS, // {bound, sum}
     parameter int PLACE       = FOLD_BITS + MOVING_BITS + SLOT_BITS + 2  // {fold, row, slot, last, valid}
 ) (
@@ -73,7 +74,7 @@ module rising_column #(
     logic over, lost, dropped;
     rising_term #(
         .SUM_BITS(SUM_BITS), .GUARD_BITS(GUARD_BITS), .MAX_SHIFT(MAX_SHIFT), .ROUNDING(ROUNDING),
-        .BITS(BITS), .SATURATING(SATURATING), .E(E), .BOUND(BOUND)
+        .BITS(BITS), .SATURATING(SATURATING), .E(E), .BOUND(BOUND), .FRACTION(FRACTION)
     ) u (
         .word(words[i*BITS+:BITS]), .bound(bounds[i*BOUND+:BOUND]), .x(sum[i*SUM_BITS+:SUM_BITS]),
         .row(exponent[i*E+:E]), .column(held[i*E+:E]), .data(words[(i+1)*BITS+:BITS]),

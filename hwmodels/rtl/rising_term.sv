@@ -8,7 +8,8 @@ module rising_term #(
     parameter int BITS       = 32,    // of the accumulator
     parameter bit SATURATING = 1'b1,
     parameter int E          = 8,     // bits of an exponent
-    parameter int BOUND      = 10     // of a bound
+    parameter int BOUND      = 10,    // of a bound
+    parameter int FRACTION   = 0      // bits of the term below its binary point
 ) (
     input  logic signed     [BITS-1:0] word,
     input  logic signed    [BOUND-1:0] bound,
@@ -21,7 +22,11 @@ module rising_term #(
     output logic                       flushed,
     output logic                       dropped
 );
-  localparam int Reach = GUARD_BITS < 1 ? 1 : GUARD_BITS;
+  // sums with bits below their binary point come as whole numbers: aligner.of_terms
+  localparam int TermGuard = GUARD_BITS - FRACTION;
+  localparam int Beyond = FRACTION > 0 ? MAX_SHIFT + FRACTION : MAX_SHIFT;
+  localparam int TermShift = Beyond < 62 ? Beyond : 62;
+  localparam int Reach = TermGuard < 1 ? 1 : TermGuard;
   localparam logic signed [E-1:0] ZeroBlock = {1'b1, {(E - 1) {1'b0}}};
 
   // a block of zeros raises nothing
@@ -40,7 +45,7 @@ module rising_term #(
 
   logic signed [SUM_BITS+Reach-1:0] term;
   aligner #(
-      .X_BITS(SUM_BITS), .E_BITS(BOUND), .GUARD_BITS(GUARD_BITS), .MAX_SHIFT(MAX_SHIFT),
+      .X_BITS(SUM_BITS), .E_BITS(BOUND), .GUARD_BITS(TermGuard), .MAX_SHIFT(TermShift),
       .LONGEST_LEFT(Reach), .ROUNDING(ROUNDING)
   ) u_term (
       .x(x), .exponent(exponent), .bound(top), .y(term), .flushed(flushed)

@@ -56,6 +56,11 @@ def reach(max_shift: int, fraction: int) -> int:
     return smallest(max_shift + largest(fraction, 0), LONGEST_SHIFT)
 
 
+def of_terms(config: AlignerConfig, fraction: int) -> AlignerConfig:
+    """A lane for sums with so many bits below their binary point, as which it sees whole numbers."""
+    return AlignerConfig(config.guard_bits - fraction, reach(config.max_shift, fraction), config.rounding)
+
+
 def align(x: int, shift: int, max_shift: int, rounding: int) -> int:
     """``x * 2**shift``, rounded; zero where the shift is longer than the aligner's."""
     return select(magnitude(shift) > max_shift, 0, scale(x, shift, max_shift, rounding))

@@ -15,8 +15,8 @@ from hwmodels.units.ops import bit_length
 from hwmodels.units.prescan import PrescanConfig
 from hwmodels.units.product import INT8, Code, ProductConfig
 
-RAW_BITS = 32
-"""Width of a raw sum that outlives a fold: exact for int8 operands up to a depth of 2**17."""
+RAW_BITS, RAW_DEPTH_BITS = 32, 17
+"""Width of a raw sum that outlives a fold; what it adds to a product's is exact below a depth of 2**17."""
 
 UNLIMITED = sys.maxsize
 """As many aligners, or as wide a port, as an array could use."""
@@ -192,10 +192,17 @@ def cycles(
     return ArrayCycles(actual + before, load, actual - fed, fill, fed - full, before)
 
 
-def running_bits(config: MacArrayConfig, rows: int, product_bits: int) -> int:
+def raw_bits(product: ProductConfig) -> int:
+    """Width of a raw sum of such products, which holds those of int8 in any case.
+
+    By hand: 32 for int8, whose products have 15 bits; 54 for E4M3 in an exact window of 37.
+    """
+    return max(RAW_BITS, product.bits + RAW_DEPTH_BITS)
+
+
+def running_bits(config: MacArrayConfig, rows: int, product: ProductConfig) -> int:
     """Width of an element's running sum: a product and the bits of a fold's depth, or a raw register."""
-    raw = max(RAW_BITS, product_bits + bit_length(rows - 1))
-    return raw if config.dataflow == "os" else product_bits + bit_length(rows - 1)
+    return raw_bits(product) if config.dataflow == "os" else product.summed_bits + bit_length(rows - 1)
 
 
 def multiplications(multiplier: ProductConfig, count: int) -> Actions:
@@ -245,7 +252,7 @@ def actions(
     a_bits, w_bits, multiplier = a_code.bits, w_code.bits, config.product(a_code, w_code)
     rows, _ = effective(config, a_bits, w_bits)
     bits, outputs, macs = config.accumulator.bits, m * n, m * n * k
-    summed = running_bits(config, rows, multiplier.summed_bits)
+    summed = running_bits(config, rows, multiplier)
     moved, held = {
         "ws": (a_bits, k * n * w_bits),
         "is": (w_bits, m * k * a_bits),
@@ -263,7 +270,8 @@ def actions(
     ]
     if config.raw_bank and config.dataflow != "os":
         carried = outputs * len(set(range(rows, k, rows)) - set(starts))
-        align.append(of("align", {f"add:{RAW_BITS}": carried, "accumulator.bits": 2 * RAW_BITS * carried}))
+        raw = raw_bits(multiplier)
+        align.append(of("align", {f"add:{raw}": carried, "accumulator.bits": 2 * raw * carried}))
     if config.normalise == RUNNING:
         kept = {f"compare:{prescan.WORD}": terms, "register.bits": prescan.WORD * terms}
         align += [aligner.actions(bits, terms), of("align", kept)]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hwmodels.units import array_step
 from hwmodels.units.aligner import EXACT
 from hwmodels.units.array_cycles import intervals_of, segment_ends, terms_per_fold
 from hwmodels.units.array_step import (
     Banked,
-    BuiltArray,
     EdgeOutputs,
     Inputs,
     Marked,
@@ -19,6 +18,7 @@ from hwmodels.units.array_step import (
     edge_ports,
     ports,
 )
+from hwmodels.units.built_array import BuiltArray
 from hwmodels.units.column import Place
 from hwmodels.units.mac_array import (
     MatmulOperands,
@@ -29,6 +29,15 @@ from hwmodels.units.mac_array import (
 )
 from hwmodels.units.ops import ZERO_BLOCK
 from hwmodels.units.ports import zeros
+from hwmodels.units.product import Code, operand_row
+
+
+class Lines(NamedTuple):
+    """One operand: lines of codes as they enter elements, exponents of their blocks, and a code's bits."""
+
+    codes: Sequence[Sequence[int]]
+    exponents: Sequence[Sequence[int]]
+    bits: int
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,8 @@ class Memories:
     ----------
     config : BuiltArray
     operands : MatmulOperands
+    lines : (Lines, Lines)
+        Both operands.
     moving_tops, held_tops : list of int
         The largest exponent of each line that moves or is held.
     floors : list of int
@@ -49,6 +60,7 @@ class Memories:
 
     config: BuiltArray
     operands: MatmulOperands
+    lines: tuple[Lines, Lines]
     moving_tops: list[int]
     held_tops: list[int]
     floors: list[int]
@@ -60,16 +72,14 @@ class Memories:
         return self.config.array.dataflow == "is"
 
     @property
-    def moving(self) -> tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]:
-        """Lines that move, and their exponents."""
-        o = self.operands
-        return (o.w, o.w_exponents) if self.inputs_stay else (o.a, o.a_exponents)
+    def moving(self) -> Lines:
+        """Lines that move."""
+        return self.lines[self.inputs_stay]
 
     @property
-    def held(self) -> tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]]:
-        """Lines that are held, and their exponents."""
-        o = self.operands
-        return (o.a, o.a_exponents) if self.inputs_stay else (o.w, o.w_exponents)
+    def held(self) -> Lines:
+        """Lines that are held."""
+        return self.lines[not self.inputs_stay]
 
     @property
     def depth(self) -> int:
@@ -106,7 +116,8 @@ class Memories:
     def intervals(self) -> list[int]:
         """Cycles that a moving row stays in each fold."""
         own = self.config.array
-        return intervals_of(self.config.terms, self.terms, self.config.codes[0], own.aligners, own.port_bytes)
+        bits = self.moving.bits
+        return intervals_of(self.config.terms, self.terms, bits, own.aligners, own.port_bytes)
 
     def shaped(self, values: list[int]) -> Any:
         """The codes or tags of an element: several together, or the only one."""
@@ -120,14 +131,14 @@ class Memories:
     def moves(self, line: int, fold: int, row: int) -> Any:
         """What moves into one row of elements."""
         depth = self.config.depth
-        return self.shaped([self.code(self.moving[0], line, fold, row * depth + d) for d in range(depth)])
+        return self.shaped([self.code(self.moving, line, fold, row * depth + d) for d in range(depth)])
 
     def stays(self, element: int, fold: int, row: int) -> Any:
         """What is held by an element of one row."""
         depth, width = self.config.depth, self.config.width
         lines = range(element * width, (element + 1) * width)
         return self.shaped(
-            [self.code(self.held[0], j, fold, row * depth + d) for j in lines for d in range(depth)]
+            [self.code(self.held, j, fold, row * depth + d) for j in lines for d in range(depth)]
         )
 
     def tag(self, fold: int, row: int) -> int:
@@ -138,10 +149,10 @@ class Memories:
         slot, chain = divmod(sum(end <= k for end in self.ends) - self.first(fold), aligners)
         return slot << aligners | 1 << chain
 
-    def code(self, lines: Sequence[Sequence[int]], line: int, fold: int, row: int) -> int:
+    def code(self, lines: Lines, line: int, fold: int, row: int) -> int:
         """A code of one of the lines; zero where there is none."""
         k = fold * self.config.terms + row
-        return lines[line][k] if line < len(lines) and k < self.depth else 0
+        return lines.codes[line][k] if line < len(lines.codes) and k < self.depth else 0
 
     def exponents(self, lines: Sequence[Sequence[int]], line: int, place: Place) -> tuple[int, ...]:
         """A line's exponents of the segments of one slot; a block of zeros where there is no term."""
@@ -158,7 +169,7 @@ class Memories:
 
     def column(self, j: int, place: Place, word: Any) -> Any:
         """What is read for column `j` at a place. Under `EXACT` the floor is what a prescan has found."""
-        lines, read = self.held[1], zeros(edge_ports(self.config)[1])
+        lines, read = self.held.exponents, zeros(edge_ports(self.config)[1])
         if not place.valid or j >= len(lines):
             return read
         m, n = self.output(place, j)
@@ -186,6 +197,21 @@ def bias_of(o: MatmulOperands, n: int) -> tuple[int, int]:
     return o.bias[n], o.bias_exponents[n]
 
 
+def lines_of(config: BuiltArray, o: MatmulOperands) -> tuple[Lines, Lines]:
+    """Both operands as they enter the array."""
+    ends = [*o.segments, len(o.a[0])]
+
+    def of(
+        code: Code, codes: Sequence[Sequence[int]], exponents: Sequence[Sequence[int]], anchor: int | None
+    ) -> Lines:
+        both = zip(codes, exponents, strict=True)
+        return Lines(
+            [operand_row(config.product, code, x, ends, e, anchor) for x, e in both], exponents, code.bits
+        )
+
+    return of(config.a, o.a, o.a_exponents, o.a_anchor), of(config.w, o.w, o.w_exponents, o.w_anchor)
+
+
 def memories_of(config: BuiltArray, o: MatmulOperands) -> Memories:
     """What the memories hold of a product."""
     lane, bits = config.array.aligner, config.array.accumulator.bits
@@ -198,7 +224,7 @@ def memories_of(config: BuiltArray, o: MatmulOperands) -> Memories:
         for row in o.a_exponents
     ]
     tops = (columns, rows) if config.array.dataflow == "is" else (rows, columns)
-    return Memories(config, o, *tops, floors, bounds)
+    return Memories(config, o, lines_of(config, o), *tops, floors, bounds)
 
 
 def run(
@@ -265,7 +291,7 @@ def entering(
     place = asked[0].place
     exponent, top = idle.exponent, 0
     if place.valid:
-        exponent, top = memories.exponents(memories.moving[1], place.row, place), memories.top(place)
+        exponent, top = memories.exponents(memories.moving.exponents, place.row, place), memories.top(place)
         exponent = Marked(exponent, *memories.marks(place)) if own.raw_bank else exponent
     column_in = [memories.column(j, c.place, words[j][0]) for j, c in enumerate(asked)]
     if own.raw_bank:

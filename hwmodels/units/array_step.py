@@ -13,126 +13,14 @@ With a raw bank each column has a `raw_bank` between its elements and its edge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hwmodels.units import array_row, column, packed_row, raw_bank, rising_column, sequencer
-from hwmodels.units.aligner import RUNNING
-from hwmodels.units.array_cycles import RAW_BITS
-from hwmodels.units.array_row import RowConfig
-from hwmodels.units.column import EXPONENT_BITS, ColumnConfig, Place
-from hwmodels.units.mac_array import MacArrayConfig, packing
-from hwmodels.units.ops import bit_length, select
-from hwmodels.units.packed_element import PackedConfig
-from hwmodels.units.packed_row import PackedRowConfig
+from hwmodels.units.built_array import BuiltArray
+from hwmodels.units.column import EXPONENT_BITS, Place
+from hwmodels.units.ops import select
 from hwmodels.units.ports import FLAG, Ports, signed, unsigned
-from hwmodels.units.processing_element import ElementConfig
-from hwmodels.units.raw_bank import BankConfig
-from hwmodels.units.sequencer import FOLD_BITS, SequencerConfig, up
-
-
-@dataclass(frozen=True)
-class BuiltArray:
-    """An array as it is built: the machine's, and the widths of its operands.
-
-    Attributes
-    ----------
-    array : MacArrayConfig
-    a_bits, w_bits, bias_bits : int
-    """
-
-    array: MacArrayConfig
-    a_bits: int = 8
-    w_bits: int = 8
-    bias_bits: int = 8
-
-    @property
-    def depth(self) -> int:
-        """Codes of an element along the reduction."""
-        return packing(self.array, self.a_bits, self.w_bits)[0]
-
-    @property
-    def width(self) -> int:
-        """Codes of an element along the outputs."""
-        return packing(self.array, self.a_bits, self.w_bits)[1]
-
-    @property
-    def packed(self) -> bool:
-        """Whether an element takes more than one code."""
-        return self.depth * self.width > 1
-
-    @property
-    def rising(self) -> bool:
-        """Whether the bound rises with the terms."""
-        return self.array.normalise == RUNNING
-
-    @property
-    def terms(self) -> int:
-        """Terms of a sum that one fold adds up."""
-        return self.array.rows * self.depth
-
-    @property
-    def outputs(self) -> int:
-        """Columns of outputs."""
-        return self.array.columns * self.width
-
-    @property
-    def slot_bits(self) -> int:
-        """Width of a slot: R terms and as many bytes through a port of one byte take no more than 2 R."""
-        return bit_length(2 * self.terms - 1)
-
-    @property
-    def moving_bits(self) -> int:
-        """Width of a moving row's number, an address of the accumulator memory."""
-        return bit_length(max(1, self.array.accumulator.rows - 1))
-
-    @property
-    def codes(self) -> tuple[int, int]:
-        """Widths of a code that moves and of one that is held."""
-        operands = self.a_bits, self.w_bits
-        return operands if self.array.dataflow == "ws" else operands[::-1]
-
-    @property
-    def sum_bits(self) -> int:
-        """Width of a partial sum: a product, and the bits of a fold's depth."""
-        return sum(self.codes) + bit_length(self.terms - 1)
-
-    @property
-    def row(self) -> RowConfig:
-        """Each row, where an element takes one code."""
-        own = self.array
-        element = ElementConfig(*self.codes, self.sum_bits, own.aligners, own.overlap)
-        return RowConfig(element, own.columns, self.slot_bits)
-
-    @property
-    def packed_row(self) -> PackedRowConfig:
-        """Each row, where it takes several."""
-        own = self.array
-        element = PackedConfig(*self.codes, self.sum_bits, self.depth, self.width, own.aligners, own.overlap)
-        return PackedRowConfig(element, own.columns, self.slot_bits)
-
-    @property
-    def column(self) -> ColumnConfig:
-        """The edge of each column of outputs."""
-        own = self.array
-        arriving = RAW_BITS if own.raw_bank else self.sum_bits
-        return ColumnConfig(
-            arriving, own.aligners, self.terms, self.bias_bits, self.slot_bits,
-            self.moving_bits, FOLD_BITS, own.aligner, own.accumulator,
-        )  # fmt: skip
-
-    @property
-    def bank(self) -> BankConfig:
-        """The raw bank of each column of outputs, if there is one."""
-        return BankConfig(self.sum_bits, self.array.aligners)
-
-    @property
-    def sequencer(self) -> SequencerConfig:
-        """The sequencer."""
-        own = self.array
-        return SequencerConfig(
-            own.rows, own.columns, own.overlap, own.accumulator.latency, self.slot_bits, self.moving_bits
-        )
+from hwmodels.units.sequencer import FOLD_BITS, up
 
 
 class EdgeInputs(NamedTuple):

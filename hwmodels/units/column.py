@@ -40,6 +40,8 @@ class ColumnConfig:
         Widths of the numbers of a slot, a moving row and a fold.
     aligner, accumulator
         Their configurations.
+    fraction : int
+        Bits of the sums below their binary point.
     """
 
     sum_bits: int
@@ -51,11 +53,17 @@ class ColumnConfig:
     fold_bits: int
     aligner: AlignerConfig
     accumulator: AccumulatorConfig
+    fraction: int = 0
+
+    @property
+    def of_terms(self) -> AlignerConfig:
+        """The lanes that take the sums."""
+        return aligner.of_terms(self.aligner, self.fraction)
 
     @property
     def reach(self) -> int:
         """The longest left shift of a term: E is not below its exponent."""
-        return max(1, self.aligner.guard_bits)
+        return max(1, self.of_terms.guard_bits)
 
     @property
     def bias_reach(self) -> int:
@@ -172,14 +180,14 @@ def reached(config: AlignerConfig, x: int, shift: int, reach: int) -> int:
 
 def step(config: ColumnConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One clock cycle. What is joined wraps at its width, which a fold's terms do not exceed."""
-    s, x, lane, word = state, inputs, config.aligner, config.accumulator
+    s, x, lane, word, of_terms = state, inputs, config.aligner, config.accumulator, config.of_terms
     top = aligner.bound(x.top, x.held_top, x.floor, ZERO_BLOCK)
     join = select(s.slot == 0, 0, s.partial)
     flushed = []
     for i in range(config.chains):
-        shift = aligner.distance(top, x.exponent[i] + x.held[i], lane.guard_bits)
-        join = join + reached(lane, x.sum[i], shift, config.reach)
-        flushed.append(s.valid & flag(aligner.is_flushed(x.sum[i], shift, lane.max_shift)))
+        shift = aligner.distance(top, x.exponent[i] + x.held[i], of_terms.guard_bits)
+        join = join + reached(of_terms, x.sum[i], shift, config.reach)
+        flushed.append(s.valid & flag(aligner.is_flushed(x.sum[i], shift, of_terms.max_shift)))
     join = wrap(join, config.join_bits)
     write, fresh = s.valid & s.last, flag(s.fold == 0)
     shift = aligner.distance(top, x.bias_exponent, lane.guard_bits)

@@ -184,7 +184,7 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
     lane, word, o = config.aligner, config.accumulator, operands
     guard, longest, rounding = lane.guard_bits, lane.max_shift, lane.rounding
     multiplier = config.product(o.a_code or Code(o.a_bits), o.w_code or Code(o.w_bits))
-    reach = aligner.reach(longest, multiplier.fraction)
+    of_terms = aligner.of_terms(lane, multiplier.fraction)
     edges = [*o.segments, len(o.a[0])]
     flushed = overflows = 0
     sums: list[list[int]] = []
@@ -211,9 +211,9 @@ def result(config: MacArrayConfig, operands: MatmulOperands) -> MatmulResult:
                     flushed += aligner.is_flushed(acc, top - higher, longest)
                     acc = aligner.align(acc, top - higher, longest, rounding)
                     top = higher
-                shift = aligner.distance(top, ea[s] + ew[s], guard) - multiplier.fraction
-                flushed += aligner.is_flushed(exact, shift, reach)
-                total += aligner.align(exact, shift, reach, rounding)
+                shift = aligner.distance(top, ea[s] + ew[s], of_terms.guard_bits)
+                flushed += aligner.is_flushed(exact, shift, of_terms.max_shift)
+                total += aligner.align(exact, shift, of_terms.max_shift, rounding)
                 if o.update[s]:
                     overflows += accumulator.overflows(acc, total, word.bits)
                     acc = accumulator.add(acc, total, word.bits, word.saturating)

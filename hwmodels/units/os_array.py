@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hwmodels.units import array_cycles, mac_array, os_element
-from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands, MatmulResult
+from hwmodels.units.array_run import Lines, lines_of
+from hwmodels.units.built_array import BuiltArray
+from hwmodels.units.mac_array import MatmulOperands, MatmulResult
 from hwmodels.units.ops import ZERO_BLOCK, select
 from hwmodels.units.os_element import AlignerInputs, AlignerState, ElementInputs, ElementState, group, groups
 from hwmodels.units.ports import FLAG, Ports, signed, zeros
@@ -71,10 +73,15 @@ class Outputs(NamedTuple):
     overflow: tuple[tuple[int, ...], ...]
 
 
-def ports(config: MacArrayConfig) -> Ports:
+def size(config: BuiltArray) -> tuple[int, int]:
+    """Rows and columns."""
+    return config.array.rows, config.array.columns
+
+
+def ports(config: BuiltArray) -> Ports:
     """The widths of the array's ports and registers."""
     element, lane = os_element.element_ports(config), os_element.aligner_ports(config)
-    r, c, n = config.rows, config.columns, groups(config)
+    r, c, n = *size(config), groups(config)
     of = lane.inputs
     flags = ((FLAG,) * c,) * n
     return Ports(
@@ -91,13 +98,13 @@ def ports(config: MacArrayConfig) -> Ports:
     )  # fmt: skip
 
 
-def reset(config: MacArrayConfig, state: State) -> State:
+def reset(config: BuiltArray, state: State) -> State:
     """The state after a reset: no row is served."""
     aligners = tuple(tuple(os_element.aligner_reset(config, s) for s in row) for row in state.aligner)
     return state._replace(aligner=aligners)
 
 
-def _aligner_inputs(config: MacArrayConfig, state: State, inputs: Inputs, g: int, j: int) -> AlignerInputs:
+def _aligner_inputs(config: BuiltArray, state: State, inputs: Inputs, g: int, j: int) -> AlignerInputs:
     """What enters the aligner of group g and column j: from its neighbours, or from the array's edges."""
     left, above, n = state.aligner[g][j - 1], state.aligner[g - 1][j], group(config)
     own = [row[j] for row in state.element[g * n : (g + 1) * n]]
@@ -119,9 +126,9 @@ def _aligner_inputs(config: MacArrayConfig, state: State, inputs: Inputs, g: int
     )
 
 
-def step(config: MacArrayConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
+def step(config: BuiltArray, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One clock cycle."""
-    r, c, n = config.rows, config.columns, group(config)
+    r, c, n = *size(config), group(config)
     aligners: list[tuple[AlignerState, ...]] = []
     out = []
     for g in range(groups(config)):
@@ -152,7 +159,7 @@ def step(config: MacArrayConfig, state: State, inputs: Inputs) -> tuple[State, O
         for j, own in enumerate(row_of):
             done[j] = done[j] | own.done
             sums[j] = select(own.done, own.word, sums[j])
-            exponents[j] = select(own.done, own.top - config.aligner.guard_bits, exponents[j])
+            exponents[j] = select(own.done, own.top - config.array.aligner.guard_bits, exponents[j])
     return State(tuple(elements), tuple(aligners)), Outputs(
         tuple(done),
         tuple(sums),
@@ -179,31 +186,29 @@ class Schedule:
     turns: list[int]
 
 
-def schedule(
-    config: MacArrayConfig, o: MatmulOperands, a_bits: int = 8, gaps: Sequence[int] = ()
-) -> Schedule:
+def schedule(config: BuiltArray, o: MatmulOperands, a_bits: int = 8, gaps: Sequence[int] = ()) -> Schedule:
     """A segment takes as long as its codes, its column's aligning and its entry do, see `segment_cycles`."""
-    codes: list[int] = []
-    turns = [0]
+    own, codes, turns = config.array, list[int](), [0]
     k = len(o.a[0])
     for start, end in zip(o.segments, array_cycles.segment_ends(k, o.segments), strict=True):
         length = array_cycles.segment_cycles(
-            config.rows, config.columns, end - start, [0], (a_bits, o.w_bits), config.aligners,
-            config.port_bytes,
-        )  # fmt: skip
-        own = [x for i in range(start, end) for x in ((-1, i) if i in gaps else (i,))]
-        codes += own + [-1] * (length - (end - start))
+            *size(config), end - start, [0], (a_bits, o.w_bits), own.aligners, own.port_bytes
+        )
+        steps = [x for i in range(start, end) for x in ((-1, i) if i in gaps else (i,))]
+        codes += steps + [-1] * (length - (end - start))
         turns.append(len(codes))
     return Schedule(codes, turns)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile's operands as the array needs them: for all its rows and columns, and what opens an output."""
+    """A tile's operands as they enter the array, their exponents, and what opens an output."""
 
     rows: int
     columns: int
     operands: MatmulOperands
+    a: Lines
+    w: Lines
     bound: list[list[int]]
     row_top: list[int]
     column_top: list[int]
@@ -212,8 +217,8 @@ class Tile:
     bias_exponent: list[int]
 
 
-def tile_of(config: MacArrayConfig, o: MatmulOperands) -> Tile:
-    lane, word = config.aligner, config.accumulator
+def tile_of(config: BuiltArray, o: MatmulOperands) -> Tile:
+    lane, word = config.array.aligner, config.array.accumulator
     bias = o.bias or [0] * len(o.w)
     bias_exponent = o.bias_exponents or [ZERO_BLOCK] * len(o.w)
     floor = [
@@ -222,19 +227,22 @@ def tile_of(config: MacArrayConfig, o: MatmulOperands) -> Tile:
     ]
     bound = [
         [
-            mac_array.start_bound(config.normalise, ea, ew, f)
+            mac_array.start_bound(config.array.normalise, ea, ew, f)
             for ew, f in zip(o.w_exponents, floor, strict=True)
         ]
         for ea in o.a_exponents
     ]
     row_top = [mac_array.largest_exponent(e) for e in o.a_exponents]
     column_top = [mac_array.largest_exponent(e) for e in o.w_exponents]
-    return Tile(len(o.a), len(o.w), o, bound, row_top, column_top, floor, list(bias), list(bias_exponent))
+    return Tile(
+        len(o.a), len(o.w), o, *lines_of(config, o), bound, row_top, column_top, floor, list(bias),
+        list(bias_exponent),
+    )  # fmt: skip
 
 
-def feed(config: MacArrayConfig, plan: Schedule, tile: Tile) -> Iterator[Inputs]:
+def feed(config: BuiltArray, plan: Schedule, tile: Tile) -> Iterator[Inputs]:
     """What enters the array, cycle by cycle: zeros beyond the tile's rows and columns."""
-    r, c, n, o = config.rows, config.columns, group(config), tile.operands
+    r, c, n, o = *size(config), group(config), tile.operands
     begins = set(o.segments)
     idle: Inputs = zeros(ports(config).inputs)
     slots = {cycle: number for number, cycle in enumerate(plan.turns)}
@@ -248,7 +256,7 @@ def feed(config: MacArrayConfig, plan: Schedule, tile: Tile) -> Iterator[Inputs]
         for i in range(r):
             new["first"][i] = int(steps[i] in begins)
             if steps[i] >= 0 and i < tile.rows:
-                new["a"][i] = o.a[i][steps[i]]
+                new["a"][i] = tile.a.codes[i][steps[i]]
             if t - i in slots and i < tile.rows:
                 slot, g = slots[t - i], i // n
                 new["serve"][g], new["turn"][g] = 1, i % n
@@ -257,7 +265,7 @@ def feed(config: MacArrayConfig, plan: Schedule, tile: Tile) -> Iterator[Inputs]
         for j in range(c):
             if j < tile.columns:
                 if steps[j] >= 0:
-                    new["w"][j] = o.w[j][steps[j]]
+                    new["w"][j] = tile.w.codes[j][steps[j]]
                 if t - j in slots:
                     slot = slots[t - j]
                     new["column"][j] = o.w_exponents[j][slot - 1] if slot else tile.column_top[j]
@@ -274,7 +282,7 @@ def feed(config: MacArrayConfig, plan: Schedule, tile: Tile) -> Iterator[Inputs]
 
 
 def run(
-    config: MacArrayConfig,
+    config: BuiltArray,
     o: MatmulOperands,
     stepper: Callable[..., Any] = step,
     gaps: Sequence[int] = (),
@@ -285,7 +293,8 @@ def run(
     `stepper` is `step` or what behaves like it, such as a simulated module; `gaps` are steps of the
     reduction before which one cycle passes idly. The prescan's bounds are there before the tile starts.
     """
-    assert len(o.a) <= config.rows and len(o.w) <= config.columns, "a tile is no larger than the array"
+    rows, columns = size(config)
+    assert len(o.a) <= rows and len(o.w) <= columns, "a tile is no larger than the array"
     tile, plan = tile_of(config, o), schedule(config, o, a_bits, gaps)
     state = reset(config, zeros(ports(config).state))
     sums = [[0] * tile.columns for _ in range(tile.rows)]
@@ -303,13 +312,14 @@ def run(
     return MatmulResult(sums, exponents, flushed, overflows), count
 
 
-def cycles(config: MacArrayConfig, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8) -> int:
+def cycles(config: BuiltArray, k: int, starts: Sequence[int], a_bits: int = 8, w_bits: int = 8) -> int:
     """Cycles of a tile with its whole reduction: `array_cycles.cycles` without the prescan, and `DRAIN`.
 
     By hand, 32 x 32, k = 768 in one segment: 768 + 62 until the last product is summed, and 1 for it to be
     aligned and written: 831. In 48 segments of 16 with one aligner: 48 x 32 + 62 + 1 = 1,599.
     """
+    own = config.array
     segments = array_cycles.segment_cycles(
-        config.rows, config.columns, k, starts, (a_bits, w_bits), config.aligners, config.port_bytes
+        *size(config), k, starts, (a_bits, w_bits), own.aligners, own.port_bytes
     )
-    return segments + config.rows + config.columns - 2 + DRAIN
+    return segments + sum(size(config)) - 2 + DRAIN

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from hwmodels.units import accumulator, aligner, prescan
 from hwmodels.units.aligner import EXACT, RUNNING
-from hwmodels.units.array_cycles import RAW_BITS
-from hwmodels.units.mac_array import MacArrayConfig
-from hwmodels.units.ops import ZERO_BLOCK, mul, select, smallest, wrap
+from hwmodels.units.built_array import BuiltArray
+from hwmodels.units.ops import ZERO_BLOCK, select, smallest, wrap
 from hwmodels.units.ports import FLAG, Ports, signed, unsigned
 from hwmodels.units.prescan import EXPONENT_BITS, WORD
+from hwmodels.units.product import operand_port, product_of_operands
 
-CODE_BITS, BIAS_BITS = 8, 32
-"""Widths of a code and of the widest bias."""
+BIAS_BITS = 32
+"""Width of the widest bias."""
 
 NARROW_BIAS_BITS = 8
 """Width of the narrowest bias: the one that may be shifted left the furthest."""
@@ -60,25 +60,24 @@ class ElementOutputs(NamedTuple):
     bound: int
 
 
-def element_ports(config: MacArrayConfig) -> Ports:
+def element_ports(config: BuiltArray) -> Ports:
     """The widths of an element's ports and registers."""
-    code, word, bound = signed(CODE_BITS), signed(config.accumulator.bits), signed(WORD)
-    held = FLAG, code, code, signed(RAW_BITS), word, bound
-    return Ports(
-        ElementInputs(FLAG, code, code, FLAG, word, bound), ElementState(*held), ElementOutputs(*held)
-    )
+    word, bound = signed(config.array.accumulator.bits), signed(WORD)
+    a, w = operand_port(config.product, config.a), operand_port(config.product, config.w)
+    held = FLAG, a, w, signed(config.raw_bits), word, bound
+    return Ports(ElementInputs(FLAG, a, w, FLAG, word, bound), ElementState(*held), ElementOutputs(*held))
 
 
 def element_step(
-    _: MacArrayConfig, state: ElementState, inputs: ElementInputs
+    config: BuiltArray, state: ElementState, inputs: ElementInputs
 ) -> tuple[ElementState, ElementOutputs]:
-    """One clock cycle of an element; the exact sum is exact up to a depth of 2**17."""
-    product = mul(inputs.a, inputs.w, CODE_BITS, CODE_BITS)
+    """One clock cycle of an element; the exact sum is exact below a depth of 2**17."""
+    product = product_of_operands(config.product, inputs.a, inputs.w)
     after = ElementState(
         first_on=inputs.first,
         a_on=inputs.a,
         w_on=inputs.w,
-        raw=wrap(select(inputs.first, 0, state.raw) + product, RAW_BITS),
+        raw=wrap(select(inputs.first, 0, state.raw) + product, config.raw_bits),
         aligned=select(inputs.served, inputs.word, state.aligned),
         bound=select(inputs.served, inputs.top, state.bound),
     )
@@ -144,30 +143,30 @@ class AlignerOutputs(NamedTuple):
     overflow: int
 
 
-def group(config: MacArrayConfig) -> int:
+def group(config: BuiltArray) -> int:
     """Rows that share an aligner: ``ceil(rows / aligners)``."""
-    return aligner.cycles(config.rows, config.aligners)
+    return aligner.cycles(config.array.rows, config.array.aligners)
 
 
-def groups(config: MacArrayConfig) -> int:
+def groups(config: BuiltArray) -> int:
     """Aligners of a column that have rows: ``ceil(rows / group)``."""
-    return -(-config.rows // group(config))
+    return -(-config.array.rows // group(config))
 
 
-def turn_bits(config: MacArrayConfig) -> int:
+def turn_bits(config: BuiltArray) -> int:
     """Bits of a row's number in its group."""
     return max((group(config) - 1).bit_length(), 1)
 
 
-def reach(config: MacArrayConfig) -> int:
+def reach(config: BuiltArray) -> int:
     """The longest left shift: of a sum by the guard bits, or of a bias as far as `bias_floor` lets it go."""
-    guard, free = config.aligner.guard_bits, config.accumulator.bits - NARROW_BIAS_BITS - 2
-    return max(guard, min(free, config.aligner.max_shift), 1)
+    free = config.array.accumulator.bits - NARROW_BIAS_BITS - 2
+    return max(config.of_terms.guard_bits, min(free, config.array.aligner.max_shift), 1)
 
 
-def term_bits(config: MacArrayConfig) -> int:
+def term_bits(config: BuiltArray) -> int:
     """Width of an aligned term: an exact sum with the guard bits, or a bias, which fits the accumulator."""
-    return max(RAW_BITS + max(config.aligner.guard_bits, 0), config.accumulator.bits)
+    return max(config.raw_bits + max(config.of_terms.guard_bits, 0), config.array.accumulator.bits)
 
 
 def chosen(turn: int, values: Sequence[int]) -> int:
@@ -178,13 +177,13 @@ def chosen(turn: int, values: Sequence[int]) -> int:
     return found
 
 
-def aligner_ports(config: MacArrayConfig) -> Ports:
+def aligner_ports(config: BuiltArray) -> Ports:
     """The widths of an aligner's ports and registers."""
-    exponent, bound, word = signed(EXPONENT_BITS), signed(WORD), signed(config.accumulator.bits)
+    exponent, bound, word = signed(EXPONENT_BITS), signed(WORD), signed(config.array.accumulator.bits)
     n = group(config)
     moving = FLAG, FLAG, FLAG, unsigned(turn_bits(config)), exponent
     held = exponent, bound, signed(BIAS_BITS), exponent
-    rows = (signed(RAW_BITS),) * n, (word,) * n, (bound,) * n
+    rows = (signed(config.raw_bits),) * n, (word,) * n, (bound,) * n
     return Ports(
         AlignerInputs(*moving, *held, bound, *rows),
         AlignerState(*moving, *held),
@@ -192,16 +191,17 @@ def aligner_ports(config: MacArrayConfig) -> Ports:
     )
 
 
-def aligner_reset(_: MacArrayConfig, state: AlignerState) -> AlignerState:
+def aligner_reset(_: BuiltArray, state: AlignerState) -> AlignerState:
     """The state after a reset: no row is served."""
     return state._replace(serve_on=0)
 
 
 def aligner_step(
-    config: MacArrayConfig, state: AlignerState, inputs: AlignerInputs
+    config: BuiltArray, state: AlignerState, inputs: AlignerInputs
 ) -> tuple[AlignerState, AlignerOutputs]:
     """One clock cycle of an aligner."""
-    lane, word, opening, turn = config.aligner, config.accumulator, inputs.opening, inputs.turn
+    own, word, opening, turn = config.array, config.array.accumulator, inputs.opening, inputs.turn
+    lane, of_terms = own.aligner, config.of_terms
     longest, rounding = lane.max_shift, lane.rounding
     fresh = inputs.serve & (turn == 0)
     column = select(fresh, inputs.column, state.column_on)
@@ -214,20 +214,21 @@ def aligner_step(
     acc = select(opening, 0, chosen(turn, inputs.aligned))
     before = chosen(turn, inputs.bound)
     dropped = 0
-    if config.normalise == RUNNING:
+    if own.normalise == RUNNING:
         top = select(opening, floor, prescan.join(before, inputs.row, column, ZERO_BLOCK))
         down = select(opening, 0, smallest(before - top, 0))
         dropped = select(inputs.serve & aligner.is_flushed(acc, down, longest), 1, 0)
         acc = aligner.align(acc, down, longest, rounding)
-    elif config.normalise == EXACT:
+    elif own.normalise == EXACT:
         top = select(opening, inputs.exact, before)
     else:
         top = select(opening, aligner.bound(inputs.row, column, floor, ZERO_BLOCK), before)
     exponent = select(opening, bias_exponent, inputs.row + column)
-    shift = aligner.distance(top, exponent, lane.guard_bits)
+    guard = select(opening, lane.guard_bits, of_terms.guard_bits)
+    furthest = select(opening, longest, of_terms.max_shift)
     # what is not zero is shifted left no further than `reach`
-    term = aligner.align(x, smallest(shift, reach(config)), longest, rounding)
-    term = wrap(term, term_bits(config))
+    shift = smallest(aligner.distance(top, exponent, guard), reach(config))
+    term = wrap(aligner.align(x, shift, furthest, rounding), term_bits(config))
 
     moved = AlignerState(
         inputs.serve, opening, inputs.closing, turn, inputs.row, column, floor, bias, bias_exponent
@@ -238,7 +239,7 @@ def aligner_step(
         word=accumulator.add(acc, term, word.bits, word.saturating),
         top=top,
         done=inputs.serve & inputs.closing,
-        flushed=select(inputs.serve & aligner.is_flushed(x, smallest(shift, reach(config)), longest), 1, 0),
+        flushed=select(inputs.serve & aligner.is_flushed(x, shift, furthest), 1, 0),
         dropped=dropped,
         overflow=select(inputs.serve & accumulator.overflows(acc, term, word.bits), 1, 0),
     )

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from hwmodels.units.ops import mul, select, wrap
+from hwmodels.units.ops import select, wrap
 from hwmodels.units.ports import FLAG, Ports, signed, zeros
+from hwmodels.units.product import ProductConfig, operand_port, product_of_operands
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class PackedConfig:
 
     Attributes
     ----------
-    moving_bits, held_bits : int
-        Widths of one code that passes and of one that stays.
+    product : ProductConfig
+        Each of its multipliers, see `processing_element.ElementConfig`.
     sum_bits : int
         Width of a partial sum, in which the products of a whole column fit.
     depth, width : int
@@ -36,8 +37,7 @@ class PackedConfig:
         Whether there is a shadow register.
     """
 
-    moving_bits: int
-    held_bits: int
+    product: ProductConfig
     sum_bits: int
     depth: int
     width: int
@@ -63,7 +63,7 @@ def sums_of(config: PackedConfig, x: Passage, held: Sequence[int]) -> tuple[int,
     total = list(x.sum)
     for j in range(c.width):
         for d in range(c.depth):
-            product = mul(x.code[d], held[j * c.depth + d], c.moving_bits, c.held_bits)
+            product = product_of_operands(c.product, x.code[d], held[j * c.depth + d])
             for i in range(c.chains):
                 total[j * c.chains + i] += select(x.on[d * c.chains + i], product, 0)
     return tuple(total)
@@ -120,7 +120,8 @@ class Outputs(NamedTuple):
 def ports(config: PackedConfig) -> Ports:
     """The widths of the element's ports and registers."""
     c = config
-    code, held = (signed(c.moving_bits),) * c.depth, (signed(c.held_bits),) * (c.width * c.depth)
+    moving, stays = (operand_port(c.product, code) for code in (c.product.a, c.product.b))
+    code, held = (moving,) * c.depth, (stays,) * (c.width * c.depth)
     on, sums = (FLAG,) * (c.depth * c.chains), (signed(c.sum_bits),) * (c.width * c.chains)
     return Ports(
         Inputs(code, on, FLAG, FLAG, held, sums),

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from hwmodels.units.ops import mul, select, wrap
+from hwmodels.units.ops import select, wrap
 from hwmodels.units.ports import FLAG, Ports, signed, zeros
+from hwmodels.units.product import ProductConfig, operand_port, product_of_operands
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class ElementConfig:
 
     Attributes
     ----------
-    moving_bits, held_bits : int
-        Widths of the codes that pass and of the one that stays.
+    product : ProductConfig
+        Its multiplier: `a` of what passes, `b` of what stays. Codes with exponents come as words of a
+        significand and an exponent, as they are decoded where they enter the array.
     sum_bits : int
         Width of a partial sum, in which the products of a whole column fit.
     chains : int
@@ -32,22 +34,10 @@ class ElementConfig:
         Whether there is a shadow register.
     """
 
-    moving_bits: int
-    held_bits: int
+    product: ProductConfig
     sum_bits: int
     chains: int
     overlap: bool
-
-
-class Chained(Protocol):
-    """What an element is, whatever it multiplies."""
-
-    @property
-    def sum_bits(self) -> int: ...
-    @property
-    def chains(self) -> int: ...
-    @property
-    def overlap(self) -> bool: ...
 
 
 class Passage(NamedTuple):
@@ -66,7 +56,7 @@ def result(config: ElementConfig, folds: Folds) -> list[tuple[int, ...]]:
     """The sums that leave the element, in order."""
     return [
         tuple(
-            total + select(on, mul(x.code, held, config.moving_bits, config.held_bits), 0)
+            total + select(on, product_of_operands(config.product, x.code, held), 0)
             for total, on in zip(x.sum, x.on, strict=True)
         )
         for held, passing in folds
@@ -119,7 +109,7 @@ class Outputs(NamedTuple):
 
 def ports(config: ElementConfig) -> Ports:
     """The widths of the element's ports and registers."""
-    code, held = signed(config.moving_bits), signed(config.held_bits)
+    code, held = (operand_port(config.product, c) for c in (config.product.a, config.product.b))
     on, sums = (FLAG,) * config.chains, (signed(config.sum_bits),) * config.chains
     return Ports(
         Inputs(code, on, FLAG, FLAG, held, sums),
@@ -133,20 +123,11 @@ def reset(_: ElementConfig, state: State) -> State:
     return state
 
 
-def factor(config: Chained, state: State, inputs: Inputs) -> int:
-    """The code that stays in this cycle: what it held, or what its shadow register brings in."""
-    return select(inputs.swap, state.shadow.following, state.held) if config.overlap else state.held
-
-
 def step(config: ElementConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """One clock cycle. A sum wraps at its width, which a whole column of products does not exceed."""
-    held = factor(config, state, inputs)
-    return added(config, state, inputs, held, mul(inputs.code, held, config.moving_bits, config.held_bits))
-
-
-def added(config: Chained, state: State, inputs: Inputs, held: int, product: int) -> tuple[State, Outputs]:
-    """A product on its way down, and everything else a step further."""
     s, x, bits = state, inputs, config.sum_bits
+    held = select(x.swap, s.shadow.following, s.held) if config.overlap else s.held
+    product = product_of_operands(config.product, x.code, held)
     total = tuple(wrap(x.sum[i] + select(x.on[i], product, 0), bits) for i in range(config.chains))
     shadow: Any = ()
     if config.overlap:
@@ -159,16 +140,13 @@ def added(config: Chained, state: State, inputs: Inputs, held: int, product: int
 
 
 def run(
-    config: Chained,
-    folds: Folds,
-    stepper: Callable[..., Any] = step,
-    ports_of: Callable[..., Ports] = ports,
+    config: ElementConfig, folds: Folds, stepper: Callable[..., Any] = step
 ) -> tuple[list[tuple[int, ...]], int]:
     """Whole folds, clock cycle by clock cycle: what `result` gives, and the cycles they took.
 
-    `stepper` is `step` or what behaves like it, such as a simulated module; `ports_of` are its ports.
+    `stepper` is `step` or what behaves like it, such as a simulated module.
     """
-    state, idle = zeros(ports_of(config).state), zeros(ports_of(config).inputs)
+    state, idle = zeros(ports(config).state), zeros(ports(config).inputs)
     inputs: list[Inputs] = []
     for held, passing in folds:
         if config.overlap and inputs:
@@ -186,7 +164,7 @@ def run(
     return totals, len(inputs)
 
 
-def cycles(config: Chained, folds: Folds) -> int:
+def cycles(config: ElementConfig, folds: Folds) -> int:
     """A cycle for each code that passes, and one to load; in every fold, or in the first with a shadow.
 
     By hand: two folds of 3 and 4 codes take 1 + 7 = 8 cycles with a shadow register, and 9 without.

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hwmodels.units.ops import (
     FLOOR,
@@ -262,6 +262,48 @@ def product_of_words(config: ProductConfig, x: int, y: int) -> int:
     wa, wb = config.a.signed_bits, config.b.signed_bits
     exact = mul(wrap(x, wa), wrap(y, wb), wa, wb) << ((x >> wa) + (y >> wb))
     return wrap(kept(wrap(exact, config.exact_bits), config.dropped, config.rounding), config.bits)
+
+
+def integers(a_bits: int, b_bits: int) -> ProductConfig:
+    """A multiplier of two significands without exponents, which no window cuts."""
+    return ProductConfig(Code(a_bits), Code(b_bits), a_bits + b_bits, FLOOR)
+
+
+def operand_bits(config: ProductConfig, code: Code) -> int:
+    """Width of an operand as it enters an element of an array: a word where either side has exponents."""
+    return word_bits(code) if config.has_exponents else code.bits
+
+
+def operand_port(config: ProductConfig, code: Code) -> Any:
+    """The port for such an operand; a word has no sign of its own."""
+    bits = operand_bits(config, code)
+    return unsigned(bits) if config.has_exponents else signed(bits)
+
+
+def operand_row(
+    config: ProductConfig,
+    code: Code,
+    codes: Sequence[int],
+    edges: Sequence[int],
+    exponents: Sequence[int],
+    anchor: int | None,
+) -> list[int]:
+    """A row of codes as they enter an array; see `lifted` for the rest."""
+    if not config.has_exponents:
+        return list(codes)
+    raised = [0 if anchor is None else lift(anchor, e) for e in exponents]
+    return [
+        word(code, x, own)
+        for (first, last), own in zip(pairwise(edges), raised, strict=True)
+        for x in codes[first:last]
+    ]
+
+
+def product_of_operands(config: ProductConfig, x: int, y: int) -> int:
+    """The product of what has entered an element."""
+    if config.has_exponents:
+        return product_of_words(config, x, y)
+    return mul(x, y, config.a.bits, config.b.bits)
 
 
 def code_ports(code: Code) -> Ports:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hwmodels.units.array_cycles import RAW_BITS
 from hwmodels.units.ops import select, wrap
 from hwmodels.units.ports import FLAG, Ports, signed
 
@@ -25,10 +24,13 @@ class BankConfig:
     ----------
     sum_bits, chains : int
         Width and number of the sums that arrive.
+    raw_bits : int
+        Width of a raw sum, see `array_cycles.raw_bits`.
     """
 
     sum_bits: int
     chains: int
+    raw_bits: int = 32
 
 
 class Inputs(NamedTuple):
@@ -75,7 +77,7 @@ class Outputs(NamedTuple):
 
 def ports(config: BankConfig) -> Ports:
     """The widths of the ports and registers."""
-    flags, raw = (FLAG,) * config.chains, signed(RAW_BITS)
+    flags, raw = (FLAG,) * config.chains, signed(config.raw_bits)
     return Ports(
         Inputs(FLAG, FLAG, flags, (signed(config.sum_bits),) * config.chains, raw),
         State(FLAG, FLAG, flags),
@@ -89,9 +91,9 @@ def reset(_: BankConfig, state: State) -> State:
 
 
 def step(config: BankConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
-    """One clock cycle. A raw sum wraps at its width, which no depth below 2**17 exceeds."""
+    """One clock cycle. A raw sum wraps at its width, which no depth up to 2**16 exceeds."""
     s, x = state, inputs
-    first = wrap(x.sum[0] + select(x.carried, x.word, 0), RAW_BITS)
+    first = wrap(x.sum[0] + select(x.carried, x.word, 0), config.raw_bits)
     sums = (first, *x.sum[1:])
     write, data = 0, 0
     for i in range(config.chains):

@@ -91,7 +91,7 @@ class Outputs(NamedTuple):
 
 def term_config(config: ColumnConfig) -> TermConfig:
     """That of each term's part."""
-    return TermConfig(config.sum_bits, config.aligner, config.accumulator)
+    return TermConfig(config.sum_bits, config.aligner, config.accumulator, config.fraction)
 
 
 def ports(config: ColumnConfig) -> Ports:

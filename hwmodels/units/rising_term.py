@@ -27,16 +27,24 @@ class TermConfig:
         Width of the term.
     aligner, accumulator
         Their configurations.
+    fraction : int
+        Bits of the term below its binary point.
     """
 
     sum_bits: int
     aligner: AlignerConfig
     accumulator: AccumulatorConfig
+    fraction: int = 0
+
+    @property
+    def of_terms(self) -> AlignerConfig:
+        """The lane that takes the term."""
+        return aligner.of_terms(self.aligner, self.fraction)
 
     @property
     def reach(self) -> int:
         """The longest left shift of a term: the bound is not below its exponent."""
-        return max(1, self.aligner.guard_bits)
+        return max(1, self.of_terms.guard_bits)
 
 
 class Inputs(NamedTuple):
@@ -78,16 +86,16 @@ def reset(_: TermConfig, state: State) -> State:
 
 def step(config: TermConfig, state: State, inputs: Inputs) -> tuple[State, Outputs]:
     """What comes of a term, in the same cycle."""
-    x, lane, word = inputs, config.aligner, config.accumulator
+    x, lane, word, of_terms = inputs, config.aligner, config.accumulator, config.of_terms
     top = prescan.join(x.bound, x.row, x.column, ZERO_BLOCK)
     down = x.bound - top
     moved = wrap(aligner.align(x.word, down, lane.max_shift, lane.rounding), word.bits)
-    shift = aligner.distance(top, x.row + x.column, lane.guard_bits)
-    term = reached(lane, x.x, shift, config.reach)
+    shift = aligner.distance(top, x.row + x.column, of_terms.guard_bits)
+    term = reached(of_terms, x.x, shift, config.reach)
     return state, Outputs(
         data=accumulator.add(moved, term, word.bits, word.saturating),
         top=top,
         overflow=flag(accumulator.overflows(moved, term, word.bits)),
-        flushed=flag(aligner.is_flushed(x.x, shift, lane.max_shift)),
+        flushed=flag(aligner.is_flushed(x.x, shift, of_terms.max_shift)),
         dropped=flag(aligner.is_flushed(x.word, down, lane.max_shift)),
     )

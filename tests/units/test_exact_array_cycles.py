@@ -12,7 +12,7 @@ from hwmodels.units.actions import Actions
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
 from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.ops import RNE
-from hwmodels.units.product import Code
+from hwmodels.units.product import Code, integers
 
 BCT64 = MacArrayConfig(
     64, 64, "ws", True, 1, False, BOUND, "none", 1 << 20,
@@ -80,9 +80,9 @@ def test_operands_have_8_bits_unless_told(dataflow: str) -> None:
 
 def test_running_sums() -> None:
     widths = {1: 12, 2: 13, 64: 18, 65: 19}
-    assert {rows: array.running_bits(SMALL, rows, 12) for rows in widths} == widths
-    assert array.running_bits(replace(SMALL, dataflow="os"), 64, 12) == 32
-    assert array.RAW_BITS == 32
+    assert {rows: array.running_bits(SMALL, rows, integers(8, 4)) for rows in widths} == widths
+    assert array.running_bits(replace(SMALL, dataflow="os"), 64, integers(8, 4)) == 32
+    assert [array.raw_bits(p) for p in (integers(8, 8), integers(10, 9), integers(12, 12))] == [32, 35, 40]
 
 
 def of(part: str, registers: int = 0, accumulators: int = 0, **counts: int) -> Actions:

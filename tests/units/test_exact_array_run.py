@@ -10,7 +10,7 @@ from hwmodels.units import array_run
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig
 from hwmodels.units.array_run import Memories
-from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.built_array import BuiltArray
 from hwmodels.units.column import Place
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import RNE, ZERO_BLOCK
@@ -36,8 +36,8 @@ def test_where_a_row_belongs() -> None:
     assert (two.terms, two.depth) == ([2, 1, 1], 5)
     assert [two.tag(*row) for row in rows] == [0b1, 0b10, 0b1, 0b1, 0b1, 0]
     assert [one.tag(*row) for row in rows] == [0b1, 0b11, 0b1, 0b1, 0b1, 0]
-    assert [two.code(W, 1, *row) for row in rows] == [6, 7, 8, 9, 10, 0]
-    assert two.code(W, 2, 0, 0) == 0
+    assert [two.code(two.held, 1, *row) for row in rows] == [6, 7, 8, 9, 10, 0]
+    assert two.code(two.held, 2, 0, 0) == 0
 
 
 def test_exponents_of_a_slot() -> None:

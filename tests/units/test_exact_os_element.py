@@ -9,6 +9,7 @@ import pytest
 from hwmodels.units import os_element
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, AlignerConfig
+from hwmodels.units.built_array import BuiltArray
 from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.ops import RNE
 from hwmodels.units.ports import unsigned
@@ -41,7 +42,7 @@ def of(guard: int, bits: int, shift: int = 31) -> MacArrayConfig:
     ],
 )
 def test_how_far_and_how_wide(guard: int, bits: int, shift: int, reach: int, term: int) -> None:
-    config = of(guard, bits, shift)
+    config = BuiltArray(of(guard, bits, shift))
     assert (os_element.reach(config), os_element.term_bits(config)) == (reach, term)
 
 
@@ -49,7 +50,7 @@ def test_rows_of_an_aligner() -> None:
     """Aligners, rows of each, aligners that have rows, and bits of a row's number."""
     want = {1: (8, 1, 3), 2: (4, 2, 2), 3: (3, 3, 2), 5: (2, 4, 1), 8: (1, 8, 1)}
     for aligners, sizes in want.items():
-        config = replace(OWN, aligners=aligners)
+        config = BuiltArray(replace(OWN, aligners=aligners))
         got = os_element.group(config), os_element.groups(config), os_element.turn_bits(config)
         assert got == sizes
         assert os_element.aligner_ports(config).inputs.turn == unsigned(sizes[2])

@@ -115,6 +115,11 @@ def test_softmax(seed: int) -> None:
     assert below == [-16] * n
 
 
+def test_a_table_of_softmax_that_rises_by_all_that_an_entry_holds() -> None:
+    """Half a unit is round(0.5 log2(e) 2**16) = 47,274: 14,506 of 32,768 on the way from nothing to one."""
+    assert softmax.exponential(1 << 7, 0, 8, (1 << 16, 0, 1 << 16), 15) == 2 * 14506
+
+
 def test_tables_of_softmax_have_their_width() -> None:
     """Entries two bits wider than the largest; a table of one or two segments leaves 16 or 15 bits."""
     fine, wide = (1 << 16,) * 5, (0, 1 << 18, 0, 1 << 18, 0)

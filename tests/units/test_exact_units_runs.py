@@ -17,6 +17,7 @@ from hwmodels.units import (
     array_step,
     dma,
     elementwise,
+    encoder_step,
     lut,
     norm,
     norm_step,
@@ -30,15 +31,19 @@ from hwmodels.units import (
 )
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, AlignerConfig
-from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.built_array import BuiltArray
+from hwmodels.units.encoder import EncoderConfig
 from hwmodels.units.mac_array import MacArrayConfig
 from hwmodels.units.ops import RNE
 from hwmodels.units.ports import flat
 from hwmodels.units.processing_element import ElementConfig, Passage
+from hwmodels.units.product import integers
 
 MACHINE = machines.load("bct64")
 ADDER = replace(MACHINE.elementwise_config, lanes=2)
 CODER = replace(MACHINE.requantizer_config, lanes=2)
+E4M3 = EncoderConfig(8, 3, True, 0x7E, 11, False)
+BLOCKS = encoder_step.EncoderUnitConfig(E4M3, 2, True, 4)
 SOFTMAX = replace(MACHINE.softmax_config, lanes=2)
 WORD = AccumulatorConfig(24, True, 8, 2, 1)
 CODES, EXPONENTS = [5, -7, 32767], [-9, -14, 0]
@@ -68,13 +73,21 @@ RUNS: list[tuple[ModuleType, Callable[..., Any]]] = [
     (array_step, lambda s: products(s, overlap=False, dataflow="is")),
     (norm_step, tile),
     (prescan, lambda s: prescan.run(prescan.PrescanConfig(2), [EXPONENTS], [EXPONENTS] * 3, [0] * 3, s, [1])),
-    (processing_element, lambda s: processing_element.run(ElementConfig(8, 8, 20, 2, True), FOLDS, s)),
-    (processing_element, lambda s: processing_element.run(ElementConfig(8, 8, 20, 2, False), FOLDS, s)),
+    (
+        processing_element,
+        lambda s: processing_element.run(ElementConfig(integers(8, 8), 20, 2, True), FOLDS, s),
+    ),
+    (
+        processing_element,
+        lambda s: processing_element.run(ElementConfig(integers(8, 8), 20, 2, False), FOLDS, s),
+    ),
     (
         requantizer,
         lambda s: requantizer.run(CODER, CODES, EXPONENTS, 8, stepper=s, gaps=[1]),
     ),
     (requantizer, lambda s: requantizer.run(CODER, CODES, EXPONENTS, 4, 3, stepper=s)),
+    (encoder_step, lambda s: encoder_step.run(BLOCKS, CODES, EXPONENTS, stepper=s, gaps=[1])),
+    (encoder_step, lambda s: encoder_step.run(replace(BLOCKS, merged=False), CODES, EXPONENTS, 3, stepper=s)),
     (sequencer, lambda s: sequencer.run(sequencer.SequencerConfig(3, 2, True, 2, 3, 4), 4, [2, 1], s)),
     (softmax_step, lambda s: softmax_step.run(SOFTMAX, [CODES] * 2, [EXPONENTS] * 2, [KEYS] * 2, s)),
     (sram, lambda s: sram.run(sram.SramConfig(3, 8), [sram.Access(1, 2, 1, 1, -5)], s)),

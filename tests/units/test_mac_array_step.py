@@ -13,16 +13,21 @@ from products import operands_of
 from hwmodels.units import array_cycles, array_run, mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, RUNNING, AlignerConfig
-from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.built_array import BuiltArray
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
+from hwmodels.units.product import INT8, STICKY, Code
+
+INT4 = Code(4)
+E4M3 = Code(8, 4, hidden=True, subnormal=True, largest=0x7E)
+E2M1 = Code(4, 2, hidden=True, subnormal=True, largest=0x7)
 
 
 def check(built: BuiltArray, o: MatmulOperands) -> None:
     m, k, n = len(o.a), len(o.a[0]), len(o.w)
     got, count = array_run.run(built, o)
     assert got == mac_array.result(built.array, o)
-    took = array_cycles.cycles(built.array, m, n, k, o.segments, built.a_bits, built.w_bits)
+    took = array_cycles.cycles(built.array, m, n, k, o.segments, built.a.bits, built.w.bits)
     assert count == took.total - took.prescan
 
 
@@ -43,7 +48,13 @@ def products(draw: st.DrawFn) -> tuple[BuiltArray, MatmulOperands]:
             draw(st.sampled_from([20, 24, 32])), draw(st.booleans()), 8, 2, draw(st.sampled_from([1, 1, 7]))
         ),
     )  # fmt: skip
-    operands = draw(st.sampled_from([(8, 8), (8, 4), (4, 4), (3, 4)]))
+    operands = draw(st.sampled_from([(INT8, INT8), (INT8, INT4), (INT4, INT4), (Code(3), INT4)]))
+    if draw(st.booleans()):
+        operands = draw(
+            st.sampled_from([(E4M3, E4M3), (INT8, E2M1), (E2M1, E2M1), (E2M1, INT4), (E4M3, INT8)])
+        )
+        window, rounding = draw(st.sampled_from([5, 13, 48])), draw(st.sampled_from([FLOOR, RNE, STICKY]))
+        config = replace(config, window=window, window_rounding=rounding)
     built = BuiltArray(config, *operands, draw(st.sampled_from([8, 32])))
     moving, held, k = draw(st.integers(1, 6)), draw(st.integers(1, built.outputs)), draw(st.integers(1, 13))
     m, n = (moving, held) if dataflow == "ws" else (held, moving)

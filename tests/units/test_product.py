@@ -6,19 +6,19 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from itertools import product as pairs
-from typing import Any
 
 import numpy as np
 import pytest
 from calls import TEAM
 from hypothesis import given
 from hypothesis import strategies as st
+from products import drawn, run_window
 
 from hwmodels.formats.catalogue import EXAMPLES, element
 from hwmodels.formats.coding import Floating
-from hwmodels.kernels.matmul_window import STRIP, dynamic_window, pack_lines_window, static_window
+from hwmodels.kernels.matmul_window import STRIP, dynamic_window
 from hwmodels.kernels.target import PANEL
-from hwmodels.kernels.window import NO_ANCHOR, lift_words, operands
+from hwmodels.kernels.window import NO_ANCHOR, operands
 from hwmodels.units import mac_array
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import NORMALISES, AlignerConfig
@@ -53,16 +53,6 @@ def value_of(name: str, code: int) -> Fraction:
         assert found is not None
         return found
     return Fraction(code)
-
-
-def drawn(rng: np.random.Generator, code: Code, shape: tuple[int, ...]) -> np.ndarray:
-    """Random codes that are numbers."""
-    if not code.exponent_bits:
-        top = 1 << code.bits - 1
-        return rng.integers(1 - top, top, shape)
-    return rng.integers(0, code.largest + 1, shape) | (
-        rng.integers(0, 1 + code.signed, shape) << code.bits - 1
-    )
 
 
 def one(code: Code) -> st.SearchStrategy[int]:
@@ -194,42 +184,6 @@ def test_codes_that_count_from_an_anchor_mean_what_they_mean(
         assert got.sums[i][j] * Fraction(2) ** got.exponents[i][j] == want
 
 
-def by_kernel(config: MacArrayConfig, o: MatmulOperands, shares: int = 1) -> tuple[Any, Any, list[int]]:
-    """What the static kernel makes of such operands, and the dynamic one where there is no bias."""
-    assert o.a_code and o.w_code and o.bias and o.bias_exponents
-    multiplier = config.product(o.a_code, o.w_code)
-    words, lane, word = operands(multiplier), config.aligner, config.accumulator
-    m, k, n, depth = len(o.a), len(o.a[0]), len(o.w), len(o.segments)
-    panels = pack_lines_window(np.array(o.w, np.int16), words.b)
-    edges = np.array([*o.segments, k])
-
-    def paneled(x: Any, filler: int) -> Any:
-        wide = np.full((len(panels) * PANEL, *np.shape(x)[1:]), filler, np.int64)
-        wide[:n] = x
-        return np.ascontiguousarray(np.moveaxis(wide.reshape(len(panels), PANEL, *wide.shape[1:]), 1, -1))
-
-    exponents = paneled(o.w_exponents, ZERO_BLOCK).astype(np.int16)
-    if o.w_anchor is not None:
-        for panel, own in zip(panels, exponents, strict=True):
-            lift_words(panel, own, edges, o.w_anchor, words.reach)
-    rest = (word.bits, lane.guard_bits, lane.max_shift)
-    floor = paneled([mac_array.bias_floor(e, 8, *rest) for e in o.bias_exponents], -1000)
-    bias = paneled(o.bias, 0).astype(np.int16)
-    bias_exponents = paneled(o.bias_exponents, ZERO_BLOCK).astype(np.int16)
-    sums, under, counts = np.zeros((m, n), np.int64), np.zeros((m, n), np.int16), np.zeros(4, np.int64)
-    window = (multiplier.fraction, multiplier.rounding, words.reach)
-    array = (config.normalise, lane.guard_bits, lane.max_shift, lane.rounding, word.bits, word.saturating)
-    anchor = NO_ANCHOR if o.a_anchor is None else o.a_anchor
-    for part in range(shares):
-        static_window(
-            TEAM, part, shares, 1, np.array(o.a).astype(np.uint8 if o.a_code.bits <= 8 else np.int16),
-            np.array(o.a_exponents, np.int16), np.arange(m), np.arange(depth), words.a, panels, exponents,
-            exponents.max(axis=1), floor, bias, bias_exponents, edges,
-            np.array(o.update), sums, under, np.arange(m), n, window, anchor, *array, counts,
-        )  # fmt: skip
-    return sums, under, counts[:2].tolist()
-
-
 @pytest.mark.parametrize(("a", "b"), [(a, b) for a, b in pairs(sorted(CODES), sorted(CODES))])
 def test_any_two_formats_multiply(a: str, b: str) -> None:
     rng = np.random.default_rng(len(a) * 31 + len(b))
@@ -237,7 +191,7 @@ def test_any_two_formats_multiply(a: str, b: str) -> None:
         config = config_of("bound", window, rounding)
         o = operands_of(rng, CODES[a], CODES[b], 5, 13, 3)
         want = mac_array.result(config, o)
-        sums, exponents, counts = by_kernel(config, o)
+        sums, exponents, counts = run_window(config, o)
         assert sums.tolist() == want.sums
         assert exponents.tolist() == want.exponents
         assert counts == [want.flushed, want.overflows]
@@ -258,7 +212,7 @@ def test_kernel_is_result(
     config = replace(config, accumulator=word)
     o = operands_of(rng, CODES[a], CODES[b], int(rng.integers(1, 9)), int(rng.integers(6, 20)), 3, anchored)
     want = mac_array.result(config, o)
-    sums, exponents, counts = by_kernel(config, o, shares)
+    sums, exponents, counts = run_window(config, o, shares)
     assert sums.tolist() == want.sums
     assert exponents.tolist() == want.exponents
     assert counts == [want.flushed, want.overflows]
@@ -273,7 +227,7 @@ def test_words_that_overflow_are_counted() -> None:
     o = operands_of(rng, CODES["mxfp8e4m3"], CODES["int8"], 2 * STRIP + 3, 9, PANEL + 2)
     want = mac_array.result(config, o)
     for shares in (1, 2):
-        sums, exponents, counts = by_kernel(config, o, shares)
+        sums, exponents, counts = run_window(config, o, shares)
         assert sums.tolist() == want.sums
         assert exponents.tolist() == want.exponents
         assert counts == [want.flushed, want.overflows]
@@ -284,11 +238,11 @@ def test_an_aligner_that_reaches_nowhere() -> None:
     """What is not where the word begins is lost, and counted."""
     rng, config = (
         np.random.default_rng(4),
-        replace(config_of("bound", 40, 0), aligner=AlignerConfig(0, 0, RNE)),
+        replace(config_of("bound", 8, 0), aligner=AlignerConfig(0, 0, RNE)),
     )
     o = operands_of(rng, CODES["mxfp8e4m3"], CODES["int8"], 5, 13, 3)
     want = mac_array.result(config, o)
-    sums, exponents, counts = by_kernel(config, o)
+    sums, exponents, counts = run_window(config, o)
     assert sums.tolist() == want.sums
     assert exponents.tolist() == want.exponents
     assert counts == [want.flushed, want.overflows]

@@ -7,6 +7,7 @@ from hwmodels.rtl.twin import Cut, Edit, Twin
 from hwmodels.units import array_row, processing_element
 from hwmodels.units.array_row import RowConfig
 from hwmodels.units.processing_element import ElementConfig
+from hwmodels.units.product import integers
 
 
 def parameters(config: RowConfig) -> dict[str, int]:
@@ -31,11 +32,11 @@ def row(config: RowConfig, label: str, whole: bool = False, default: bool = True
 def twins() -> list[Twin]:
     """The shipped rows, and short ones down to the multipliers."""
     return [
-        row(RowConfig(ElementConfig(8, 8, 22, 1, True), 64, 7), "bct64"),
-        row(RowConfig(ElementConfig(8, 8, 23, 1, True), 128, 8), "tpu128"),
-        row(RowConfig(ElementConfig(8, 8, 18, 2, True), 3, 3), "three elements", whole=True),
-        row(RowConfig(ElementConfig(8, 4, 14, 1, False), 2, 3), "no shadow", whole=True),
-        row(RowConfig(ElementConfig(4, 8, 14, 3, False), 1, 2), "one element", whole=True),
+        row(RowConfig(ElementConfig(integers(8, 8), 22, 1, True), 64, 7), "bct64"),
+        row(RowConfig(ElementConfig(integers(8, 8), 23, 1, True), 128, 8), "tpu128"),
+        row(RowConfig(ElementConfig(integers(8, 8), 18, 2, True), 3, 3), "three elements", whole=True),
+        row(RowConfig(ElementConfig(integers(8, 4), 14, 1, False), 2, 3), "no shadow", whole=True),
+        row(RowConfig(ElementConfig(integers(4, 8), 14, 3, False), 1, 2), "one element", whole=True),
     ]
 
 

@@ -25,6 +25,7 @@ def parameters(config: ColumnConfig) -> dict[str, int]:
         "ROUNDING": config.aligner.rounding,
         "BITS": config.accumulator.bits,
         "SATURATING": int(config.accumulator.saturating),
+        "FRACTION": config.fraction,
     }
 
 
@@ -50,6 +51,10 @@ def twins() -> list[Twin]:
         edge(ColumnConfig(14, 2, 4, 8, 3, 4, 3, AlignerConfig(3, 15, HALF_UP), held), "two aligners"),
         edge(ColumnConfig(12, 1, 4, 8, 3, 4, 3, AlignerConfig(-3, 7, FLOOR), wraps), "fewer bits, wraps"),
         edge(ColumnConfig(9, 3, 3, 8, 3, 4, 3, AlignerConfig(0, 15, RNE), wraps), "three aligners"),
+        edge(
+            ColumnConfig(20, 1, 4, 8, 3, 4, 3, AlignerConfig(3, 15, RNE), wraps, 9), "nine bits of fraction"
+        ),
+        edge(ColumnConfig(11, 2, 4, 8, 3, 4, 3, AlignerConfig(2, 7, HALF_UP), held, -4), "windows cut above"),
     ]
 
 

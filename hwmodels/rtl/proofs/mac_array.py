@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from hwmodels.machines import load
+from hwmodels.rtl.proofs import processing_element as one
+from hwmodels.rtl.proofs.product import E2M1, E4M3
 from hwmodels.rtl.reading import Reading
 from hwmodels.rtl.twin import Claim, Cut, Edit, Twin
 from hwmodels.rtl.words import Number, Terms, select
@@ -23,23 +25,24 @@ from hwmodels.units import (
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, RUNNING, AlignerConfig
 from hwmodels.units.array_cycles import cycles, segment_starts, updates
-from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.built_array import BuiltArray
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
 from hwmodels.units.ops import HALF_UP, RNE, ZERO_BLOCK
 from hwmodels.units.ports import signed
+from hwmodels.units.product import Code
 from hwmodels.units.sequencer import FOLD_BITS
 
 
 def parameters(config: BuiltArray) -> dict[str, int]:
     """Those of the module."""
-    own = config.array
+    own, multiplier = config.array, one.multiplier(config.product)
     return {
         "ROWS": own.rows,
         "COLUMNS": own.columns,
         "OVERLAP": int(own.overlap),
         "CHAINS": own.aligners,
-        "CODE_BITS": config.codes[0],
-        "HELD_BITS": config.codes[1],
+        "CODE_BITS": multiplier["MOVING_BITS"],
+        **{name: value for name, value in multiplier.items() if name != "MOVING_BITS"},
         "DEPTH": config.depth,
         "WIDTH": config.width,
         "BIAS_BITS": config.bias_bits,
@@ -53,6 +56,8 @@ def parameters(config: BuiltArray) -> dict[str, int]:
         "LATENCY": own.accumulator.latency,
         "RISING": int(config.rising),
         "BANKED": int(own.raw_bank),
+        "RAW_BITS": config.raw_bits,
+        "FRACTION": config.product.fraction,
     }
 
 
@@ -87,25 +92,26 @@ def operation(config: BuiltArray, m: int, k: int, cuts: Sequence[int]) -> Callab
         starts = segment_starts(own, config.terms, k, cuts)
 
         def lines(name: str, count: int, length: int, bits: int) -> list[list[Number]]:
-            kind = signed(bits)
-            return [[terms.unknown(f"{name} {i} {j}", kind) for j in range(length)] for i in range(count)]
+            return [
+                [terms.unknown(f"{name} {i} {j}", signed(bits)) for j in range(length)] for i in range(count)
+            ]
 
-        def codes(name: str, bits: int, exponents: list[list[Number]]) -> list[list[Number]]:
+        def codes(name: str, code: Code, exponents: list[list[Number]]) -> list[list[Number]]:
             segment = [sum(start <= i for start in starts) - 1 for i in range(k)]
             return [
                 [select(e[segment[i]] == ZERO_BLOCK, 0, x) for i, x in enumerate(line)]
-                for line, e in zip(lines(name, len(exponents), k, bits), exponents, strict=True)
+                for line, e in zip(lines(name, len(exponents), k, code.bits), exponents, strict=True)
             ]
 
         ea, ew = lines("ea", m, len(starts), 8), lines("ew", n, len(starts), 8)
-        a, w = codes("a", config.a_bits, ea), codes("w", config.w_bits, ew)
+        a, w = codes("a", config.a, ea), codes("w", config.w, ew)
         bias, below = lines("bias", 1, n, config.bias_bits)[0], lines("eb", 1, n, 8)[0]
         update = updates(own, config.terms, k, starts)
-        bits = config.w_bits, config.bias_bits, config.a_bits
-        o = MatmulOperands(a, ea, w, ew, bias, below, starts, update, *bits)
+        bits = config.w.bits, config.bias_bits, config.a.bits
+        o = MatmulOperands(a, ea, w, ew, bias, below, starts, update, *bits, config.a, config.w)
         got, count = reading.of(array_run.run)(config, o)
         want = reading.of(mac_array.result)(own, o)
-        yield Claim("cycles", count == cycles(own, m, n, k, starts, config.a_bits, config.w_bits).total)
+        yield Claim("cycles", count == cycles(own, m, n, k, starts, bits[2], bits[0]).total)
         yield Claim("flushed", got.flushed == want.flushed)
         yield Claim("overflows", got.overflows == want.overflows)
         for i in range(m):
@@ -141,17 +147,23 @@ def small(
         rows, columns, dataflow, overlap, aligners, False, BOUND, "none", 16,
         AlignerConfig(2, 7, HALF_UP if overlap else RNE), AccumulatorConfig(16, overlap, 8, 1, 1),
     )  # fmt: skip
-    return BuiltArray(own, a_bits=8, w_bits=3, bias_bits=4)
+    return BuiltArray(own, Code(8), Code(3), bias_bits=4)
 
 
 def packed(config: BuiltArray, axis: str) -> BuiltArray:
     """The same array with operands so narrow that an element takes two codes."""
-    return replace(config, array=replace(config.array, pack_axis=axis), a_bits=4)
+    return replace(config, array=replace(config.array, pack_axis=axis), a=Code(4))
 
 
 def running(config: BuiltArray) -> BuiltArray:
     """The same array under a bound that rises."""
     return replace(config, array=replace(config.array, normalise=RUNNING))
+
+
+def floating(config: BuiltArray, window: int = 48) -> BuiltArray:
+    """The same array for codes of which one side has exponents, or where they are packed, both."""
+    own = replace(config.array, window=window)
+    return replace(config, array=own, a=E2M1, w=E2M1 if config.packed else config.w)
 
 
 def banked(config: BuiltArray) -> BuiltArray:
@@ -179,8 +191,13 @@ def twins() -> list[Twin]:
         array(banked(small(2, 1, 2, overlap=False)), "2 x 1 serial raw bank", whole=True),
         array(banked(packed(small(3, 2, 2), "N")), "3 x 2 raw bank packed along N, parts cut"),
         array(banked(running(small(3, 2))), "3 x 2 rising bound and raw bank, parts cut"),
+        array(floating(small(2, 1)), "2 x 1 E2M1", whole=True, product=(1, 2, (1,))),
+        array(floating(small(2, 2, 2, overlap=False, dataflow="is"), 5), "2 x 2 E2M1, 5 bits", whole=True),
+        array(floating(packed(small(3, 2, 2), "K")), "3 x 2 E2M1 packed along K, parts cut"),
+        array(floating(banked(running(small(3, 2)))), "3 x 2 E2M1 rising bound and raw bank, parts cut"),
         array(BuiltArray(load("edge16").array_config), "edge16"),
         array(BuiltArray(load("bct64").array_config), "bct64"),
+        array(BuiltArray(load("bct64").array_config, E4M3, E4M3), "bct64 of E4M3"),
         array(BuiltArray(load("tpu128").array_config), "tpu128", default=False),
     ]
 

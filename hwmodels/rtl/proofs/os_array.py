@@ -6,23 +6,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from hwmodels.machines import load
+from hwmodels.rtl.proofs import processing_element as one
+from hwmodels.rtl.proofs.product import E2M1, E4M3, E5M2
 from hwmodels.rtl.reading import Reading
 from hwmodels.rtl.twin import Claim, Cut, Edit, Twin
 from hwmodels.rtl.words import Number, Terms
 from hwmodels.units import mac_array, os_array, os_element
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import EXACT, NORMALISES, RUNNING, AlignerConfig
-from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands
+from hwmodels.units.built_array import BuiltArray
+from hwmodels.units.mac_array import MatmulOperands
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE, ZERO_BLOCK, select
 from hwmodels.units.ports import signed
+from hwmodels.units.product import INT8
 
 TESTED = "tests/units/test_os_array_step.py"
 
 
-def parameters(config: MacArrayConfig) -> dict[str, int]:
+def parameters(config: BuiltArray) -> dict[str, int]:
     """Those of the module `os_aligner`."""
-    lane, word = config.aligner, config.accumulator
-    assert config.pack_axis == "none", "operands of 4 bits are not packed where outputs stay"
+    lane, word = config.array.aligner, config.array.accumulator
+    assert not config.packed, "operands of 4 bits are not packed where outputs stay"
     return {
         "GROUP": os_element.group(config),
         "BITS": word.bits,
@@ -30,22 +34,40 @@ def parameters(config: MacArrayConfig) -> dict[str, int]:
         "GUARD_BITS": lane.guard_bits,
         "MAX_SHIFT": lane.max_shift,
         "ROUNDING": lane.rounding,
-        "NORMALISE": config.normalise,
+        "NORMALISE": config.array.normalise,
+        "RAW_BITS": config.raw_bits,
+        "FRACTION": config.product.fraction,
     }
 
 
-def element(config: MacArrayConfig, label: str) -> Twin:
+def multiplier(config: BuiltArray) -> dict[str, int]:
+    """Those of an element's multiplier."""
+    renamed = {
+        "MOVING_BITS": "A_BITS",
+        "HELD_BITS": "W_BITS",
+        "MOVING_EXPONENT": "A_EXPONENT",
+        "HELD_EXPONENT": "W_EXPONENT",
+    }
+    return {renamed.get(name, name): value for name, value in one.multiplier(config.product).items()}
+
+
+def product_of(config: BuiltArray) -> str:
+    """Where the multiplier of significands is in an element."""
+    return "u_product.words.u.u_multiplier" if config.product.has_exponents else "u_product.codes.u"
+
+
+def element(config: BuiltArray, label: str) -> Twin:
     """One element."""
     return Twin(
         unit=os_element, label=label, config=config, module="os_element",
-        parameters={"BITS": config.accumulator.bits},
+        parameters={"BITS": config.array.accumulator.bits, "RAW_BITS": config.raw_bits, **multiplier(config)},
         name="os element", part_of="os array",
         ports=os_element.element_ports, step=os_element.element_step, reset=lambda _, state: state,
-        cuts=(Cut("multiplier", ("u_product",)),),
+        cuts=(Cut("multiplier", (product_of(config),)),),
     )  # fmt: skip
 
 
-def aligner(config: MacArrayConfig, label: str, default: bool = True) -> Twin:
+def aligner(config: BuiltArray, label: str, default: bool = True) -> Twin:
     """One aligner."""
     return Twin(
         unit=os_element, label=label, config=config, module="os_aligner", parameters=parameters(config),
@@ -54,7 +76,7 @@ def aligner(config: MacArrayConfig, label: str, default: bool = True) -> Twin:
     )  # fmt: skip
 
 
-def operation(config: MacArrayConfig, starts: tuple[int, ...]) -> Callable[[Terms, Reading], Iterator[Claim]]:
+def operation(config: BuiltArray, starts: tuple[int, ...]) -> Callable[[Terms, Reading], Iterator[Claim]]:
     """A tile of the array's size with a code in each segment: any codes and exponents, any bias."""
 
     def claims(terms: Terms, reading: Reading) -> Iterator[Claim]:
@@ -69,14 +91,15 @@ def operation(config: MacArrayConfig, starts: tuple[int, ...]) -> Callable[[Term
                 exponents.append(own)
             return codes, exponents
 
-        a, w = operand("a", config.rows), operand("w", config.columns)
-        bias = [[terms.unknown(f"bias {x} {j}", signed(8)) for j in range(config.columns)] for x in range(2)]
+        own = config.array
+        a, w = operand("a", own.rows), operand("w", own.columns)
+        bias = [[terms.unknown(f"bias {x} {j}", signed(8)) for j in range(own.columns)] for x in range(2)]
         o = MatmulOperands(a[0], a[1], w[0], w[1], bias[0], bias[1], starts, (True,) * k)
         got, count = reading.of(os_array.run)(config, o)
-        want = reading.of(mac_array.result)(config, o)
+        want = reading.of(mac_array.result)(own, o)
         yield Claim("cycles", count == os_array.cycles(config, k, starts))
-        for i in range(config.rows):
-            for j in range(config.columns):
+        for i in range(own.rows):
+            for j in range(own.columns):
                 yield Claim(f"sum {i} {j}", got.sums[i][j] == want.sums[i][j])
                 yield Claim(f"exponent {i} {j}", got.exponents[i][j] == want.exponents[i][j])
         yield Claim("flushed", got.flushed == want.flushed)
@@ -85,19 +108,22 @@ def operation(config: MacArrayConfig, starts: tuple[int, ...]) -> Callable[[Term
     return claims
 
 
-def array(config: MacArrayConfig, label: str, *parts: str, default: bool = True) -> Twin:
+def array(config: BuiltArray, label: str, *parts: str, default: bool = True) -> Twin:
     """A whole array; `parts` of the kinds of its parts are cut, and products where elements are not."""
-    columns = range(config.columns)
-    elements = [f"element[{i}].at[{j}].u" for i in range(config.rows) for j in columns]
+    columns = range(config.array.columns)
+    elements = [f"element[{i}].at[{j}].u" for i in range(config.array.rows) for j in columns]
     aligners = [f"aligner[{g}].at[{j}].u" for g in range(os_element.groups(config)) for j in columns]
     cuts = {
         "aligner": Cut("os_aligner", tuple(aligners), os_element.aligner_step, os_element.aligner_ports),
         "element": Cut("os_element", tuple(elements), os_element.element_step, os_element.element_ports),
-        "product": Cut("multiplier", tuple(f"{own}.u_product" for own in elements)),
+        "product": Cut("multiplier", tuple(f"{own}.{product_of(config)}" for own in elements)),
     }
     return Twin(
         unit=os_array, label=label, config=config, module="os_array",
-        parameters={"ROWS": config.rows, "COLUMNS": config.columns, **parameters(config)},
+        parameters={
+            "ROWS": config.array.rows, "COLUMNS": config.array.columns, **parameters(config),
+            **multiplier(config),
+        },
         name="os array", cuts=tuple(cuts[part] for part in parts), tested=TESTED, default=default,
     )  # fmt: skip
 
@@ -112,31 +138,39 @@ def twins() -> list[Twin]:
     )
     wrapping = AccumulatorConfig(20, False, 8, 2, 1)
     wide = AccumulatorConfig(48, True, 8, 2, 1)
-    one = replace(narrow, rows=1, columns=1)
+    single = replace(narrow, rows=1, columns=1)
+    built = BuiltArray
+    rises = replace(small, normalise=RUNNING, aligner=AlignerConfig(2, 20, HALF_UP), accumulator=wrapping)
     return [
-        element(shipped, "scalesim"),
-        element(replace(shipped, accumulator=wide), "48 bits"),
-        aligner(shipped, "scalesim"),
-        aligner(replace(large, normalise=EXACT), "8 rows, exact"),
-        aligner(replace(small, aligner=AlignerConfig(-3, 40, FLOOR)), "negative guard bits"),
+        element(built(shipped), "scalesim"),
+        element(built(replace(shipped, accumulator=wide)), "48 bits"),
+        element(built(shipped, E4M3, E4M3), "E4M3"),
+        element(built(replace(shipped, window=24, window_rounding=RNE), E5M2, INT8), "E5M2 x int8, 24 bits"),
+        aligner(built(shipped), "scalesim"),
+        aligner(built(replace(large, normalise=EXACT)), "8 rows, exact"),
+        aligner(built(replace(small, aligner=AlignerConfig(-3, 40, FLOOR))), "negative guard bits"),
+        aligner(built(rises), "running"),
+        aligner(built(replace(small, aligners=3, normalise=RUNNING)), "running, a row each", default=False),
         aligner(
-            replace(small, normalise=RUNNING, aligner=AlignerConfig(2, 20, HALF_UP), accumulator=wrapping),
-            "running",
+            built(replace(small, aligner=AlignerConfig(15, 62, RNE), accumulator=wide)),
+            "48 bits",
+            default=False,
         ),
-        aligner(replace(small, aligners=3, normalise=RUNNING), "running, a row each", default=False),
-        aligner(
-            replace(small, aligner=AlignerConfig(15, 62, RNE), accumulator=wide), "48 bits", default=False
+        aligner(built(narrow), "16 bits", default=False),
+        aligner(built(narrow, E2M1, INT8), "E2M1 x int8, 16 bits"),
+        aligner(built(replace(rises, window=9), E2M1, INT8), "E2M1 x int8, 9 bits, running"),
+        array(built(small), "3 x 3, 2 aligners", "aligner", "product"),
+        array(built(small, E4M3, INT8), "3 x 3 E4M3 x int8", "aligner", "product"),
+        array(built(large), "16 x 16, 2 aligners", "aligner", "element"),
+        array(built(shipped), "scalesim", "aligner", "element", default=False),
+        array(
+            built(replace(narrow, rows=2, columns=2, aligners=1)), "2 x 2, whole", "product", default=False
         ),
-        aligner(narrow, "16 bits", default=False),
-        array(small, "3 x 3, 2 aligners", "aligner", "product"),
-        array(large, "16 x 16, 2 aligners", "aligner", "element"),
-        array(shipped, "scalesim", "aligner", "element", default=False),
-        array(replace(narrow, rows=2, columns=2, aligners=1), "2 x 2, whole", "product", default=False),
-        array(narrow, "3 x 3, whole", "product", default=False),
+        array(built(narrow), "3 x 3, whole", "product", default=False),
         *(
             replace(
-                array(replace(one, normalise=kind), f"1 x 1, {name}", "product", default=False),
-                operation=operation(replace(one, normalise=kind), (0, 1)),
+                array(built(replace(single, normalise=kind)), f"1 x 1, {name}", "product", default=False),
+                operation=operation(built(replace(single, normalise=kind)), (0, 1)),
             )
             for name, kind in NORMALISES.items()
         ),
@@ -148,7 +182,7 @@ PARTS = {"os_aligner": aligner, "os_element": element}
 
 BY_HAND = (
     Edit("os_element.sv", "first ? RAW_BITS'(product)", "served ? RAW_BITS'(product)", "latency"),
-    Edit("os_element.sv", "raw + RAW_BITS'(product)", "raw + RAW_BITS'(product[14:0])", "sign"),
+    Edit("os_element.sv", "raw + RAW_BITS'(product)", "raw + RAW_BITS'(product[PRODUCT_BITS-2:0])", "sign"),
     Edit("os_aligner.sv", "serve && turn == '0", "serve", "latency"),
     Edit("os_aligner.sv", "row != ZeroBlock && of_column", "of_column", "sign"),
     Edit("os_aligner.sv", "= Wanted > 1 ? Wanted : 1", "= Wanted - 1", "width"),

@@ -7,6 +7,7 @@ from hwmodels.rtl.twin import Cut, Edit, Twin
 from hwmodels.units import packed_element, packed_row
 from hwmodels.units.packed_element import PackedConfig
 from hwmodels.units.packed_row import PackedRowConfig
+from hwmodels.units.product import integers
 
 
 def parameters(config: PackedRowConfig) -> dict[str, int]:
@@ -31,11 +32,15 @@ def row(config: PackedRowConfig, label: str, whole: bool = False) -> Twin:
 def twins() -> list[Twin]:
     """Rows of a 64 x 64 array packed either way, and short ones down to the multipliers."""
     return [
-        row(PackedRowConfig(PackedConfig(4, 4, 15, 2, 1, 1, True), 64, 8), "along the reduction"),
-        row(PackedRowConfig(PackedConfig(4, 4, 14, 1, 2, 1, True), 64, 7), "along the outputs"),
-        row(PackedRowConfig(PackedConfig(4, 4, 11, 2, 1, 2, True), 2, 3), "two elements", whole=True),
-        row(PackedRowConfig(PackedConfig(4, 3, 10, 1, 2, 1, False), 2, 3), "no shadow", whole=True),
-        row(PackedRowConfig(PackedConfig(3, 4, 10, 2, 1, 3, False), 1, 2), "one element", whole=True),
+        row(PackedRowConfig(PackedConfig(integers(4, 4), 15, 2, 1, 1, True), 64, 8), "along the reduction"),
+        row(PackedRowConfig(PackedConfig(integers(4, 4), 14, 1, 2, 1, True), 64, 7), "along the outputs"),
+        row(
+            PackedRowConfig(PackedConfig(integers(4, 4), 11, 2, 1, 2, True), 2, 3), "two elements", whole=True
+        ),
+        row(PackedRowConfig(PackedConfig(integers(4, 3), 10, 1, 2, 1, False), 2, 3), "no shadow", whole=True),
+        row(
+            PackedRowConfig(PackedConfig(integers(3, 4), 10, 2, 1, 3, False), 1, 2), "one element", whole=True
+        ),
     ]
 
 

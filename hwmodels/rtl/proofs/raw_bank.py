@@ -11,7 +11,8 @@ def bank(config: BankConfig, label: str) -> Twin:
     """One column's."""
     return Twin(
         unit=raw_bank, label=label, config=config, module="raw_bank",
-        parameters={"SUM_BITS": config.sum_bits, "CHAINS": config.chains}, part_of="mac_array",
+        parameters={"SUM_BITS": config.sum_bits, "CHAINS": config.chains, "RAW_BITS": config.raw_bits},
+        part_of="mac_array",
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ def parameters(config: TermConfig) -> dict[str, int]:
         "ROUNDING": config.aligner.rounding,
         "BITS": config.accumulator.bits,
         "SATURATING": int(config.accumulator.saturating),
+        "FRACTION": config.fraction,
     }
 
 
@@ -38,6 +39,7 @@ def twins() -> list[Twin]:
         term(TermConfig(14, AlignerConfig(3, 15, HALF_UP), AccumulatorConfig(24, True, 16, 2, 1)), "half up"),
         term(TermConfig(12, AlignerConfig(-3, 7, FLOOR), narrow), "fewer bits, wraps"),
         term(TermConfig(9, AlignerConfig(0, 15, RNE), narrow), "no guard bits"),
+        term(TermConfig(20, AlignerConfig(3, 15, RNE), narrow, 9), "nine bits of fraction"),
     ]
 
 

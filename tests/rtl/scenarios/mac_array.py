@@ -13,9 +13,10 @@ from hwmodels.rtl.proofs import mac_array as proofs
 from hwmodels.units import array_cycles, array_run
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import BOUND, EXACT, AlignerConfig
-from hwmodels.units.array_step import BuiltArray
+from hwmodels.units.built_array import BuiltArray
 from hwmodels.units.mac_array import MacArrayConfig, MatmulOperands, MatmulResult
 from hwmodels.units.ops import FLOOR, HALF_UP, RNE
+from hwmodels.units.product import Code
 from rtl.cosim import Scenario, Stepper
 
 BASE = BuiltArray(
@@ -28,7 +29,8 @@ BASE = BuiltArray(
 
 def built(widths: tuple[int, int, int] = (8, 8, 8), **changes: Any) -> BuiltArray:
     """Like `BASE` but for some fields of the array, and the widths of operands and bias."""
-    return BuiltArray(replace(BASE.array, **changes), *widths)
+    a, w, bias = widths
+    return BuiltArray(replace(BASE.array, **changes), Code(a), Code(w), bias)
 
 
 CONFIGS = {
@@ -109,5 +111,5 @@ def compiled(config: BuiltArray, o: MatmulOperands) -> MatmulResult:
 def cycles(config: BuiltArray, o: MatmulOperands) -> int:
     """What the array takes, the prescan left out."""
     size = len(o.a), len(o.w), len(o.a[0])
-    took = array_cycles.cycles(config.array, *size, o.segments, config.a_bits, config.w_bits)
+    took = array_cycles.cycles(config.array, *size, o.segments, config.a.bits, config.w.bits)
     return took.total - took.prescan

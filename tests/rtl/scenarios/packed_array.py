@@ -12,14 +12,15 @@ import numpy as np
 from hwmodels.rtl.proofs import packed_element as proofs
 from hwmodels.units import packed_element
 from hwmodels.units.packed_element import Folds, PackedConfig, Passage
+from hwmodels.units.product import integers
 from rtl.cosim import Scenario, Stepper
 from rtl.scenarios import mac_array
 
 ELEMENTS = {
-    "two along the reduction": PackedConfig(4, 4, 15, 2, 1, 1, True),
-    "two along the outputs": PackedConfig(4, 4, 14, 1, 2, 1, True),
-    "two along the reduction serial two sums": PackedConfig(4, 4, 15, 2, 1, 2, False),
-    "two along the outputs serial": PackedConfig(4, 4, 14, 1, 2, 1, False),
+    "two along the reduction": PackedConfig(integers(4, 4), 15, 2, 1, 1, True),
+    "two along the outputs": PackedConfig(integers(4, 4), 14, 1, 2, 1, True),
+    "two along the reduction serial two sums": PackedConfig(integers(4, 4), 15, 2, 1, 2, False),
+    "two along the outputs serial": PackedConfig(integers(4, 4), 14, 1, 2, 1, False),
 }
 
 EDGES = {"one code": (1, 1), "one fold": (1, 9), "folds of one": (6, 1), "several folds": (3, 5)}
@@ -75,10 +76,10 @@ def draw(config: PackedConfig, folds: int, codes: int) -> Folds:
         chosen = [seeded.randrange(config.chains) for _ in range(config.depth)]
         on = tuple(int(i == c) for c in chosen for i in range(config.chains))
         sums = several(config.sum_bits - 1, config.width * config.chains)
-        return Passage(several(config.moving_bits, config.depth), on, sums)
+        return Passage(several(config.product.a.bits, config.depth), on, sums)
 
     held = config.width * config.depth
-    return [(several(config.held_bits, held), [passage() for _ in range(codes)]) for _ in range(folds)]
+    return [(several(config.product.b.bits, held), [passage() for _ in range(codes)]) for _ in range(folds)]
 
 
 def operate(config: PackedConfig, folds: Folds, stepper: Stepper) -> tuple[Any, int]:

@@ -11,13 +11,14 @@ import numpy as np
 from hwmodels.rtl.proofs import processing_element as proofs
 from hwmodels.units import processing_element
 from hwmodels.units.processing_element import ElementConfig, Folds, Passage
+from hwmodels.units.product import integers
 from rtl.cosim import Scenario, Stepper
 
 CONFIGS = {
-    "int8 x int8": ElementConfig(8, 8, 22, 1, True),
-    "int8 x int4": ElementConfig(8, 4, 18, 1, True),
-    "int8 x int8 serial": ElementConfig(8, 8, 22, 1, False),
-    "int4 x int4 serial two sums": ElementConfig(4, 4, 14, 2, False),
+    "int8 x int8": ElementConfig(integers(8, 8), 22, 1, True),
+    "int8 x int4": ElementConfig(integers(8, 4), 18, 1, True),
+    "int8 x int8 serial": ElementConfig(integers(8, 8), 22, 1, False),
+    "int4 x int4 serial two sums": ElementConfig(integers(4, 4), 14, 2, False),
 }
 
 EDGES = {"one code": (1, 1), "one fold": (1, 9), "folds of one": (6, 1), "several folds": (3, 5)}
@@ -59,9 +60,9 @@ def draw(config: ElementConfig, folds: int, codes: int) -> Folds:
         chosen = seeded.randrange(config.chains)
         on = tuple(int(i == chosen) for i in range(config.chains))
         sums = tuple(code(config.sum_bits - 1) for _ in range(config.chains))
-        return Passage(code(config.moving_bits), on, sums)
+        return Passage(code(config.product.a.bits), on, sums)
 
-    return [(code(config.held_bits), [passage() for _ in range(codes)]) for _ in range(folds)]
+    return [(code(config.product.b.bits), [passage() for _ in range(codes)]) for _ in range(folds)]
 
 
 def operate(config: ElementConfig, folds: Folds, stepper: Stepper) -> tuple[Any, int]:
