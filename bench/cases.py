@@ -21,7 +21,9 @@ from blocksim.engine.execute import through
 from blocksim.engine.workspace import Linked, Workspace
 from blocksim.graph.weights import weight_source
 from hwmodels import machines
+from hwmodels.formats import parse
 from hwmodels.kernels.team import pass_by
+from hwmodels.machines import Window
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,9 +36,22 @@ SHAPES = ((128, 768, 768), (128, 768, 3072), (128, 3072, 768), (512, 1024, 4096)
 TURN = 5e9
 """Multiply-accumulates of a turn: some hundredths of a second."""
 
-PRODUCTS = (("bct-int8", "64x64"), ("bct-int8", "16x16"), ("bct-w4a8", "64x64"))
-FLOATS = (("mxfp8", None), ("bl8", None))
-"""Plans whose codes have exponents, timed on one shape: they take twenty times as long."""
+BCT64 = machines.load("bct64")
+WIDE = BCT64.model_copy(update={"window": Window(bits=51, rounding="floor")})
+PRODUCTS = (
+    ("bct-int8 64x64", load("bct-int8", "64x64"), BCT64),
+    ("bct-int8 16x16", load("bct-int8", "16x16"), BCT64),
+    ("bct-w4a8 64x64", load("bct-w4a8", "64x64"), BCT64),
+)
+MX = load("mxfp8")
+E5M2 = replace(MX, roles=MX.roles | {"activation": parse("mxfp8e5m2@1x32")})
+FLOATS = (
+    ("mxfp8", MX, BCT64),
+    ("bl8 in 48 bits", load("bl8"), BCT64),
+    ("mxfp8, E5M2 x E4M3 in 51 bits", E5M2, WIDE),
+)
+"""Plans whose codes have exponents, timed on BERT-base's shapes: they take ten times as long or more."""
+
 TOKENS = 128
 SKELETONS = {"MiniLM": "traces/minilm/dynamo18.onnx", "BERT-base": "traces/bert_base.onnx"}
 
@@ -116,16 +131,16 @@ def products() -> Iterator[Case]:
             "MatMulInteger": timed(integer_product(m, k, n), 10, repeats),
             "NumPy fp32": timed(lambda a=left, b=right: a @ b, 5, max(repeats // 4, 3)),
         }
-        for plan, block in (*PRODUCTS, *(FLOATS if (m, k, n) == SHAPES[1] else ())):
+        for label, plan, machine in (*PRODUCTS, *(FLOATS if (m, k, n) in SHAPES[:3] else ())):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "product.onnx"
                 onnx.save(product_model(m, k, n), path)
-                trace = compile_graph(bs.import_onnx(path), machines.load("bct64"), load(plan, block))
+                trace = compile_graph(bs.import_onnx(path), machine, plan)
             x = {"x": np.random.default_rng(1).standard_normal((1, m, k)).astype(np.float32)}
             linked = bs.link(trace)
             alone = {"one thread": matmul_alone(linked, x, repeats, 1)}
             ours = matmul_alone(linked, x, repeats)
-            name = f"{m} x {k} x {n}, {plan if block is None else f'{plan} {block}'}"
+            name = f"{m} x {k} x {n}, {label}"
             yield Case("product", name, ours, theirs | alone, m * k * n)
 
 
@@ -185,7 +200,7 @@ def token_inputs(names: list[str]) -> dict[str, np.ndarray]:
 def compiled(path: Path, plan: str, block: str) -> bs.Trace:
     """A skeleton's trace, with generated weights."""
     graph = bs.import_onnx(path, weights=weight_source("generator"), bind={"batch": 1, "seq": TOKENS})
-    return compile_graph(graph, machines.load("bct64"), load(plan, block))
+    return compile_graph(graph, BCT64, load(plan, block))
 
 
 def models() -> Iterator[Case]:
@@ -193,7 +208,7 @@ def models() -> Iterator[Case]:
     vit = bs.zoo.load("vit_fashion")
     fp32, graph = session(vit.path), bs.import_onnx(vit.path)
     for plan, block in (("bct-int8", "64x64"), ("bct-int8", "16x16"), ("bct-w4a8", "64x64")):
-        linked = bs.link(compile_graph(graph, machines.load("bct64"), load(plan, block)))
+        linked = bs.link(compile_graph(graph, BCT64, load(plan, block)))
         for batch in (1, 64):
             x = {"image": vit.inputs["image"][:batch]}
             yield Case(

@@ -21,6 +21,7 @@ from blocksim.trace import Trace
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.zoo import ZooModel
 from hwmodels import costs
+from hwmodels.formats import parse
 from hwmodels.machines import Machine
 
 
@@ -185,6 +186,16 @@ def test_execute_equals_the_interpreter_in_narrow_windows(
     one = {name: array[:1] for name, array in tiny_inputs.items()}
     narrow = machine(window={"bits": 12, "rounding": rounding})
     assert_equal_to_interpreter(compile_graph(tiny_graph, narrow, load(plan)), one)
+
+
+def test_a_window_of_more_than_48_bits(tiny_graph: Graph, tiny_inputs: dict[str, np.ndarray]) -> None:
+    """Products of E5M2 and E4M3 have 51 bits; of far fewer it shows."""
+    one, plan = {name: array[:1] for name, array in tiny_inputs.items()}, load("mxfp8")
+    plan = replace(plan, roles=plan.roles | {"activation": parse("mxfp8e5m2@1x32")})
+    narrow, wide = (compile_graph(tiny_graph, machine(window={"bits": bits}), plan) for bits in (8, 51))
+    assert_equal_to_interpreter(wide, one)
+    few, exact = (bs.execute(bs.link(trace), one).outputs for trace in (narrow, wide))
+    assert any(not np.array_equal(few[name], exact[name]) for name in exact)
 
 
 MACHINES = {

@@ -68,7 +68,7 @@ class Aligner(Part):
 class Window(Part):
     """The window in which products are added whose codes have exponents, see `hwmodels.units.product`."""
 
-    bits: int = Field(ge=4, le=48)
+    bits: int = Field(ge=4, le=60)
     rounding: Literal["floor", "half_up", "rne", "sticky"]
 
 
