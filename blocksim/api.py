@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 from blocksim import compiler
 from blocksim.compiler import precision as plans
 from blocksim.compiler.cache import ConstantCache, ConstantFolder
+from blocksim.compiler.precision import Precision
 from blocksim.engine.boundary import check_inputs, looked_up
 from blocksim.errors import BlocksimError
 from blocksim.graph import Graph, import_onnx
 from blocksim.graph.ir import Gather
 from blocksim.graph.reference import Reference, peaks, refuse_mixed_batch
 from blocksim.graph.weights import weight_source
+from blocksim.measure.figures import Measurement
 from blocksim.measure.mechanism import mechanisms
 from blocksim.measure.run import measure, measure_fp32
 from blocksim.output import kept_folder
@@ -27,6 +30,7 @@ from blocksim.report.progress import progress_bar
 from blocksim.report.report import Report
 from blocksim.trace import Trace
 from blocksim.yamlfile import costs_for, load_machine
+from hwmodels.costs import CostTable
 from hwmodels.machines import Machine
 
 if TYPE_CHECKING:
@@ -58,6 +62,10 @@ class Experiment:
         What fills a skeleton: a safetensors or ONNX file, or ``generator[:SEED]``.
     calibration : dict of str to array, optional
         Samples other than `inputs`, for plans and machines with static scales or exponents.
+    reference : dict of str to float32 array, optional
+        The fp32 outputs of `inputs`, where they are known.
+    peaks : dict of str to float, optional
+        What `calibrate` has found, where that is known.
 
     Raises
     ------
@@ -77,6 +85,8 @@ class Experiment:
         labels_name: object = "labels",
         weights: str | Path | None = None,
         calibration: Arrays | NDArray[Any] | None = None,
+        reference: Mapping[str, NDArray[np.float32]] | None = None,
+        peaks: Mapping[str, float] | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise BlocksimError("command line", "--threads", threads, "give 1 or more")
@@ -84,7 +94,7 @@ class Experiment:
         given = inputs if isinstance(inputs, Mapping) else {"": inputs}
         shapes = {name: np.shape(array) for name, array in given.items()}
         self.graph = import_onnx(model, dict(bind or {}), source, shapes)
-        self._calibration = calibration
+        self._calibration, self._reference, self._peaks = calibration, reference, peaks
         self.constants = ConstantCache()
         if not isinstance(inputs, Mapping):
             inputs = {self.graph.inputs[0].name: inputs}
@@ -116,16 +126,25 @@ class Experiment:
             raise BlocksimError(where, "label", wrong[0], f"classes are 0 to {shape[1] - 1}")
 
     @cached_property
+    def _fp32(self) -> Reference:
+        """What gives the outputs and every tensor in fp32."""
+        return Reference(self.graph, tuple(self.graph.tensors))
+
+    @cached_property
     def reference(self) -> dict[str, NDArray[np.float32]]:
         """The fp32 outputs of all samples."""
+        if self._reference is not None:
+            return dict(self._reference)
         with progress_bar("fp32 reference", self.samples, self.progress) as told:
-            outputs = Reference(self.graph).outputs(self.inputs, told)
+            outputs = self._fp32.outputs(self.inputs, told)
         refuse_mixed_batch(self.graph, self.inputs, outputs)
         return outputs
 
     @cached_property
-    def calibration(self) -> dict[str, float] | None:
+    def calibration(self) -> Mapping[str, float] | None:
         """The largest magnitude of every tensor over the calibration samples, in fp32."""
+        if self._peaks is not None:
+            return self._peaks
         if self._calibration is None:
             return None
         return calibrate(self.graph, self._calibration, self.progress)
@@ -141,8 +160,14 @@ class Experiment:
     ) -> Trace:
         """The trace of one configuration; parameters as of `run`."""
         plan = plans.load(precision, block, weight_block, act_block)
+        return self.trace(plan, load_machine(machine), strict, _where(machine))
+
+    def trace(
+        self, plan: Precision, machine: Machine, strict: bool = False, where: str | None = None
+    ) -> Trace:
+        """The trace of a plan and a machine; `where` is what messages call the machine."""
         return compiler.compile_graph(
-            self.graph, load_machine(machine), plan, strict, _where(machine), self.calibration, self.constants
+            self.graph, machine, plan, strict, where or machine.name, self.calibration, self.constants
         )
 
     def mechanisms(
@@ -197,13 +222,19 @@ class Experiment:
         if str(precision) == "fp32":
             return Report.of(measure_fp32(self.graph, loaded, self.inputs, self.reference, self.labels))
         table = costs_for(loaded, costs)
-        trace = self.compile(precision, block, machine, weight_block, act_block, strict)
+        with ThreadPoolExecutor(1) as beside:  # onnxruntime computes while Python compiles
+            reference = beside.submit(lambda: self.reference)
+            trace = self.compile(precision, block, machine, weight_block, act_block, strict)
+            reference.result()
+        return Report.of(self.measure(trace, table))
+
+    def measure(self, trace: Trace, costs: CostTable) -> Measurement:
+        """The figures of one trace of this model."""
         reference = self.reference
         with progress_bar(trace.manifest.precision, self.samples, self.progress) as told:
-            measured = measure(
-                self.graph, trace, table, self.inputs, reference, self.labels, self.threads, told
+            return measure(
+                self.graph, trace, costs, self.inputs, reference, self._fp32, self.labels, self.threads, told
             )
-        return Report.of(measured)
 
 
 def run(

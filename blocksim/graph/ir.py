@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from blocksim.graph.unread import Matrix, Weight
@@ -67,23 +68,18 @@ class Tensor:
 
     def to_matrix(self, value: NDArray[np.floating]) -> Matrix:
         """The ONNX value as this tensor's matrix, `scale` applied."""
-        rows, columns = self._walk
         matrix = np.empty((self.rows, self.columns), np.float32)
-        matrix[rows, columns] = value
+        self._walk(matrix)[...] = value
         return matrix * np.float32(self.scale)
 
     def to_value(self, matrix: NDArray[np.floating]) -> Matrix:
         """The matrix as the ONNX value, `scale` taken off."""
-        rows, columns = self._walk
-        return (matrix[rows, columns] / self.scale).astype(np.float32)
+        return (self._walk(np.ascontiguousarray(matrix)) / self.scale).astype(np.float32)
 
-    @cached_property
-    def _walk(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        rows = columns = np.zeros([1] * len(self.axes), np.int64)
-        for i, a in enumerate(self.axes):
-            along = np.arange(a.size).reshape([-1 if j == i else 1 for j in range(len(self.axes))])
-            rows, columns = rows + along * a.row_step, columns + along * a.column_step
-        return rows, columns
+    def _walk(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """A contiguous matrix seen along the value's axes: each has steps of its own through rows and columns."""
+        steps = [(a.row_step * self.columns + a.column_step) * matrix.itemsize for a in self.axes]
+        return as_strided(matrix, self.shape, steps)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,8 @@ class Reference:
         if not t.tokens:
             return value
         there = np.asarray(inputs[self._graph.padding]).reshape(-1) != 0
+        if there.all():
+            return value
         kept = np.broadcast_to(np.tile(there, t.rows // t.tokens)[:, None], (t.rows, t.columns))
         if tensor in self._by_keys:
             kept = kept & there

@@ -54,6 +54,7 @@ def measure(
     costs: CostTable,
     inputs: Inputs,
     reference: Outputs,
+    fp32: Reference,
     labels: NDArray[np.integer] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
@@ -69,6 +70,8 @@ def measure(
     inputs : dict of str to array, leading axis N
     reference : dict of str to float32 array, leading axis N
         The fp32 outputs of the same inputs.
+    fp32 : Reference
+        What gives every tensor of the graph in fp32.
     labels : int array, shape (N,), optional
         Right classes; the first output's largest element is the guess.
     threads : int
@@ -85,7 +88,7 @@ def measure(
     all_few = len(next(iter(inputs.values()))) <= LAYER_SAMPLES
     run = execute(linked, inputs, names if all_few else (), threads, progress)
     probes = run.probes if all_few else _few_probes(linked, inputs, names)
-    layer_errors = _layer_errors(graph, linked, inputs, probes)
+    layer_errors = _layer_errors(fp32, linked, inputs, probes)
     timeline = schedule(trace)
     energy = measure_energy(trace, costs, timeline.cycles)
     loss = {
@@ -212,15 +215,14 @@ def _few_probes(linked: Linked, inputs: Inputs, names: Sequence[str]) -> Probes:
     return execute(linked, {name: array[:LAYER_SAMPLES] for name, array in inputs.items()}, names).probes
 
 
-def _layer_errors(graph: Graph, linked: Linked, inputs: Inputs, probes: Probes) -> dict[str, ErrorMeter]:
+def _layer_errors(fp32: Reference, linked: Linked, inputs: Inputs, probes: Probes) -> dict[str, ErrorMeter]:
     """Error of every tensor that was kept, over the samples of which it was."""
-    specs, reference = linked.manifest.tensors, Reference(graph, tuple(probes))
-    meters: dict[str, ErrorMeter] = {}
+    specs, meters = linked.manifest.tensors, dict[str, ErrorMeter]()
     for s in range(len(next(iter(probes.values())))):
-        matrices = reference.matrices({name: array[s : s + 1] for name, array in inputs.items()})
-        for name, matrix in matrices.items():
+        matrices = fp32.matrices({name: array[s : s + 1] for name, array in inputs.items()})
+        for name in probes.keys() & matrices.keys():
             decoded = decode_tensor(specs[name], probes[name][s])
-            meters.setdefault(name, ErrorMeter()).add(matrix, decoded)
+            meters.setdefault(name, ErrorMeter()).add(matrices[name], decoded)
     return meters
 
 
