@@ -49,6 +49,7 @@ TESTS = {
     "units/array_cycles": ("array_cycles", "mac_array_step", "os_array_step"),
     "units/array_row": ("mac_array_step",),
     "units/array_run": ("mac_array_step",),
+    "units/built_array": ("exact_mac_array_built", "mac_array_step", "os_array_step"),
     "units/array_step": ("exact_mac_array_built", "mac_array_step"),
     "units/aligner": ("exact_ops", "ops", "vector_units", "mac_array"),
     "units/column": ("mac_array_step",),

@@ -7,7 +7,8 @@ activations that these units make, where a plan sets them apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -137,6 +138,42 @@ def load(
         if given is not None:
             raise BlocksimError(path, name, given, "a plan file has blocks of its own; change them there")
     return _from_file(path)
+
+
+def changed(
+    plan: Precision,
+    roles: Mapping[str, str] | None = None,
+    tensors: Mapping[str, str] | None = None,
+    second: Axis | None = None,
+) -> Precision:
+    """A plan with other formats for some roles or tensors.
+
+    Parameters
+    ----------
+    plan : Precision
+    roles : dict of str to str, optional
+        A format, an element alone (``int4``, in the blocks that the role has) or a block alone (``@1x16``).
+    tensors : dict of str to str, optional
+        Formats by tensor or constant name.
+    second : str, optional
+        See `PlanFile`.
+
+    Raises
+    ------
+    BlocksimError
+        If the datapath does not take a format in its role.
+    """
+    made = dict(plan.roles)
+    for role, text in (roles or {}).items():
+        known = made.get(role, made["activation"])
+        element, at, block = text.partition("@")
+        whole = f"{element or known.element}@{block if at else known.block.name}"
+        made[role] = _format(plan.where, role, whole, role)
+    apart = {
+        name: _format(plan.where, f"tensors.{name}", text, None) for name, text in (tensors or {}).items()
+    }
+    _refuse_mixed_scales(plan.where, made)
+    return replace(plan, roles=made, tensors=plan.tensors | apart, second=second or plan.second)
 
 
 def _from_file(path: Path) -> Precision:

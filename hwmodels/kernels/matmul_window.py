@@ -20,7 +20,7 @@ from hwmodels.kernels.panel import Codes, Exponents, Flags, Index, begin_tile, e
 from hwmodels.kernels.stream import ADD, Read, Scalar, grid, signed
 from hwmodels.kernels.target import PANEL, TILE
 from hwmodels.kernels.team import Team, begin, finish
-from hwmodels.kernels.window import NO_ANCHOR, Words, lift_words, pack_columns, pack_words, window_sums
+from hwmodels.kernels.window import NO_ANCHOR, Tiles, Words, lift_words, pack_columns, pack_words, window_sums
 from hwmodels.units import accumulator, aligner
 from hwmodels.units.aligner import RUNNING, align, distance, is_flushed
 from hwmodels.units.ops import FLOOR, LONGEST_SHIFT, RNE, ZERO_BLOCK
@@ -59,7 +59,7 @@ added = grid(_added, (WORD, WORD), (64,), (Scalar(2, 48), Scalar(0, 1)), folds=(
 
 @kernel
 def panel_window(
-    a: Words,
+    a: Tiles,
     rows: int,
     first_row: int,
     a_exponents: Exponents,
@@ -179,7 +179,7 @@ def static_window(
     row_top = np.empty(count, np.int16)
     spread_exponents(a_shared, a_rows[places], a_blocks, False, a_exponents, row_top)
     k, own_groups = segments[-1], groups[top : top + count]
-    packed = np.empty((STRIP // TILE, k, 2, TILE), np.int32)
+    packed = np.empty((STRIP // TILE, k, 2, TILE), np.int64)
     for row in range(0, count, STRIP):
         rows = min(STRIP, count - row)
         pack_words(a, places[row : row + rows], 0, k, words, packed)
@@ -243,7 +243,7 @@ def dynamic_window(
     n, depth = b_lines.shape[1], a_blocks.shape[1]
     a_exponents, row_top = np.empty((m, depth), np.int16), np.empty(m, np.int16)
     b_exponents, line_top = np.empty((n, depth), np.int16), np.empty(n, np.int16)
-    packed = np.empty(((m + TILE - 1) // TILE, k, 2, TILE), np.int32)
+    packed = np.empty(((m + TILE - 1) // TILE, k, 2, TILE), np.int64)
     panel = np.empty((k, 2, PANEL), np.int32)
     w_exponents, column_top = np.empty((depth, PANEL), np.int16), np.empty(PANEL, np.int16)
     no_bias, no_exponents = np.zeros(PANEL, np.int16), np.full(PANEL, ZERO_BLOCK, np.int16)
@@ -278,7 +278,7 @@ def dynamic_window(
 
 
 @kernel
-def lift_rows(packed: Words, exponents: Exponents, segments: Index, anchor: int, reach: int) -> None:
+def lift_rows(packed: Tiles, exponents: Exponents, segments: Index, anchor: int, reach: int) -> None:
     """`lift_words` of tiles of rows, whose exponents are (rows, segments)."""
     count, depth = exponents.shape
     own = np.full((depth, TILE), ZERO_BLOCK, np.int16)

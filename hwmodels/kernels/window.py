@@ -23,6 +23,8 @@ from hwmodels.units.ops import FLOOR, HALF_UP, RNE
 from hwmodels.units.product import STICKY, Code, ProductConfig, decoded, lift
 
 Words = NDArray[np.int32]
+Tiles = NDArray[np.int64]
+"""Words of rows: as wide as lanes are, so that to repeat one over a vector takes no widening."""
 
 WIDEST = 60
 """Bits of the widest window: a product with one bit more below it fits 64."""
@@ -128,7 +130,7 @@ def _summed(b: ir.IRBuilder, a: ir.Value, w: ir.Value, steps: ir.Value, rounding
     zero = ir.Constant(DOUBLES, [0] * LANES)
 
     def body(k: ir.Value, sums: Grid) -> Grid:
-        left = b.add(a, b.mul(k, ir.Constant(I64, 2 * 4 * TILE)))
+        left = b.add(a, b.mul(k, ir.Constant(I64, 2 * 8 * TILE)))
         right = b.add(w, b.mul(k, ir.Constant(I64, 2 * 4 * PANEL)))
         columns = [
             (
@@ -139,8 +141,7 @@ def _summed(b: ir.IRBuilder, a: ir.Value, w: ir.Value, steps: ir.Value, rounding
         ]
         after = []
         for r, own in enumerate(sums):
-            x = splat(b, b.sext(load(b, left, 4 * r, I32), I64))
-            far = splat(b, b.zext(load(b, left, 4 * (TILE + r), I32), I64))
+            x, far = (splat(b, load(b, left, 8 * at, I64)) for at in (r, TILE + r))
             after.append(
                 [
                     b.add(s, _kept(b, b.mul(x, y), b.add(far, further), rounding, reach))
@@ -189,7 +190,7 @@ def _shifted_far(b: ir.IRBuilder, x: ir.Value, by: ir.Value) -> ir.Value:
 
 
 @kernel
-def _sums_plain(a: Words, b: Words, steps: int, rounding: int, part: NDArray[np.int64]) -> None:
+def _sums_plain(a: Tiles, b: Words, steps: int, rounding: int, part: NDArray[np.int64]) -> None:
     """The same in a loop over the unit's own functions; `a` is (steps, 2, TILE) and `b` (steps, 2, PANEL)."""
     part[:] = 0
     for k in range(steps):
@@ -217,7 +218,7 @@ def kept_of(x: int, by: int, rounding: int) -> int:
 
 @kernel
 def window_sums(
-    a: Words, tile: int, b: Words, first: int, last: int, rounding: int, reach: int, part: NDArray[np.int64]
+    a: Tiles, tile: int, b: Words, first: int, last: int, rounding: int, reach: int, part: NDArray[np.int64]
 ) -> None:
     """Sums of the products of one segment, from step `first` to `last`, into `part`, (TILE, PANEL).
 
@@ -233,7 +234,7 @@ def window_sums(
 
 
 @kernel
-def pack_words(codes: Any, places: NDArray[np.int64], column: int, k: int, table: Words, out: Words) -> None:
+def pack_words(codes: Any, places: NDArray[np.int64], column: int, k: int, table: Words, out: Tiles) -> None:
     """The rows of codes at `places` as tiles, (tiles, K, 2, TILE), from a column on."""
     mask = table.shape[1] - 1
     out[:] = 0

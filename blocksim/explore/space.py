@@ -1,0 +1,249 @@
+"""The space: a YAML file that says which model is run, and under which settings."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from blocksim._version import __version__
+from blocksim.errors import BlocksimError
+from blocksim.explore.settings import FILES, PLAIN, Value, effective, is_known
+from blocksim.explore.workload import Workload
+from blocksim.yamlfile import read_yaml
+
+LIMIT = 10_000
+"""The most configurations of a space that does not set a limit of its own."""
+
+
+class Part(BaseModel):
+    """Base of every part of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Range(Part):
+    """Whole numbers from one to another, both included: by steps, or each so many times the one before."""
+
+    first: int = Field(alias="from")
+    last: int = Field(alias="to")
+    step: int | None = Field(default=None, ge=1)
+    times: int | None = Field(default=None, ge=2)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Range:
+        if self.step and self.times:
+            raise ValueError("give step or times, not both")
+        if self.times and self.first < 1:
+            raise ValueError("from must be 1 or more where times is given")
+        if self.first > self.last:
+            raise ValueError("the range is empty: from is above to")
+        return self
+
+    def values(self) -> list[int]:
+        """The numbers.
+
+        >>> Range.model_validate({"from": 8, "to": 64, "times": 2}).values()
+        [8, 16, 32, 64]
+        """
+        if self.times is None:
+            return list(range(self.first, self.last + 1, self.step or 1))
+        found = [self.first]
+        while found[-1] * self.times <= self.last:
+            found.append(found[-1] * self.times)
+        return found
+
+
+Values = Annotated[list[Value], Field(min_length=1)]
+Axes = dict[str, Values | Range]
+
+
+class Draw(Part):
+    """Configurations drawn from the grid of some axes, none twice."""
+
+    count: int = Field(ge=1)
+    seed: int = 0
+    axes: Annotated[Axes, Field(min_length=1)]
+
+
+class SpaceFile(Part):
+    """A space, as its file describes it.
+
+    Exactly one of `grid`, `random` and `configurations` says which configurations there are; `settings` are
+    those that all of them share.
+    """
+
+    model: str = Field(description="a model of the zoo, or an ONNX file beside the space's file")
+    inputs: str | None = Field(default=None, description=".npz or .npy; a model of the zoo has its own")
+    labels: str | None = Field(default=None, description="right classes, .npy")
+    calibration: str | None = Field(default=None, description="inputs for static scales, .npz or .npy")
+    weights: str | None = Field(default=None, description="what fills a skeleton")
+    bind: dict[str, int] = Field(default_factory=dict, description="sizes of free dimensions")
+    samples: int | None = Field(default=None, ge=1, description="take so many, from the first on")
+    settings: dict[str, Value] = Field(default_factory=dict, description="of every configuration")
+    grid: Annotated[Axes, Field(min_length=1)] | None = None
+    random: Draw | None = None
+    configurations: Annotated[list[dict[str, Value]], Field(min_length=1)] | None = None
+    limit: int = Field(default=LIMIT, ge=1, description="the most configurations")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> SpaceFile:
+        if sum(kind is not None for kind in (self.grid, self.random, self.configurations)) != 1:
+            raise ValueError("give exactly one of grid, random and configurations")
+        return self
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One point of a space.
+
+    Attributes
+    ----------
+    id : str
+        A hash of all that its figures depend on: the model, its inputs, the settings and the files they name.
+    settings : dict of str to value
+    label : str
+        The settings that differ within the space.
+    """
+
+    id: str
+    settings: dict[str, Value]
+    label: str
+
+
+@dataclass(frozen=True)
+class Space:
+    """A model and its configurations.
+
+    Attributes
+    ----------
+    where : Path
+        The file.
+    workload : Workload
+    configurations : tuple of Configuration
+    axes : tuple of str
+        The settings that differ.
+    same : int
+        How many more were asked for that turned out to be the same as others.
+    """
+
+    where: Path
+    workload: Workload
+    configurations: tuple[Configuration, ...]
+    axes: tuple[str, ...]
+    same: int = 0
+
+
+def load(path: Path | str) -> Space:
+    """Read a space.
+
+    Raises
+    ------
+    BlocksimError
+        If it has an unknown field or setting, an empty range, or more configurations than its limit.
+    """
+    path = Path(path)
+    file = read_yaml(path, SpaceFile)
+    workload = Workload.beside(
+        path.parent, file.model, file.inputs, file.labels, file.calibration, file.weights, file.bind,
+        file.samples,
+    )  # fmt: skip
+    wanted = list(_wanted(path, file))
+    identity = workload.identity
+    found: dict[str, dict[str, Value]] = {}
+    for settings in wanted:
+        own = effective(_beside(path.parent, {**file.settings, **settings}))
+        found.setdefault(_id(identity, own), own)
+    named = dict.fromkeys(name for settings in wanted for name in settings)
+    axes = tuple(
+        name for name in named if len({str(own.get(name)) for own in found.values()}) > 1 or len(named) == 1
+    )
+    configurations = tuple(
+        Configuration(key, own, ", ".join(f"{name} {own[name]}" for name in axes if name in own) or "as set")
+        for key, own in found.items()
+    )
+    return Space(path, workload, configurations, axes, len(wanted) - len(found))
+
+
+def _wanted(path: Path, file: SpaceFile) -> Iterator[dict[str, Value]]:
+    """The settings of every configuration."""
+    _check_names(path, "settings", file.settings)
+    if file.configurations is not None:
+        if len(file.configurations) > file.limit:
+            raise _too_many(path, "configurations", len(file.configurations), file.limit)
+        for i, own in enumerate(file.configurations):
+            _check_names(path, f"configurations.{i}", own)
+            yield own
+        return
+    field, axes = ("grid", file.grid) if file.random is None else ("random.axes", file.random.axes)
+    assert axes is not None
+    _check_names(path, field, axes)
+    values = {name: _values(path, f"{field}.{name}", given) for name, given in axes.items()}
+    size = math.prod(len(x) for x in values.values())
+    if file.random is None:
+        if size > file.limit:
+            raise _too_many(path, field, size, file.limit)
+        for point in itertools.product(*values.values()):
+            yield dict(zip(values, point, strict=True))
+        return
+    count = min(file.random.count, size)
+    if count > file.limit:
+        raise _too_many(path, "random.count", count, file.limit)
+    source, drawn = random.Random(file.random.seed), dict[int, None]()
+    while len(drawn) < count:
+        drawn[source.randrange(size)] = None
+    for i in drawn:
+        yield dict(_point(values, i))
+
+
+def _beside(folder: Path, settings: dict[str, Value]) -> dict[str, Value]:
+    """Settings with the files that they name where these are: beside the space's file."""
+    named = {name: folder / str(settings[name]) for name in FILES if name in settings}
+    return settings | {name: str(path) for name, path in named.items() if path.is_file()}
+
+
+def _point(values: dict[str, list[Value]], i: int) -> Iterator[tuple[str, Value]]:
+    """The i-th point of a grid."""
+    for name, own in values.items():
+        i, k = divmod(i, len(own))
+        yield name, own[k]
+
+
+def _too_many(path: Path, field: str, count: int, limit: int) -> BlocksimError:
+    return BlocksimError(
+        path, field, f"{count:,} configurations", f"at most {limit:,}: draw some at random, or raise limit:"
+    )
+
+
+def _values(path: Path, field: str, given: Sequence[Value] | Range) -> list[Value]:
+    values = list[Value](given.values() if isinstance(given, Range) else given)
+    twice = next((x for x in values if values.count(x) > 1), None)
+    if twice is not None:
+        raise BlocksimError(path, field, twice, "stands twice; give each value once")
+    return values
+
+
+def _check_names(path: Path, field: str, names: Any) -> None:
+    for name in names:
+        if not is_known(name):
+            known = ", ".join(PLAIN)
+            raise BlocksimError(
+                path, field, name,
+                f"no such setting; give {known}, machine.<section>.<field> or tensors.<name>",
+            )  # fmt: skip
+
+
+def _id(workload: str, settings: dict[str, Value]) -> str:
+    """What is in a file counts, and not where it lies."""
+    files = {name: Path(str(settings[name])) for name in FILES if name in settings}
+    content = {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in files.items() if p.is_file()}
+    made_of = json.dumps([__version__, workload, settings | content], sort_keys=True)
+    return hashlib.sha256(made_of.encode()).hexdigest()[:16]

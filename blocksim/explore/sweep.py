@@ -1,0 +1,111 @@
+"""The sweep: every configuration of a space, kept as it is done, in one table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blocksim.explore import store, workers
+from blocksim.explore.columns import Row, table_columns
+from blocksim.explore.space import Configuration, Space, load
+from blocksim.explore.store import SHARED, TABLE, Store, opened
+from blocksim.explore.workers import ENDED, Common
+from blocksim.report.progress import progress_bar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that has ended.
+
+    Attributes
+    ----------
+    folder : Path
+    """
+
+    folder: Path
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The table, a row for each configuration in the order of the space; see `columns.COLUMNS`."""
+        return store.read_table(self.folder / TABLE)
+
+
+def sweep(
+    space: Space | Path | str,
+    out: Path | str,
+    scheduler: str | None = None,
+    jobs: int | None = None,
+    progress: bool = False,
+) -> Sweep:
+    """Run every configuration of a space; what an earlier call has done is not done again.
+
+    Parameters
+    ----------
+    space : Space or path
+        See `space.SpaceFile`.
+    out : path
+        The folder of the sweep. Rows are kept there one by one, the table when all are done.
+    scheduler : str, optional
+        The address of a Dask scheduler, whose workers have one thread each and see the same files.
+    jobs : int, optional
+        Processes of this machine otherwise; as many as it has cores if it is left out.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    BlocksimError
+        If the space or the folder cannot be used.
+    """
+    store.arrow()  # missed before anything is computed
+    asked = space if isinstance(space, Space) else load(space)
+    with opened(Path(out)) as kept:
+        known = {c.id: row for c in asked.configurations if (row := kept.row(c.id))}
+        left = [c for c in asked.configurations if c.id not in known]
+        with progress_bar("configurations", len(asked.configurations), progress) as told:
+            if told and known:
+                told(len(known))
+            for row in _rows(kept, asked, left, scheduler, jobs):
+                if row["error"] != ENDED:
+                    kept.put(row)
+                known[str(row["config_id"])] = row
+                if told:
+                    told(1)
+        write(kept, asked, [known[c.id] for c in asked.configurations])
+    return Sweep(Path(out))
+
+
+def _rows(
+    kept: Store, space: Space, left: Sequence[Configuration], scheduler: str | None, jobs: int | None
+) -> Iterator[Row]:
+    """The rows that are not there yet, from whoever makes them."""
+    if not left:
+        return
+    experiment = space.workload.open()
+    peaks = experiment.calibration
+    if scheduler is not None:
+        yield from workers.on_cluster(Common(space.workload, experiment.reference, peaks), left, scheduler)
+        return
+    common = Common(space.workload, experiment.reference, peaks, str(kept.folder / SHARED))
+    with closing(workers.local(common, left, min(jobs or os.cpu_count() or 1, len(left)))) as rows:
+        yield from rows
+
+
+def write(kept: Store, space: Space, rows: Sequence[Row]) -> None:
+    """The table of a sweep."""
+    axes = {name: [c.settings.get(name) for c in space.configurations] for name in space.axes}
+    labels = {c.id: c.label for c in space.configurations}  # a row may be of another space's sweep
+    columns = table_columns(axes)
+    kept.table([row | {"label": labels[str(row["config_id"])]} for row in rows], columns)
