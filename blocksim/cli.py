@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blocksim import looks
+from blocksim import exploring, looks
 from blocksim._version import __version__
 from blocksim.arguments import arrays, bindings, classes
 from blocksim.errors import BlocksimError
@@ -392,6 +392,7 @@ def _show(reports: Sequence[Report], title: str) -> None:
 
 
 app.add_typer(looks.app)
+app.add_typer(exploring.app)
 app.add_typer(looks.trace_app, name="trace")
 
 

@@ -119,6 +119,13 @@ def output_file(out: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def replace_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place, and put it there when it is whole: no reader sees a part of it."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
 @contextmanager
 def kept_folder(out: Path) -> Iterator[Path]:
     """The folder ``<out>.partial`` for what a long command has done, to go on from when it is given again.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from blocksim._version import __version__
 from blocksim.graph.unread import Weight, identity_of
+from blocksim.output import replace_whole
 from blocksim.stretches import Stretch
 from blocksim.trace.manifest import ConstantSpec
 from blocksim.trace.sections import Section, digest_of
@@ -46,7 +47,8 @@ class ConstantFolder(ConstantCache):
     """Packed constants as files of a folder, so that neither memory nor a second try is spent on them.
 
     A constant stands there when its ``.json`` does, which is written last. Its name is a hash of all that
-    went into it, so that what another model or plan left is not taken for it.
+    went into it, so that what another model or plan left is not taken for it. Several processes may share one
+    folder: each file appears there whole.
 
     Parameters
     ----------
@@ -69,8 +71,6 @@ class ConstantFolder(ConstantCache):
             if digest_of(section) == spec.sha256:
                 return spec, replace(section, sha256=spec.sha256), int(found["lost"])
         spec, packed, lost = make()
-        data.write_bytes(packed)
-        partial = about.with_suffix(".partial")
-        partial.write_text(json.dumps({"spec": spec.model_dump(mode="json"), "lost": lost}))
-        partial.replace(about)
+        replace_whole(data, packed)
+        replace_whole(about, json.dumps({"spec": spec.model_dump(mode="json"), "lost": lost}).encode())
         return spec, Stretch(data, 0, len(packed), spec.sha256), lost

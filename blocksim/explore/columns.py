@@ -24,6 +24,8 @@ class Column:
         ``str``, ``int`` or ``float``.
     of : callable, optional
         The figure in a report; what has none is filled in by the sweep.
+    better : int
+        1 where more of it is better, -1 where less is, 0 where it is not to be compared.
     timing : bool
         Whether it says how long something took: such columns differ from run to run.
     """
@@ -33,12 +35,13 @@ class Column:
     text: str
     kind: type
     of: Callable[[ReportData], Cell] | None = None
+    better: int = 0
     timing: bool = False
 
 
 def _output(field: str) -> Callable[[ReportData], Cell]:
     """A figure of the first output of the graph."""
-    return lambda d: getattr(next(iter(d.outputs.values())), field)  # type: ignore[no-any-return]
+    return lambda d: getattr(next(iter(d.outputs.values())), field)
 
 
 def _stall(cause: str) -> Callable[[ReportData], Cell]:
@@ -53,53 +56,62 @@ COLUMNS = (
     Column("config_id", "", "hash of the model, its inputs and all settings", str),
     Column("label", "", "the settings that differ within the space", str),
     Column("error", "", "why it could not be built; empty where it was", str),
-    Column("accuracy", "share", "samples whose largest output is the right class", float, lambda d: d.accuracy),
+    Column("accuracy", "share", "samples whose largest output is right", float, lambda d: d.accuracy, 1),
     Column("fp32_accuracy", "share", "the same in fp32", float, lambda d: d.reference_accuracy),
-    Column("cosine", "", "mean over samples of the cosine of the first output to fp32's", float, _output("cosine")),
-    Column("sqnr_db", "dB", "signal over error of the first output, all samples", float, _output("sqnr_db")),
-    Column("max_abs_error", "", "largest difference of the first output", float, _output("max_abs_error")),
-    Column("weight_sqnr_db", "dB", "signal over error of the weights of linear layers as stored", float),
+    Column("cosine", "", "of the first output to fp32's, mean over samples", float, _output("cosine"), 1),
+    Column("sqnr_db", "dB", "signal over error of the first output", float, _output("sqnr_db"), 1),
+    Column("max_abs_error", "", "of the first output, the largest", float, _output("max_abs_error"), -1),
+    Column("weight_sqnr_db", "dB", "the same of linear layers' stored weights", float, None, 1),
     Column(
         "weight_bits", "bit", "weights and biases of linear layers, codes and exponents", int,
-        lambda d: d.footprint.weight_bits + d.footprint.metadata_bits,
+        lambda d: d.footprint.weight_bits + d.footprint.metadata_bits, -1,
     ),
-    Column("metadata_bits", "bit", "of these, the exponents and multipliers", int, lambda d: d.footprint.metadata_bits),
     Column(
-        "density", "fp32 bits / bit", "memory density: fp32 bits of linear layers over stored bits", float,
-        lambda d: d.footprint.compression_ratio,
+        "metadata_bits", "bit", "of these, the exponents and multipliers", int,
+        lambda d: d.footprint.metadata_bits, -1,
     ),
-    Column("activation_bits", "bit", "every stored activation of a sample", int, lambda d: d.footprint.activation_bits),
-    Column("cycles", "cycle", "of a sample", int, lambda d: d.cycles),
+    Column(
+        "density", "", "memory density: fp32 bits of linear layers over stored bits", float,
+        lambda d: d.footprint.compression_ratio, 1,
+    ),
+    Column(
+        "activation_bits", "bit", "every stored activation of a sample", int,
+        lambda d: d.footprint.activation_bits, -1,
+    ),
+    Column("cycles", "cycle", "of a sample", int, lambda d: d.cycles, -1),
     Column("array_cycles", "cycle", "of these, the array is busy", int, lambda d: d.array_cycles),
     Column(
         "time_us", "us", "cycles over the clock", float,
-        lambda d: None if d.cycles is None else d.cycles / d.clock_ghz / 1e3,
+        lambda d: None if d.cycles is None else d.cycles / d.clock_ghz / 1e3, -1,
     ),
-    Column("utilisation", "share", "multiply-accumulates per multiplier and cycle", float, lambda d: d.utilisation),
-    Column("stall_aligner", "cycle", "that more aligners would save", int, _stall("aligner")),
-    Column("stall_dram", "cycle", "units wait for the DMA engine", int, _stall("dram")),
-    Column("stall_requantize", "cycle", "units wait for the requantizer", int, _stall("requantize")),
-    Column("energy_pj", "pJ", "of a sample", float, lambda d: d.energy_pj),
-    Column("edp", "J s", "energy times time of a sample", float, lambda d: d.edp),
-    Column("tops_per_watt", "TOPS/W", "operations per pJ", float, lambda d: d.tops_per_watt),
-    Column("tops_per_area", "TOPS/Mtr", "per million transistors", float, lambda d: d.tops_per_area),
+    Column("utilisation", "share", "products per multiplier and cycle", float, lambda d: d.utilisation, 1),
+    Column("stall_aligner", "cycle", "that more aligners would save", int, _stall("aligner"), -1),
+    Column("stall_dram", "cycle", "units wait for the DMA engine", int, _stall("dram"), -1),
+    Column("stall_requantize", "cycle", "units wait for the requantizer", int, _stall("requantize"), -1),
+    Column("energy_pj", "pJ", "of a sample", float, lambda d: d.energy_pj, -1),
+    Column("edp", "J s", "energy times time of a sample", float, lambda d: d.edp, -1),
+    Column("tops_per_watt", "TOPS/W", "operations per pJ", float, lambda d: d.tops_per_watt, 1),
+    Column("tops_per_area", "TOPS/Mtr", "per million transistors", float, lambda d: d.tops_per_area, 1),
     Column(
         "logic_transistors", "transistor", "without memories, of a machine built for the formats", int,
-        lambda d: sum(p.transistors for name, p in d.area.items() if name not in MEMORIES),
+        lambda d: sum(p.transistors for name, p in d.area.items() if name not in MEMORIES), -1,
     ),
-    Column("transistors", "transistor", "of the whole machine", int, lambda d: sum(p.transistors for p in d.area.values())),
-    Column("dram_bytes", "byte", "on the bus, whole bursts, a sample", int, lambda d: d.dram_bytes),
+    Column(
+        "transistors", "transistor", "of the whole machine", int,
+        lambda d: sum(p.transistors for p in d.area.values()), -1,
+    ),
+    Column("dram_bytes", "byte", "on the bus, whole bursts, a sample", int, lambda d: d.dram_bytes, -1),
     Column("metadata_dram_share", "share", "exponents' share of DRAM bytes", float, _share("dram")),
-    Column("spill_bytes", "byte", "wide sums that leave the accumulators", int, lambda d: d.spill_bytes),
+    Column("spill_bytes", "byte", "wide sums that leave the accumulators", int, lambda d: d.spill_bytes, -1),
     Column("flushed", "term", "lost beyond the aligner, all samples", int, lambda d: d.saturation.flushed),
     Column("overflows", "sum", "accumulator overflows, all samples", int, lambda d: d.saturation.overflows),
     Column("clamped", "block", "exponents out of range, all samples", int, lambda d: d.saturation.clamped),
     Column("saturated", "code", "codes out of range, all samples", int, lambda d: d.saturation.saturated),
-    Column("host_macs", "MAC", "in fp32 on the host, a sample", int, lambda d: d.coverage.host_macs),
+    Column("host_macs", "MAC", "in fp32 on the host, a sample", int, lambda d: d.coverage.host_macs, -1),
     Column("seconds", "s", "to compile and measure", float, timing=True),
     Column("worker", "", "the process that did it", str, timing=True),
 )  # fmt: skip
-"""In the order of the table; between `error` and the figures stands a column for every setting that differs."""
+"""In the order of the table; after `error` stands a column for every setting that differs."""
 
 BY_NAME = {column.name: column for column in COLUMNS}
 

@@ -1,4 +1,4 @@
-"""Distortion: what storing the weights of linear layers in a format does to them, before anything is computed."""
+"""Distortion: what a format does to the weights of linear layers, before anything is computed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Weights:
         return list(dict.fromkeys(op.weight for op in self.graph.matmuls() if op.weight))
 
     def sqnr_db(self, plan: Precision) -> float | None:
-        """Signal over error of all weights under a plan; None where nothing is lost, or there is no weight."""
+        """Signal over error of all weights under a plan; None where nothing is lost, or nothing is there."""
         signal = noise = 0.0
         for name in self.names:
             own = self.power(name, plan.of("weight", name))

@@ -3,8 +3,8 @@
 A setting is a name and a value. ``plan``, ``machine`` and ``costs`` name what the others change. ``block``,
 ``weight_block``, ``activation_block`` and ``vector_block`` are shapes, for plans that take one; a role's name
 (``weight``, ``softmax``, ...) is followed by a format, an element or ``@`` and a block;
-``machine.<section>.<field>`` is a field of the machine's file, and ``tensors.<name>`` the format of one tensor
-or constant.
+``machine.<section>.<field>`` is a field of the machine's file, and ``tensors.<name>`` the format of one
+tensor or constant.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def is_known(name: str) -> bool:
     prefix, dot, rest = name.partition(".")
     if not dot:
         return name in PLAIN
-    return bool(rest) and prefix == "tensors" or name in machine_fields()
+    return (bool(rest) and prefix == "tensors") or name in machine_fields()
 
 
 @dataclass(frozen=True)

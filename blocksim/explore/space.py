@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from blocksim._version import __version__
 from blocksim.errors import BlocksimError
@@ -63,7 +63,11 @@ class Range(Part):
 
 
 Values = Annotated[list[Value], Field(min_length=1)]
-Axes = dict[str, Values | Range]
+Axis = Annotated[
+    Annotated[Values, Tag("values")] | Annotated[Range, Tag("range")],
+    Discriminator(lambda given: "range" if isinstance(given, dict | Range) else "values"),
+]
+Axes = dict[str, Axis]
 
 
 class Draw(Part):

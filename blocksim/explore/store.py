@@ -8,7 +8,6 @@ has left in the same folder is not taken for it, and what is still right is not 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from blocksim.errors import BlocksimError
 from blocksim.explore.columns import Column, Row
+from blocksim.output import replace_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,13 +79,14 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     pa, parquet = arrow()
     try:
-        return parquet.read_table(path).to_pandas()
+        frame: pd.DataFrame = parquet.read_table(path).to_pandas()
     except FileNotFoundError:
         raise BlocksimError(
             path, "file", "missing", "the sweep has not ended; give its command again"
         ) from None
     except pa.ArrowInvalid:
         raise BlocksimError(path, "file", "not a table", "give a folder that blocksim sweep wrote") from None
+    return frame
 
 
 def arrow() -> tuple[Any, Any]:
@@ -102,13 +103,6 @@ def arrow() -> tuple[Any, Any]:
 
 def _as(value: Any, kind: type) -> Any:
     return None if value is None else kind(value)
-
-
-def replace_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place, and put it there when it is whole."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 OWN = (TABLE, FRONT, LOCK, "front.html")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +13,7 @@ from blocksim.explore.columns import Row, table_columns
 from blocksim.explore.space import Configuration, Space, load
 from blocksim.explore.store import SHARED, TABLE, Store, opened
 from blocksim.explore.workers import ENDED, Common
+from blocksim.explore.workload import Workload
 from blocksim.report.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -93,14 +92,15 @@ def _rows(
     """The rows that are not there yet, from whoever makes them."""
     if not left:
         return
-    experiment = space.workload.open()
-    peaks = experiment.calibration
-    if scheduler is not None:
-        yield from workers.on_cluster(Common(space.workload, experiment.reference, peaks), left, scheduler)
-        return
-    common = Common(space.workload, experiment.reference, peaks, str(kept.folder / SHARED))
-    with closing(workers.local(common, left, min(jobs or os.cpu_count() or 1, len(left)))) as rows:
-        yield from rows
+    with workers.crew(common(kept, space.workload, scheduler), jobs, scheduler) as crew:
+        yield from crew.rows(left)
+
+
+def common(kept: Store, workload: Workload, scheduler: str | None) -> Common:
+    """What all configurations share, computed once; processes of this machine share packed constants too."""
+    experiment = workload.open()
+    folder = None if scheduler else str(kept.folder / SHARED)
+    return Common(workload, experiment.reference, experiment.calibration, folder)
 
 
 def write(kept: Store, space: Space, rows: Sequence[Row]) -> None:

@@ -13,9 +13,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,50 @@ def _row(configuration: Configuration) -> Row:
     return _bench.row(configuration)
 
 
+def _row_of(common: Common, configuration: Configuration) -> Row:
+    """A row on a worker of a cluster, which opens a workload when it first sees it."""
+    key = common.workload.identity
+    if key not in _benches:
+        _benches.clear()
+        _benches[key] = Bench(common)
+    return _benches[key].row(configuration)
+
+
+class Crew(Protocol):
+    """Whoever evaluates configurations."""
+
+    def rows(self, configurations: Sequence[Configuration]) -> Iterator[Row]:
+        """Rows, as they are done."""
+
+
+@contextmanager
+def crew(common: Common, jobs: int | None, scheduler: str | None) -> Iterator[Crew]:
+    """Workers for as long as they are needed.
+
+    Parameters
+    ----------
+    common : Common
+    jobs : int, optional
+        Processes of this machine; as many as it has cores if it is left out.
+    scheduler : str, optional
+        The address of a Dask scheduler instead.
+
+    Raises
+    ------
+    BlocksimError
+        If there is no scheduler at the address, it has no workers, or they have more than one thread.
+    """
+    if scheduler is not None:
+        with _client(scheduler) as (client, count):
+            yield Cluster(client, count, client.scatter(common, broadcast=True))
+        return
+    processes = Processes(common, jobs or os.cpu_count() or 1)
+    try:
+        yield processes
+    finally:
+        processes.close()
+
+
 class EndedError(Exception):
     """A worker has ended before its time.
 
@@ -116,79 +161,97 @@ class EndedError(Exception):
         self.in_hand = in_hand
 
 
-def local(common: Common, configurations: Sequence[Configuration], workers: int) -> Iterator[Row]:
-    """Rows from so many processes of this machine, as they are done.
+class Processes:
+    """Spawned processes of this machine.
 
-    After a worker has ended before its time, what was in hand is tried again, one at a time: a configuration
-    with which alone workers end `TRIES` times is a row that says so.
+    After one has ended before its time, what was in hand is tried again, one at a time: a configuration with
+    which alone workers end `TRIES` times is a row that says so.
     """
-    waiting = list(configurations)
-    while waiting:
-        done: set[str] = set()
+
+    def __init__(self, common: Common, count: int) -> None:
+        self.common, self.count = common, count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def rows(self, configurations: Sequence[Configuration]) -> Iterator[Row]:
+        """Rows, as they are done."""
+        waiting = list(configurations)
+        while waiting:
+            done: set[str] = set()
+            try:
+                for row in self._together(waiting):
+                    done.add(str(row["config_id"]))
+                    yield row
+            except EndedError as ended:
+                for suspect in ended.in_hand:
+                    done.add(suspect.id)
+                    yield self._alone(suspect)
+            waiting = [c for c in waiting if c.id not in done]
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def _alone(self, configuration: Configuration) -> Row:
+        for _ in range(TRIES):
+            try:
+                (row,) = self._together([configuration])
+            except EndedError:
+                continue
+            return row
+        return {
+            "config_id": configuration.id, "label": configuration.label, **configuration.settings,
+            "error": ENDED,
+        }  # fmt: skip
+
+    def _together(self, configurations: Sequence[Configuration]) -> Iterator[Row]:
+        """Rows of all workers at once; `EndedError` if one ends before its time."""
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.count, context, _begin, (self.common,))
+        waiting, in_hand = iter(configurations), dict[Future[Row], Configuration]()
         try:
-            for row in together(common, waiting, workers):
-                done.add(str(row["config_id"]))
-                yield row
-        except EndedError as ended:
-            for suspect in ended.in_hand:
-                done.add(suspect.id)
-                yield from _alone(common, suspect)
-        waiting = [c for c in waiting if c.id not in done]
+            while True:
+                for taken in itertools.islice(waiting, self.count * AHEAD - len(in_hand)):
+                    in_hand[self._pool.submit(_row, taken)] = taken
+                if not in_hand:
+                    return
+                for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+                    row = future.result()
+                    del in_hand[future]
+                    yield row
+        except BrokenProcessPool:
+            self.close()
+            raise EndedError(list(in_hand.values())) from None
 
 
-def _alone(common: Common, configuration: Configuration) -> Iterator[Row]:
-    for _ in range(TRIES):
-        try:
-            yield from together(common, [configuration], 1)
-        except EndedError:
-            continue
-        return
-    yield {
-        "config_id": configuration.id,
-        "label": configuration.label,
-        **configuration.settings,
-        "error": ENDED,
-    }
+class Cluster:
+    """The workers of a Dask cluster."""
+
+    def __init__(self, client: Any, count: int, common: Any) -> None:
+        self.client, self.count, self.common = client, count, common
+
+    def rows(self, configurations: Sequence[Configuration]) -> Iterator[Row]:
+        """Rows, as they are done."""
+        from distributed import as_completed
+
+        queue = iter(configurations)
+        running = as_completed([self._submitted(c) for c in itertools.islice(queue, AHEAD * self.count)])
+        for future in running:
+            yield future.result()
+            for taken in itertools.islice(queue, 1):
+                running.add(self._submitted(taken))
+
+    def _submitted(self, configuration: Configuration) -> Any:
+        return self.client.submit(_row_of, self.common, configuration, pure=False)
 
 
-def together(common: Common, configurations: Sequence[Configuration], workers: int) -> Iterator[Row]:
-    """Rows from one pool of processes.
-
-    Raises
-    ------
-    EndedError
-        If a worker ends before its time.
-    """
-    waiting = iter(configurations)
-    in_hand: dict[Future[Row], Configuration] = {}
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _begin, (common,))
+@contextmanager
+def _client(address: str) -> Iterator[tuple[Any, int]]:
+    """A cluster's client, and the number of its workers, which have one thread each."""
     try:
-        while True:
-            for taken in itertools.islice(waiting, workers * AHEAD - len(in_hand)):
-                in_hand[pool.submit(_row, taken)] = taken
-            if not in_hand:
-                return
-            for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
-                row = future.result()
-                del in_hand[future]
-                yield row
-    except BrokenProcessPool:
-        raise EndedError(list(in_hand.values())) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def on_cluster(common: Common, configurations: Sequence[Configuration], address: str) -> Iterator[Row]:
-    """Rows from the workers of a Dask cluster, as they are done.
-
-    Raises
-    ------
-    BlocksimError
-        If there is no scheduler at the address, it has no workers, or they have more than one thread.
-    """
-    try:
-        from distributed import Client, as_completed
+        from distributed import Client
     except ImportError:
         raise BlocksimError(
             "blocksim", "extra", "sweep is not installed", "pip install 'blocksim[sweep]'"
@@ -196,34 +259,14 @@ def on_cluster(common: Common, configurations: Sequence[Configuration], address:
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BlocksimError(
-            "command line", "--scheduler", address, f"no Dask scheduler there: {reason}"
-        ) from None
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BlocksimError("command line", "--scheduler", address, f"no Dask scheduler: {reason}") from None
     with client:
         found = client.scheduler_info(n_workers=-1)["workers"]
         if not found:
             raise BlocksimError(address, "workers", "none", "start some: dask worker ADDRESS --nthreads 1")
-        wide = next((name for name, w in found.items() if w["nthreads"] != 1), None)
-        if wide is not None:
-            threads = f"{found[wide]['nthreads']} threads"
-            raise BlocksimError(address, wide, threads, "start workers with --nthreads 1")
-        shared = client.scatter(common, broadcast=True)
-        queue = iter(configurations)
-        first = [
-            client.submit(_row_of, shared, c, pure=False) for c in itertools.islice(queue, AHEAD * len(found))
-        ]
-        running = as_completed(first)
-        for future in running:
-            yield future.result()
-            for taken in itertools.islice(queue, 1):
-                running.add(client.submit(_row_of, shared, taken, pure=False))
-
-
-def _row_of(common: Common, configuration: Configuration) -> Row:
-    """A row on a worker of a cluster, which opens a workload when it first sees it."""
-    key = common.workload.identity
-    if key not in _benches:
-        _benches.clear()
-        _benches[key] = Bench(common)
-    return _benches[key].row(configuration)
+        for name, about in found.items():
+            if about["nthreads"] != 1:
+                threads = f"{about['nthreads']} threads"
+                raise BlocksimError(address, name, threads, "start workers with --nthreads 1")
+        yield client, len(found)

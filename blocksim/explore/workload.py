@@ -71,8 +71,8 @@ class Workload:
             return str(folder / name)
 
         own = cls(
-            model, found("inputs", inputs), found("labels", labels), found("calibration", calibration), weights,
-            tuple(sorted((bind or {}).items())), samples,
+            model, found("inputs", inputs), found("labels", labels), found("calibration", calibration),
+            weights, tuple(sorted((bind or {}).items())), samples,
         )  # fmt: skip
         if model not in zoo.names():
             if not (folder / model).is_file():

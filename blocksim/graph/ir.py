@@ -77,7 +77,7 @@ class Tensor:
         return (self._walk(np.ascontiguousarray(matrix)) / self.scale).astype(np.float32)
 
     def _walk(self, matrix: NDArray[Any]) -> NDArray[Any]:
-        """A contiguous matrix seen along the value's axes: each has steps of its own through rows and columns."""
+        """A contiguous matrix seen along the value's axes, each with its steps through rows and columns."""
         steps = [(a.row_step * self.columns + a.column_step) * matrix.itemsize for a in self.axes]
         return as_strided(matrix, self.shape, steps)
 

@@ -1,0 +1,88 @@
+"""Commands that explore: ``blocksim sweep``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blocksim.errors import BlocksimError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def sweep(
+    space: Annotated[Path, typer.Argument(help="Which model, under which settings.", metavar="SPACE.yaml")],
+    out: Annotated[Path, typer.Option(help="Folder for the table, the rows and the plot.")],
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask scheduler, such as tcp://host:8786, instead of processes here.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes of this machine; all cores.", min=1)] = None,
+    error: Annotated[
+        str, typer.Option(help="The column that says how good outputs are: sqnr_db, cosine or accuracy.")
+    ] = "sqnr_db",
+) -> None:
+    """Run every configuration of a space: a table, and the front of those that no other beats.
+
+    After an interruption the same command goes on: nothing is lost, and nothing is done twice.
+    Needs the extra sweep: pip install 'blocksim[sweep]'.
+
+    Example: blocksim sweep examples/space.yaml --out sweep/
+    """
+    from blocksim.explore.columns import BY_NAME
+    from blocksim.explore.space import load
+    from blocksim.explore.store import FRONT, TABLE
+    from blocksim.explore.sweep import sweep as run
+    from blocksim.report.fronts import save_fronts
+
+    if error not in ("sqnr_db", "cosine", "accuracy"):
+        raise BlocksimError("command line", "--error", error, "give sqnr_db, cosine or accuracy")
+    if scheduler is not None and jobs is not None:
+        raise BlocksimError("command line", "--jobs", jobs, "a cluster has workers of its own; leave it out")
+    asked = load(space)
+    if asked.same:
+        typer.echo(f"{asked.same} configurations are the same as others, and are left out", err=True)
+    frame = run(asked, out, scheduler, jobs, progress=True).frame
+    built = frame[frame["error"].isna()]
+    title = f"{Path(asked.workload.model).name}: {len(built):,} configurations"
+    if built[error].notna().any():
+        save_fronts(built, out / FRONT, f"{title}, and what their accuracy costs", error)
+        _show(built, error, title)
+    else:
+        typer.echo(f"no configuration has the column {error} ({BY_NAME[error].text})", err=True)
+    failed = frame[frame["error"].notna()]
+    if len(failed):
+        typer.echo(f"{len(failed)} could not be built, such as: {failed['error'].iloc[0]}", err=True)
+    typer.echo(f"Table: {out / TABLE}. Plot: {out / FRONT}")
+
+
+SHOWN = {
+    "weight_bits": ("linear Mbit", 1e6, "{:,.3f}"), "energy_pj": ("energy uJ", 1e6, "{:,.1f}"),
+    "cycles": ("cycles", 1, "{:,.0f}"), "logic_transistors": ("logic Mtr", 1e6, "{:,.1f}"),
+}  # fmt: skip
+"""Columns of the terminal's table: their title, scale and look."""
+
+
+def _show(frame: pd.DataFrame, error: str, title: str) -> None:
+    """The front of error against memory, energy and cycles."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from blocksim.explore.front import front
+
+    best = front(frame, (error, "energy_pj", "cycles", "weight_bits"))
+    table = Table(
+        title=f"{title}; {len(best)} that no other beats", title_justify="left", header_style="bold"
+    )
+    table.add_column("configuration")
+    for name in (error, *(text for text, _, _ in SHOWN.values())):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, row in best.iterrows():
+        own = [look.format(row[name] / scale) for name, (_, scale, look) in SHOWN.items()]
+        table.add_row(str(row["label"]), f"{row[error]:.4g}", *own)
+    Console(width=None if Console().is_terminal else 140).print(table)

@@ -1,0 +1,251 @@
+"""Sweeps: spaces and their refusals, rows that equal single runs, fronts, and what is kept after an end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import blocksim as bs
+from blocksim.errors import BlocksimError
+from blocksim.explore.columns import COLUMNS
+from blocksim.explore.front import front, hypervolume, undominated
+from blocksim.explore.settings import chosen, effective, is_known, machine_fields
+from blocksim.explore.space import load
+from blocksim.explore.store import ROWS, TABLE, opened
+from blocksim.explore.sweep import sweep
+from blocksim.yamlfile import load_machine
+
+ROOT = Path(__file__).parent.parent
+TIMING = [c.name for c in COLUMNS if c.timing]
+
+
+def space(folder: Path, **fields: Any) -> Path:
+    """A space's file, of eight images of the embedded model if nothing else is said."""
+    path = folder / "space.yaml"
+    path.write_text(yaml.safe_dump({"model": "vit_fashion", "samples": 8} | fields, sort_keys=False))
+    return path
+
+
+SMALL = {"block": ["8x8", "64x64"], "machine.aligner.per_column": [1, 2]}
+
+
+def test_a_row_is_what_a_single_run_gives(tmp_path: Path) -> None:
+    grid = {"plan": ["bct-int8", "mxfp8"], "machine.accumulator.bits": [20, 32]}
+    frame = sweep(space(tmp_path, grid=grid), tmp_path / "out", jobs=2).frame
+    assert frame["error"].isna().all()
+    assert frame["plan"].tolist() == ["bct-int8", "bct-int8", "mxfp8", "mxfp8"]
+    assert frame["machine.accumulator.bits"].tolist() == [20, 32] * 2
+    vit = bs.zoo.load("vit_fashion")
+    inputs = {name: x[:8] for name, x in vit.inputs.items()}
+    for (_, row), (plan, bits) in zip(
+        frame.iterrows(), [(p, b) for p in grid["plan"] for b in (20, 32)], strict=True
+    ):
+        machine = load_machine("bct64")
+        machine = machine.model_copy(
+            update={"accumulator": machine.accumulator.model_copy(update={"bits": bits})}
+        )
+        data = bs.run(vit.path, inputs, machine, plan, labels=vit.labels[:8], threads=1).data
+        out = data.outputs["logits"]
+        assert (row["cosine"], row["sqnr_db"], row["accuracy"]) == (out.cosine, out.sqnr_db, data.accuracy)
+        assert (row["cycles"], row["energy_pj"], row["overflows"]) == (
+            data.cycles, data.energy_pj, data.saturation.overflows,
+        )  # fmt: skip
+        assert row["weight_bits"] == data.footprint.weight_bits + data.footprint.metadata_bits
+        assert row["density"] == data.footprint.compression_ratio
+    assert frame["cycles"].nunique() == 2
+    assert (frame["energy_pj"].nunique(), frame["transistors"].nunique()) == (4, 4)
+
+
+def test_what_cannot_be_built_says_why(tmp_path: Path) -> None:
+    listed = [
+        {"block": "16x16"},
+        {"weight": "int3@1x16"},
+        {"machine.aligner.guard_bits": 99},
+        {"plan": "none"},
+    ]
+    frame = sweep(space(tmp_path, configurations=listed), tmp_path / "out", jobs=1).frame
+    assert frame["error"].isna().tolist() == [True, False, False, False]
+    said = frame["error"].tolist()[1:]
+    assert "weight: int3@1x16: the datapath takes" in said[0]
+    assert "aligner.guard_bits: 99: Input should be less than or equal to 15" in said[1]
+    assert "plan: none: give one of fp32, bct-int8" in said[2]
+    assert frame["cycles"].isna().tolist() == [False, True, True, True]
+
+
+def test_the_same_command_does_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, path = tmp_path / "out", space(tmp_path, grid=SMALL)
+    first = sweep(path, out, jobs=2).frame
+    rows = {p.name: p.stat().st_mtime_ns for p in (out / ROWS).iterdir()}
+    assert len(rows) == 4
+    lost = sorted(rows)[2]
+    (out / ROWS / lost).unlink()
+    (out / ROWS / f"{lost}.77.partial").write_text("half")
+    second = sweep(path, out, jobs=1).frame
+    pd.testing.assert_frame_equal(first.drop(columns=TIMING), second.drop(columns=TIMING))
+    now = {p.name: p.stat().st_mtime_ns for p in (out / ROWS).iterdir()}
+    assert now.keys() == rows.keys()
+    assert {name for name in rows if now[name] != rows[name]} == {lost}
+    wider = space(tmp_path, grid=SMALL | {"block": ["8x8", "64x64", "16x16"]})
+    third = sweep(wider, out, jobs=1).frame  # what both spaces have is there
+    assert len(third) == 6
+    assert {p.name for p in (out / ROWS).iterdir()} > rows.keys()
+    assert all((out / ROWS / name).stat().st_mtime_ns == now[name] for name in rows)
+
+
+def test_columns_carry_their_meaning(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    sweep(space(tmp_path, grid={"block": ["64x64"]}), tmp_path / "out", jobs=1)
+    schema = parquet.read_schema(tmp_path / "out" / TABLE)
+    assert schema.names == ["config_id", "label", "error", "block", *(c.name for c in COLUMNS[3:])]
+    own = {name: schema.field(name).metadata for name in schema.names}
+    assert own["energy_pj"] == {b"unit": b"pJ", b"description": b"of a sample", b"timing": b"false"}
+    assert [n for n in own if own[n][b"timing"] == b"true"] == TIMING == ["seconds", "worker"]
+
+
+REFUSED = {
+    "unknown field": ({"grid": SMALL, "sample": 3}, "sample: unknown field: known fields: model, inputs"),
+    "unknown setting": ({"grid": {"blok": ["1x16"]}}, "grid: blok: no such setting; give plan, block"),
+    "unknown machine field": (
+        {"configurations": [{"machine.aligner.guards": 3}]},
+        "configurations.0: machine.aligner.guards: no such setting",
+    ),
+    "nothing on an axis": ({"grid": {"block": []}}, "grid.block"),
+    "an empty range": (
+        {"grid": {"machine.aligner.guard_bits": {"from": 8, "to": 4}}}, "the range is empty: from is above to"
+    ),
+    "twice on an axis": ({"grid": {"block": ["1x16", "1x16"]}}, "grid.block: 1x16: stands twice"),
+    "two kinds": ({"grid": SMALL, "configurations": [{}]}, "give exactly one of grid, random and"),
+    "none": ({}, "give exactly one of grid, random and configurations"),
+    "too many": (
+        {"grid": {f"machine.{n}": {"from": 1, "to": 100} for n in ("array.rows", "dram.burst", "clock_ghz")}},
+        "grid: 1,000,000 configurations: at most 10,000: draw some at random, or raise limit:",
+    ),
+    "no such model": ({"model": "resnet", "grid": SMALL}, "model: missing: give an ONNX file, or vit"),
+    "no such file": ({"inputs": "x.npz", "grid": SMALL}, "x.npz: inputs: missing: give the path of a file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_space_is_refused_in_a_line(tmp_path: Path, case: str) -> None:
+    fields, said = REFUSED[case]
+    path = space(tmp_path, **fields)
+    done = subprocess.run(
+        [sys.executable, "-m", "blocksim.cli", "sweep", str(path), "--out", str(tmp_path / "out")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("blocksim: ")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_no_sweep_wrote_is_left_alone(tmp_path: Path) -> None:
+    out, path = tmp_path / "out", space(tmp_path, grid=SMALL)
+    out.mkdir()
+    (out / "thesis.tex").write_text("mine")
+    with pytest.raises(BlocksimError, match=r"it holds thesis.tex: not a sweep's"):
+        sweep(path, out)
+    assert [p.name for p in out.iterdir()] == ["thesis.tex"]
+    (out / "thesis.tex").unlink()
+    with opened(out), pytest.raises(BlocksimError, match="another sweep is at work there"):
+        sweep(path, out)
+
+
+def test_draws_are_fixed_by_their_seed(tmp_path: Path) -> None:
+    axes = {"block": ["1x16", "16x16", "64x64"], "machine.aligner.guard_bits": {"from": 0, "to": 9}}
+
+    def drawn(count: int, seed: int) -> list[dict[str, Any]]:
+        path = space(tmp_path, random={"count": count, "seed": seed, "axes": axes})
+        return [c.settings for c in load(path).configurations]
+
+    assert drawn(12, 3) == drawn(12, 3) != drawn(12, 4)
+    whole = drawn(99, 0)
+    assert len(whole) == 30 == len({json.dumps(s, sort_keys=True) for s in whole})
+
+
+def test_settings_without_effect_are_no_configurations(tmp_path: Path) -> None:
+    grid = {"plan": ["bct-int8", "layerwise-shift8"], "block": ["8x8", "64x64"]}
+    asked = load(space(tmp_path, grid=grid))
+    assert (len(asked.configurations), asked.same) == (3, 1)
+    assert [c.label for c in asked.configurations] == [
+        "plan bct-int8, block 8x8", "plan bct-int8, block 64x64", "plan layerwise-shift8",
+    ]  # fmt: skip
+
+
+def test_what_settings_stand_for() -> None:
+    meant = chosen(
+        {
+            "block": "16x16", "vector_block": "1x8", "weight": "int4", "softmax": "e4m3@1x4", "norm": "@1x32",
+            "tensors.embed.weight": "bfp6@1x16", "machine.array.rows": 32, "machine.clock_ghz": 0.5,
+            "second": "last",
+        }
+    )  # fmt: skip
+    formats = {role: form.name for role, form in meant.plan.roles.items()}
+    assert formats["weight"] == "int4@16x16"
+    assert (formats["activation"], formats["vector"]) == ("int8@16x16", "int16@1x8")
+    assert (formats["softmax"], formats["norm"], meant.plan.second) == ("e4m3@1x4", "int8@1x32", "last")
+    assert meant.plan.tensors["embed.weight"].name == "bfp6@1x16"
+    assert (meant.machine.array.rows, meant.machine.array.columns, meant.machine.clock_ghz) == (32, 64, 0.5)
+    assert effective({}) == {"plan": "bct-int8", "machine": "bct64"}
+    assert "machine.sram.weights.kib" in machine_fields()
+    assert not is_known("machine.name")
+    assert not is_known("tensors.")
+
+
+def test_an_id_is_what_figures_depend_on(tmp_path: Path) -> None:
+    """Not where files lie, nor in which order settings are; but what is in them."""
+
+    def ids(folder: str, plan: dict[str, Any], **fields: Any) -> list[str]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "own.yaml").write_text(yaml.safe_dump(plan))
+        listed = [{"plan": "own.yaml", "machine.aligner.guard_bits": 4}]
+        return [c.id for c in load(space(tmp_path / folder, configurations=listed, **fields)).configurations]
+
+    plan = {
+        "weight": "int8@1x16", "activation": "int8@1x16", "vector": "int16@1x16", "bias": "int8@1x16",
+        "embedding": "int8@row",
+    }  # fmt: skip
+    first = ids("a", plan)
+    assert first == ids("b", plan)
+    assert first != ids("b", plan | {"vector": "int8@1x16"})
+    assert first != ids("b", plan, samples=9)
+
+
+numbers = st.lists(st.tuples(*[st.integers(0, 6)] * 3), min_size=1, max_size=12)
+
+
+@given(numbers)
+def test_fronts_and_volumes(rows: list[tuple[int, int, int]]) -> None:
+    """Against every pair, and against a count of unit cubes."""
+    given_ = np.array(rows, float)
+
+    def beats(a: np.ndarray, b: np.ndarray) -> bool:
+        return bool((a <= b).all() and (a < b).any())
+
+    want = [not any(beats(o, x) for o in given_) for x in given_]
+    assert undominated(given_).tolist() == want
+    cubes = np.array([(x, y, z) for x in range(7) for y in range(7) for z in range(7)])
+    covered = (given_[:, None] <= cubes[None]).all(axis=2).any(axis=0).sum()
+    assert hypervolume(given_, (7, 7, 7)) == covered
+    assert hypervolume(given_[undominated(given_)], (7, 7, 7)) == covered
+
+
+def test_the_front_of_a_table() -> None:
+    frame = pd.DataFrame(
+        {"label": list("abcd"), "sqnr_db": [30.0, 20.0, 25.0, None], "weight_bits": [8, 4, 9, 1]}
+    )
+    assert front(frame)["label"].tolist() == ["b", "a"]
+    with pytest.raises(BlocksimError, match="objective: label: give some of accuracy, cosine"):
+        front(frame, ("label",))
