@@ -1,4 +1,4 @@
-"""Commands that explore: ``blocksim sweep``."""
+"""Commands that explore: ``blocksim sweep | search``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 app = typer.Typer(rich_markup_mode=None)
+
+ERRORS = ("sqnr_db", "cosine", "accuracy")
+"""Columns that say how good outputs are."""
 
 
 @app.command()
@@ -35,12 +38,13 @@ def sweep(
     Example: blocksim sweep examples/space.yaml --out sweep/
     """
     from blocksim.explore.columns import BY_NAME
+    from blocksim.explore.front import front
     from blocksim.explore.space import load
     from blocksim.explore.store import FRONT, TABLE
     from blocksim.explore.sweep import sweep as run
     from blocksim.report.fronts import save_fronts
 
-    if error not in ("sqnr_db", "cosine", "accuracy"):
+    if error not in ERRORS:
         raise BlocksimError("command line", "--error", error, "give sqnr_db, cosine or accuracy")
     if scheduler is not None and jobs is not None:
         raise BlocksimError("command line", "--jobs", jobs, "a cluster has workers of its own; leave it out")
@@ -52,12 +56,53 @@ def sweep(
     title = f"{Path(asked.workload.model).name}: {len(built):,} configurations"
     if built[error].notna().any():
         save_fronts(built, out / FRONT, f"{title}, and what their accuracy costs", error)
-        _show(built, error, title)
+        best = front(built, (error, "energy_pj", "cycles", "weight_bits"))
+        _show(best, error, f"{title}; {len(best)} that no other beats")
     else:
         typer.echo(f"no configuration has the column {error} ({BY_NAME[error].text})", err=True)
     failed = frame[frame["error"].notna()]
     if len(failed):
         typer.echo(f"{len(failed)} could not be built, such as: {failed['error'].iloc[0]}", err=True)
+    typer.echo(f"Table: {out / TABLE}. Plot: {out / FRONT}")
+
+
+@app.command()
+def search(
+    problem: Annotated[Path, typer.Argument(help="Choices, objectives, limits.", metavar="SEARCH.yaml")],
+    out: Annotated[Path, typer.Option(help="Folder for the table, the rows and the plot.")],
+    storage: Annotated[
+        str | None, typer.Option(help="An Optuna storage that keeps the study, such as sqlite:///study.db.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask scheduler, such as tcp://host:8786, instead of processes here.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes of this machine; all cores.", min=1)] = None,
+) -> None:
+    """Search for formats, block sizes and machines by Optuna's samplers, from a seed.
+
+    After an interruption the same command goes on: what was measured is there.
+    Needs the extra sweep: pip install 'blocksim[sweep]'.
+
+    Example: blocksim search examples/search.yaml --out search/
+    """
+    from blocksim.explore.search import search as run
+    from blocksim.explore.searchfile import load
+    from blocksim.explore.store import FRONT, HOLDOUT, TABLE
+    from blocksim.report.fronts import save_fronts
+
+    if scheduler is not None and jobs is not None:
+        raise BlocksimError("command line", "--jobs", jobs, "a cluster has workers of its own; leave it out")
+    asked = load(problem)
+    done = run(asked, out, storage, scheduler, jobs, progress=True)
+    frame = done.frame
+    best = done.front.drop_duplicates("config_id")
+    title = f"{Path(asked.workload.model).name}: {len(frame):,} trials"
+    error = next((name for name in asked.objectives if name in ERRORS), "sqnr_db")
+    if frame[error].notna().any():
+        save_fronts(frame[frame["error"].isna()], out / FRONT, f"{title}, and what accuracy costs", error)
+    _show(best, error, f"{title}; {len(best)} within the limits that no other beats")
+    if asked.holdout is not None:
+        typer.echo(f"The same on the samples that were held out: {out / HOLDOUT}")
     typer.echo(f"Table: {out / TABLE}. Plot: {out / FRONT}")
 
 
@@ -68,17 +113,12 @@ SHOWN = {
 """Columns of the terminal's table: their title, scale and look."""
 
 
-def _show(frame: pd.DataFrame, error: str, title: str) -> None:
-    """The front of error against memory, energy and cycles."""
+def _show(best: pd.DataFrame, error: str, title: str) -> None:
+    """A front, a line for each configuration."""
     from rich.console import Console
     from rich.table import Table
 
-    from blocksim.explore.front import front
-
-    best = front(frame, (error, "energy_pj", "cycles", "weight_bits"))
-    table = Table(
-        title=f"{title}; {len(best)} that no other beats", title_justify="left", header_style="bold"
-    )
+    table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("configuration")
     for name in (error, *(text for text, _, _ in SHOWN.values())):
         table.add_column(name, justify="right", no_wrap=True)

@@ -78,6 +78,11 @@ COLUMNS = (
         "activation_bits", "bit", "every stored activation of a sample", int,
         lambda d: d.footprint.activation_bits, -1,
     ),
+    Column(
+        "memory_density", "", "fp32 bits over bits of weights and activations, arXiv 2310.05079", float,
+        lambda d: (d.footprint.fp32_bits + d.footprint.fp32_activation_bits)
+        / (d.footprint.weight_bits + d.footprint.metadata_bits + d.footprint.activation_bits), 1,
+    ),
     Column("cycles", "cycle", "of a sample", int, lambda d: d.cycles, -1),
     Column("array_cycles", "cycle", "of these, the array is busy", int, lambda d: d.array_cycles),
     Column(
@@ -128,8 +133,15 @@ def setting_column(name: str, values: Iterable[Any]) -> Column:
     return Column(name, "", "a setting", kind)
 
 
-def table_columns(axes: Mapping[str, Iterable[Any]]) -> tuple[Column, ...]:
+TRIAL = (
+    Column("trial", "", "the number of a search's trial", int),
+    Column("allowed", "", "yes where a trial is within the limits", str),
+)
+"""Columns that the table of a search begins with."""
+
+
+def table_columns(axes: Mapping[str, Iterable[Any]], first: Iterable[Column] = ()) -> tuple[Column, ...]:
     """All columns of a space with these settings and their values."""
     before = [c for c in COLUMNS if c.name in ("config_id", "label", "error")]
     own = [setting_column(name, values) for name, values in axes.items()]
-    return (*before, *own, *COLUMNS[len(before) :])
+    return (*first, *before, *own, *COLUMNS[len(before) :])

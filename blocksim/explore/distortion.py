@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from blocksim.compiler.precision import Precision
 from blocksim.graph import Graph
 from hwmodels.formats import Format
+
+
+class Stored(NamedTuple):
+    """A weight in a format: squares of its values and of its errors, added up, and all its bits."""
+
+    signal: float
+    noise: float
+    bits: int
+
+    @property
+    def relative(self) -> float:
+        """Error over signal."""
+        return self.noise / self.signal if self.signal else 0.0
 
 
 @dataclass(frozen=True)
@@ -22,28 +36,28 @@ class Weights:
     """
 
     graph: Graph
-    _known: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[str, str], Stored] = field(default_factory=dict, repr=False)
 
     @property
     def names(self) -> list[str]:
         """Every weight once, in the order of the graph."""
         return list(dict.fromkeys(op.weight for op in self.graph.matmuls() if op.weight))
 
-    def sqnr_db(self, plan: Precision) -> float | None:
-        """Signal over error of all weights under a plan; None where nothing is lost, or nothing is there."""
-        signal = noise = 0.0
-        for name in self.names:
-            own = self.power(name, plan.of("weight", name))
-            signal, noise = signal + own[0], noise + own[1]
-        return 10 * math.log10(signal / noise) if signal and noise else None
-
-    def power(self, name: str, form: Format) -> tuple[float, float]:
-        """Squares of a weight and of its error in a format, added up."""
+    def stored(self, name: str, form: Format) -> Stored:
+        """A weight in a format."""
         key = name, form.name
         if key not in self._known:
             weight = self.graph.constant(name)
-            error = form.encode(weight).decode().astype(np.float64) - weight
-            self._known[key] = (
-                float(np.square(weight, dtype=np.float64).sum()), float(np.square(error).sum())
+            encoded = form.encode(weight)
+            error = encoded.decode().astype(np.float64) - weight
+            self._known[key] = Stored(
+                float(np.square(weight, dtype=np.float64).sum()), float(np.square(error).sum()),
+                encoded.payload_bits + encoded.metadata_bits,
             )  # fmt: skip
         return self._known[key]
+
+    def sqnr_db(self, plan: Precision) -> float | None:
+        """Signal over error of all weights under a plan; None where nothing is lost, or nothing is there."""
+        found = [self.stored(name, plan.of("weight", name)) for name in self.names]
+        signal, noise = math.fsum(s.signal for s in found), math.fsum(s.noise for s in found)
+        return 10 * math.log10(signal / noise) if signal and noise else None

@@ -78,12 +78,8 @@ class Draw(Part):
     axes: Annotated[Axes, Field(min_length=1)]
 
 
-class SpaceFile(Part):
-    """A space, as its file describes it.
-
-    Exactly one of `grid`, `random` and `configurations` says which configurations there are; `settings` are
-    those that all of them share.
-    """
+class Given(Part):
+    """What is run: a model with its samples, and the settings that all configurations share."""
 
     model: str = Field(description="a model of the zoo, or an ONNX file beside the space's file")
     inputs: str | None = Field(default=None, description=".npz or .npy; a model of the zoo has its own")
@@ -93,6 +89,27 @@ class SpaceFile(Part):
     bind: dict[str, int] = Field(default_factory=dict, description="sizes of free dimensions")
     samples: int | None = Field(default=None, ge=1, description="take so many, from the first on")
     settings: dict[str, Value] = Field(default_factory=dict, description="of every configuration")
+
+    def workload(self, folder: Path) -> Workload:
+        """The model and its samples, whose files are named as seen from a folder."""
+        return Workload.beside(
+            folder,
+            self.model,
+            self.inputs,
+            self.labels,
+            self.calibration,
+            self.weights,
+            self.bind,
+            self.samples,
+        )
+
+
+class SpaceFile(Given):
+    """A space, as its file describes it.
+
+    Exactly one of `grid`, `random` and `configurations` says which configurations there are.
+    """
+
     grid: Annotated[Axes, Field(min_length=1)] | None = None
     random: Draw | None = None
     configurations: Annotated[list[dict[str, Value]], Field(min_length=1)] | None = None
@@ -156,16 +173,13 @@ def load(path: Path | str) -> Space:
     """
     path = Path(path)
     file = read_yaml(path, SpaceFile)
-    workload = Workload.beside(
-        path.parent, file.model, file.inputs, file.labels, file.calibration, file.weights, file.bind,
-        file.samples,
-    )  # fmt: skip
+    workload = file.workload(path.parent)
     wanted = list(_wanted(path, file))
     identity = workload.identity
     found: dict[str, dict[str, Value]] = {}
     for settings in wanted:
-        own = effective(_beside(path.parent, {**file.settings, **settings}))
-        found.setdefault(_id(identity, own), own)
+        own = effective(beside(path.parent, {**file.settings, **settings}))
+        found.setdefault(id_of(identity, own), own)
     named = dict.fromkeys(name for settings in wanted for name in settings)
     axes = tuple(
         name for name in named if len({str(own.get(name)) for own in found.values()}) > 1 or len(named) == 1
@@ -179,18 +193,18 @@ def load(path: Path | str) -> Space:
 
 def _wanted(path: Path, file: SpaceFile) -> Iterator[dict[str, Value]]:
     """The settings of every configuration."""
-    _check_names(path, "settings", file.settings)
+    check_names(path, "settings", file.settings)
     if file.configurations is not None:
         if len(file.configurations) > file.limit:
             raise _too_many(path, "configurations", len(file.configurations), file.limit)
         for i, own in enumerate(file.configurations):
-            _check_names(path, f"configurations.{i}", own)
+            check_names(path, f"configurations.{i}", own)
             yield own
         return
     field, axes = ("grid", file.grid) if file.random is None else ("random.axes", file.random.axes)
     assert axes is not None
-    _check_names(path, field, axes)
-    values = {name: _values(path, f"{field}.{name}", given) for name, given in axes.items()}
+    check_names(path, field, axes)
+    values = {name: values_of(path, f"{field}.{name}", given) for name, given in axes.items()}
     size = math.prod(len(x) for x in values.values())
     if file.random is None:
         if size > file.limit:
@@ -208,7 +222,7 @@ def _wanted(path: Path, file: SpaceFile) -> Iterator[dict[str, Value]]:
         yield dict(_point(values, i))
 
 
-def _beside(folder: Path, settings: dict[str, Value]) -> dict[str, Value]:
+def beside(folder: Path, settings: dict[str, Value]) -> dict[str, Value]:
     """Settings with the files that they name where these are: beside the space's file."""
     named = {name: folder / str(settings[name]) for name in FILES if name in settings}
     return settings | {name: str(path) for name, path in named.items() if path.is_file()}
@@ -227,7 +241,7 @@ def _too_many(path: Path, field: str, count: int, limit: int) -> BlocksimError:
     )
 
 
-def _values(path: Path, field: str, given: Sequence[Value] | Range) -> list[Value]:
+def values_of(path: Path, field: str, given: Sequence[Value] | Range) -> list[Value]:
     values = list[Value](given.values() if isinstance(given, Range) else given)
     twice = next((x for x in values if values.count(x) > 1), None)
     if twice is not None:
@@ -235,7 +249,7 @@ def _values(path: Path, field: str, given: Sequence[Value] | Range) -> list[Valu
     return values
 
 
-def _check_names(path: Path, field: str, names: Any) -> None:
+def check_names(path: Path, field: str, names: Any) -> None:
     for name in names:
         if not is_known(name):
             known = ", ".join(PLAIN)
@@ -245,7 +259,7 @@ def _check_names(path: Path, field: str, names: Any) -> None:
             )  # fmt: skip
 
 
-def _id(workload: str, settings: dict[str, Value]) -> str:
+def id_of(workload: str, settings: dict[str, Value]) -> str:
     """What is in a file counts, and not where it lies."""
     files = {name: Path(str(settings[name])) for name in FILES if name in settings}
     content = {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in files.items() if p.is_file()}

@@ -21,7 +21,8 @@ from blocksim.output import replace_whole
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS, SHARED, LOCK, TABLE, FRONT = "results", "shared", ".lock", "results.parquet", "front.png"
+ROWS, SHARED, LOCK = "results", "shared", ".lock"
+TABLE, HOLDOUT, FRONT = "results.parquet", "holdout.parquet", "front.png"
 PARTIAL = ".partial"
 
 
@@ -49,7 +50,7 @@ class Store:
         path = self.folder / ROWS / f"{row['config_id']}.json"
         replace_whole(path, json.dumps(row).encode())
 
-    def table(self, rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    def table(self, rows: Sequence[Row], columns: Sequence[Column], name: str = TABLE) -> None:
         """Write the table of all rows; each column's unit and meaning are in its metadata."""
         pa, parquet = arrow()
         kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
@@ -66,7 +67,7 @@ class Store:
         ]
         sink = pa.BufferOutputStream()
         parquet.write_table(pa.Table.from_arrays(data, schema=pa.schema(fields)), sink)
-        replace_whole(self.folder / TABLE, sink.getvalue().to_pybytes())
+        replace_whole(self.folder / name, sink.getvalue().to_pybytes())
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -105,7 +106,7 @@ def _as(value: Any, kind: type) -> Any:
     return None if value is None else kind(value)
 
 
-OWN = (TABLE, FRONT, LOCK, "front.html")
+OWN = (TABLE, HOLDOUT, FRONT, LOCK)
 """Files that lie in the folder itself."""
 
 

@@ -12,7 +12,7 @@ from blocksim.explore import store, workers
 from blocksim.explore.columns import Row, table_columns
 from blocksim.explore.space import Configuration, Space, load
 from blocksim.explore.store import SHARED, TABLE, Store, opened
-from blocksim.explore.workers import ENDED, Common
+from blocksim.explore.workers import ENDED, Common, Crew
 from blocksim.explore.workload import Workload
 from blocksim.report.progress import progress_bar
 
@@ -71,29 +71,30 @@ def sweep(
     store.arrow()  # missed before anything is computed
     asked = space if isinstance(space, Space) else load(space)
     with opened(Path(out)) as kept:
-        known = {c.id: row for c in asked.configurations if (row := kept.row(c.id))}
-        left = [c for c in asked.configurations if c.id not in known]
-        with progress_bar("configurations", len(asked.configurations), progress) as told:
-            if told and known:
-                told(len(known))
-            for row in _rows(kept, asked, left, scheduler, jobs):
-                if row["error"] != ENDED:
-                    kept.put(row)
-                known[str(row["config_id"])] = row
+        left = [c for c in asked.configurations if kept.row(c.id) is None]
+        shared = common(kept, asked.workload, scheduler) if left else None
+        with (
+            progress_bar("configurations", len(asked.configurations), progress) as told,
+            workers.crew(shared, jobs, scheduler) as crew,
+        ):
+            rows = {}
+            for row in kept_rows(kept, crew, asked.configurations):
+                rows[str(row["config_id"])] = row
                 if told:
                     told(1)
-        write(kept, asked, [known[c.id] for c in asked.configurations])
+        write(kept, asked, [rows[c.id] for c in asked.configurations])
     return Sweep(Path(out))
 
 
-def _rows(
-    kept: Store, space: Space, left: Sequence[Configuration], scheduler: str | None, jobs: int | None
-) -> Iterator[Row]:
-    """The rows that are not there yet, from whoever makes them."""
-    if not left:
-        return
-    with workers.crew(common(kept, space.workload, scheduler), jobs, scheduler) as crew:
-        yield from crew.rows(left)
+def kept_rows(kept: Store, crew: Crew, configurations: Sequence[Configuration]) -> Iterator[Row]:
+    """The rows that are there, and then the others, which are kept as they are done."""
+    unique = {c.id: c for c in configurations}
+    known = {key: row for key in unique if (row := kept.row(key)) is not None}
+    yield from known.values()
+    for row in crew.rows([c for key, c in unique.items() if key not in known]):
+        if row["error"] != ENDED:
+            kept.put(row)
+        yield row
 
 
 def common(kept: Store, workload: Workload, scheduler: str | None) -> Common:

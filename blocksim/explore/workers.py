@@ -120,12 +120,13 @@ class Crew(Protocol):
 
 
 @contextmanager
-def crew(common: Common, jobs: int | None, scheduler: str | None) -> Iterator[Crew]:
+def crew(common: Common | None, jobs: int | None, scheduler: str | None) -> Iterator[Crew]:
     """Workers for as long as they are needed.
 
     Parameters
     ----------
-    common : Common
+    common : Common, optional
+        None where there is nothing to evaluate.
     jobs : int, optional
         Processes of this machine; as many as it has cores if it is left out.
     scheduler : str, optional
@@ -136,6 +137,9 @@ def crew(common: Common, jobs: int | None, scheduler: str | None) -> Iterator[Cr
     BlocksimError
         If there is no scheduler at the address, it has no workers, or they have more than one thread.
     """
+    if common is None:
+        yield Nobody()
+        return
     if scheduler is not None:
         with _client(scheduler) as (client, count):
             yield Cluster(client, count, client.scatter(common, broadcast=True))
@@ -159,6 +163,15 @@ class EndedError(Exception):
     def __init__(self, in_hand: list[Configuration]) -> None:
         super().__init__()
         self.in_hand = in_hand
+
+
+class Nobody:
+    """No workers, for whom there is no work."""
+
+    def rows(self, configurations: Sequence[Configuration]) -> Iterator[Row]:
+        """No rows."""
+        assert not configurations
+        return iter(())
 
 
 class Processes:
@@ -237,7 +250,8 @@ class Cluster:
         from distributed import as_completed
 
         queue = iter(configurations)
-        running = as_completed([self._submitted(c) for c in itertools.islice(queue, AHEAD * self.count)])
+        first = [self._submitted(c) for c in itertools.islice(queue, AHEAD * self.count)]
+        running = as_completed(first, loop=self.client.loop)
         for future in running:
             yield future.result()
             for taken in itertools.islice(queue, 1):

@@ -278,6 +278,7 @@ class _Deriver:
             "table_bits": {n: 8 * c.size for n, c in constants.items() if c.role == "table"},
             "activation_bits": {n: t.payload_bits + t.metadata_bits for n, t in tensors.items()},
             "activation_metadata_bits": {n: t.metadata_bits for n, t in tensors.items()},
+            "fp32_activation_bits": {n: 32 * t.rows * t.columns for n, t in tensors.items()},
         }[key]
         return "sum(parts)", {"parts": parts}, "the trace's packed sections"
 

@@ -32,6 +32,7 @@ class Footprint(BaseModel):
     table_bits: int = Field(description="lookup tables")
     padding_bits: int = Field(description="bytes between constants that align them to bursts, times 8")
     activation_bits: int = Field(description="codes and exponents of every stored activation, one sample")
+    fp32_activation_bits: int = Field(description="the same activations in fp32")
     activation_metadata_bits: int = Field(description="of these, the exponents")
     peak_activation_bytes: int = Field(description="most activation SRAM taken at a time")
 
@@ -67,6 +68,7 @@ def measure_footprint(trace: Trace) -> Footprint:
         table_bits=sum(8 * c.size for c in constants if c.role == "table"),
         padding_bits=8 * end - used,
         activation_bits=sum(t.payload_bits + t.metadata_bits for t in tensors),
+        fp32_activation_bits=sum(32 * t.rows * t.columns for t in tensors),
         activation_metadata_bits=sum(t.metadata_bits for t in tensors),
         peak_activation_bytes=trace.manifest.peak_activation_bytes,
     )
@@ -88,6 +90,7 @@ def fp32_footprint(linear: int, everything: int, activations: int) -> Footprint:
         table_bits=0,
         padding_bits=0,
         activation_bits=32 * activations,
+        fp32_activation_bits=32 * activations,
         activation_metadata_bits=0,
         peak_activation_bytes=0,
     )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from blocksim.explore.columns import BY_NAME
 from blocksim.explore.front import front
 from blocksim.output import replace_whole
-from blocksim.report.style import PALETTE, QUIET, new_figure
+from blocksim.report.style import PALETTE, QUIET, Plot, tidy
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 COSTS = ("weight_bits", "energy_pj", "cycles")
@@ -34,6 +35,8 @@ SCALES = {"weight_bits": 1e6, "energy_pj": 1e6, "cycles": 1e3}
 def draw_fronts(frame: pd.DataFrame, title: str, error: str = "sqnr_db") -> Figure:
     """A panel for each cost: every configuration, and the front of those that no other beats.
 
+    Up to six of each front have a letter, and are named below.
+
     Parameters
     ----------
     frame : DataFrame
@@ -42,29 +45,48 @@ def draw_fronts(frame: pd.DataFrame, title: str, error: str = "sqnr_db") -> Figu
     error : str
         The column that says how good the outputs are.
     """
-    figure, axes = new_figure(14, 5, len(COSTS))
-    for ax, cost in zip(axes, COSTS, strict=True):
-        draw_front(ax, frame, cost, error)
+    fronts = {cost: front(frame.dropna(subset=[cost, error]), (error, cost)) for cost in COSTS}
+    named = pd.concat([spread(best) for best in fronts.values()]).drop_duplicates("config_id")
+    named = named.sort_values(error, ascending=False)
+    letters = dict(zip(named["config_id"], letters_of(len(named)), strict=True))
+    figure = Plot(figsize=(14, 5 + 0.2 * len(named)), layout="constrained")
+    plots, key = np.asarray(figure.subfigures(2, 1, height_ratios=[5, 0.2 * len(named) + 0.1]))
+    axes = plots.subplots(1, len(COSTS), sharey=True)
+    for ax, (cost, best) in zip(axes, fronts.items(), strict=True):
+        tidy(ax)
+        draw_front(ax, frame, best, cost, error, letters)
     axes[0].set_ylabel(NAMES.get(error, error))
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    axes[0].legend(fontsize=8, frameon=False, loc="lower right")
+    plots.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    lines = [f"{letters[i]}  {label}" for i, label in zip(named["config_id"], named["label"], strict=True)]
+    key.text(0.02, 0.98, "\n".join(lines), va="top", fontsize=8, linespacing=1.4)
     return figure
 
 
-def draw_front(ax: Any, frame: pd.DataFrame, cost: str, error: str) -> None:
-    """One panel; of the front up to six configurations are named."""
+def draw_front(
+    ax: Any, frame: pd.DataFrame, best: pd.DataFrame, cost: str, error: str, letters: Mapping[str, str]
+) -> None:
+    """One panel; configurations that have a letter show it."""
     scale = SCALES.get(cost, 1.0)
-    good = frame.dropna(subset=[cost, error])
-    best = front(good, (error, cost))
-    ax.plot(good[cost] / scale, good[error], "o", color=QUIET, markersize=3, label="configuration")
+    ax.plot(frame[cost] / scale, frame[error], "o", color=QUIET, markersize=3, label="configuration")
     ax.plot(
         best[cost] / scale, best[error], "o-", color=PALETTE[1], drawstyle="steps-post", markersize=5,
         label="front: no other is better in both",
     )  # fmt: skip
-    shown = best.iloc[np.unique(np.linspace(0, len(best) - 1, min(len(best), NAMED)).astype(int))]
-    for label, x, y in zip(shown["label"], shown[cost] / scale, shown[error], strict=True):
-        ax.annotate(label, (x, y), (5, -10), textcoords="offset points", fontsize=7)
+    for i, x, y in zip(best["config_id"], best[cost] / scale, best[error], strict=True):
+        ax.annotate(letters.get(i, ""), (x, y), (-4, 4), textcoords="offset points", fontsize=9, ha="right")
     ax.set_xlabel(NAMES.get(cost, f"{cost}, {BY_NAME[cost].unit}"))
-    ax.legend(fontsize=8, frameon=False, loc="lower right")
+
+
+def spread(best: pd.DataFrame) -> pd.DataFrame:
+    """Up to `NAMED` rows of a front, from one end to the other."""
+    own = best.drop_duplicates("config_id")
+    return own.iloc[np.unique(np.linspace(0, len(own) - 1, min(len(own), NAMED)).astype(int))]
+
+
+def letters_of(count: int) -> list[str]:
+    """A to Z, then AA and so on."""
+    return [chr(65 + i % 26) * (i // 26 + 1) for i in range(count)]
 
 
 def save_fronts(frame: pd.DataFrame, path: Path, title: str, error: str = "sqnr_db") -> None:

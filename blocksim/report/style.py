@@ -35,10 +35,15 @@ def new_figure(width: float, height: float, panels: int = 1) -> tuple[Figure, An
     figure = Plot(figsize=(width, height), layout="constrained")
     axes = figure.subplots(1, panels, sharey=panels > 1)
     for one in [axes] if panels == 1 else axes:
-        one.spines[["top", "right"]].set_visible(False)
-        one.grid(alpha=0.3, linewidth=0.6)
-        one.set_axisbelow(True)
+        tidy(one)
     return figure, axes
+
+
+def tidy(axes: Any) -> None:
+    """No frame at the top and the right, and a quiet grid below what is drawn."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3, linewidth=0.6)
+    axes.set_axisbelow(True)
 
 
 def legend(axes: Any) -> None:
