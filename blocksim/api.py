@@ -24,7 +24,7 @@ from blocksim.graph.reference import Reference, peaks, refuse_mixed_batch
 from blocksim.graph.weights import weight_source
 from blocksim.measure.figures import Measurement
 from blocksim.measure.mechanism import mechanisms
-from blocksim.measure.run import measure, measure_fp32
+from blocksim.measure.run import LAYER_SAMPLES, measure, measure_fp32
 from blocksim.output import kept_folder
 from blocksim.report.progress import progress_bar
 from blocksim.report.report import Report
@@ -126,7 +126,7 @@ class Experiment:
             raise BlocksimError(where, "label", wrong[0], f"classes are 0 to {shape[1] - 1}")
 
     @cached_property
-    def _fp32(self) -> Reference:
+    def fp32(self) -> Reference:
         """What gives the outputs and every tensor in fp32."""
         return Reference(self.graph, tuple(self.graph.tensors))
 
@@ -136,7 +136,7 @@ class Experiment:
         if self._reference is not None:
             return dict(self._reference)
         with progress_bar("fp32 reference", self.samples, self.progress) as told:
-            outputs = self._fp32.outputs(self.inputs, told)
+            outputs = self.fp32.outputs(self.inputs, told)
         refuse_mixed_batch(self.graph, self.inputs, outputs)
         return outputs
 
@@ -228,13 +228,14 @@ class Experiment:
             reference.result()
         return Report.of(self.measure(trace, table))
 
-    def measure(self, trace: Trace, costs: CostTable) -> Measurement:
-        """The figures of one trace of this model."""
+    def measure(self, trace: Trace, costs: CostTable, layer_samples: int = LAYER_SAMPLES) -> Measurement:
+        """The figures of one trace of this model; `layer_samples` as of `blocksim.measure.run.measure`."""
         reference = self.reference
         with progress_bar(trace.manifest.precision, self.samples, self.progress) as told:
             return measure(
-                self.graph, trace, costs, self.inputs, reference, self._fp32, self.labels, self.threads, told
-            )
+                self.graph, trace, costs, self.inputs, reference, self.fp32, self.labels, self.threads,
+                told, layer_samples,
+            )  # fmt: skip
 
 
 def run(

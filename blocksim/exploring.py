@@ -37,7 +37,9 @@ def sweep(
 
     Example: blocksim sweep examples/space.yaml --out sweep/
     """
+    from blocksim.explore.bound import bound_of
     from blocksim.explore.columns import BY_NAME
+    from blocksim.explore.distortion import Weights
     from blocksim.explore.front import front
     from blocksim.explore.space import load
     from blocksim.explore.store import FRONT, TABLE
@@ -55,7 +57,8 @@ def sweep(
     built = frame[frame["error"].isna()]
     title = f"{Path(asked.workload.model).name}: {len(built):,} configurations"
     if built[error].notna().any():
-        save_fronts(built, out / FRONT, f"{title}, and what their accuracy costs", error)
+        bound = bound_of(Weights(asked.workload.open().graph))
+        save_fronts(built, out / FRONT, f"{title}, and what their accuracy costs", error, bound)
         best = front(built, (error, "energy_pj", "cycles", "weight_bits"))
         _show(best, error, f"{title}; {len(best)} that no other beats")
     else:
@@ -85,6 +88,8 @@ def search(
 
     Example: blocksim search examples/search.yaml --out search/
     """
+    from blocksim.explore.bound import bound_of
+    from blocksim.explore.distortion import Weights
     from blocksim.explore.search import search as run
     from blocksim.explore.searchfile import load
     from blocksim.explore.store import FRONT, HOLDOUT, TABLE
@@ -99,7 +104,10 @@ def search(
     title = f"{Path(asked.workload.model).name}: {len(frame):,} trials"
     error = next((name for name in asked.objectives if name in ERRORS), "sqnr_db")
     if frame[error].notna().any():
-        save_fronts(frame[frame["error"].isna()], out / FRONT, f"{title}, and what accuracy costs", error)
+        bound = bound_of(Weights(asked.workload.open().graph))
+        save_fronts(
+            frame[frame["error"].isna()], out / FRONT, f"{title}, and what accuracy costs", error, bound
+        )
     _show(best, error, f"{title}; {len(best)} within the limits that no other beats")
     if asked.holdout is not None:
         typer.echo(f"The same on the samples that were held out: {out / HOLDOUT}")

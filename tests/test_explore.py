@@ -16,14 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import blocksim as bs
+from blocksim.api import Experiment
+from blocksim.compiler.precision import OPERANDS
 from blocksim.errors import BlocksimError
+from blocksim.explore.bound import bound, bound_of, statistics
 from blocksim.explore.columns import COLUMNS
+from blocksim.explore.distortion import Weights
 from blocksim.explore.front import front, hypervolume, undominated
+from blocksim.explore.local import local_errors
 from blocksim.explore.settings import chosen, effective, is_known, machine_fields
 from blocksim.explore.space import load
 from blocksim.explore.store import ROWS, TABLE, opened
 from blocksim.explore.sweep import sweep
+from blocksim.graph import Graph
+from blocksim.measure.error import ErrorMeter
 from blocksim.yamlfile import load_machine
+from hwmodels import costs
+from hwmodels.formats import parse
 
 ROOT = Path(__file__).parent.parent
 TIMING = [c.name for c in COLUMNS if c.timing]
@@ -249,3 +258,76 @@ def test_the_front_of_a_table() -> None:
     assert front(frame)["label"].tolist() == ["b", "a"]
     with pytest.raises(BlocksimError, match="objective: label: give some of accuracy, cosine"):
         front(frame, ("label",))
+
+
+def test_the_bound_is_tight_for_gaussian_values() -> None:
+    """Long blocks of one variance: the distortion-rate function of a Gaussian source, 6.02 dB a bit.
+
+    Of two variances, bits go by water-filling: at 1 bit on average with variances of 16 and 1, level 2 would
+    give 1.5 and 0 bits; so 2 and 0 bits at level 1, and errors of 1 each.
+    """
+    rng = np.random.default_rng(0)
+    rates = np.array([0.5, 1.0, 2.0, 4.0, 8.0])
+    bits, sqnr = bound(statistics(rng.normal(size=(2000, 1000))))
+    np.testing.assert_allclose(np.interp(rates, bits, sqnr), 20 * np.log10(2) * rates, atol=0.05)
+    two = rng.normal(size=(2000, 1000)) * np.repeat([4.0, 1.0], 1000)[:, None]
+    bits, sqnr = bound(statistics(two))
+    assert np.interp(1.0, bits, sqnr) == pytest.approx(10 * np.log10(17 / 2), abs=0.05)
+    assert np.interp(0.5, bits, sqnr) == pytest.approx(10 * np.log10(17 / 5), abs=0.05)
+
+
+@pytest.mark.parametrize("draw", ["normal", "laplace", "uniform"])
+def test_no_quantiser_passes_the_bound(draw: str) -> None:
+    """Steps of one size whose codes are stored in as many bits as their entropy: 1.53 dB away, where fine."""
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1, 1, (1000, 1000)) if draw == "uniform" else getattr(rng, draw)(size=(1000, 1000))
+    x /= np.sqrt(np.square(x).mean())
+    bits, sqnr = bound(statistics(x))
+    for step in (1.0, 0.5, 0.1, 0.02):
+        codes = np.rint(x / step)
+        counts = np.unique(codes, return_counts=True)[1] / codes.size
+        rate = float(-(counts * np.log2(counts)).sum())
+        gap = np.interp(rate, bits, sqnr) + 10 * np.log10(np.square(x - codes * step).mean())
+        assert gap > 0.5
+        if step <= 0.1:
+            assert gap == pytest.approx(10 * np.log10(2 * np.pi * np.e / 12), abs=0.1)
+
+
+def test_every_format_lies_below_the_bound(vit_graph: Graph) -> None:
+    weights = Weights(vit_graph)
+    bits, sqnr = bound_of(weights)
+    size = sum(vit_graph.constants[name].size for name in weights.names)
+    for element in OPERANDS:
+        for block in ("1x16", "4x4", "64x64"):
+            if element == "lin8" or (element.startswith("mx") and block != "1x16"):
+                continue
+            stored = [weights.stored(name, parse(f"{element}@{block}")) for name in weights.names]
+            rate = sum(s.bits for s in stored) / size
+            got = 10 * np.log10(sum(s.signal for s in stored) / sum(s.noise for s in stored))
+            assert got < np.interp(rate, bits, sqnr) - 1, (element, block)
+
+
+def test_local_errors_are_of_operators_on_their_own() -> None:
+    """A product's against its encoded operands in float64, and those of a whole run against its report."""
+    vit = bs.zoo.load("vit_fashion")
+    experiment = Experiment(vit.path, {"image": vit.inputs["image"][:3]}, threads=1)
+    trace = experiment.compile("bct-int8", "16x16")
+    frame = local_errors(experiment, trace, 2)
+    report = experiment.measure(trace, costs.load("horowitz-45nm"), layer_samples=2).data
+    layers = {layer.name: layer for layer in report.layers}
+    assert len(frame) > 40
+    for name, row in frame.iterrows():
+        assert row["propagated_sqnr_db"] == pytest.approx(layers[str(name)].sqnr_db, rel=1e-12)
+    # the first operators have the same inputs either way; later ones do better on exact ones
+    assert (frame["local_sqnr_db"] >= frame["propagated_sqnr_db"] - 0.5).all()
+    assert frame["local_sqnr_db"].iloc[-1] > frame["propagated_sqnr_db"].iloc[-1] + 3
+    fc = next(op for op in experiment.graph.matmuls() if op.name.endswith("encoder.0.ffn1"))
+    exact = experiment.fp32.matrices({"image": vit.inputs["image"][:1]})
+    form = parse("int8@16x16")
+    a = form.encode(exact[fc.a.tensor]).decode().astype(np.float64)
+    w = form.encode(experiment.graph.constant(fc.weight)).decode().astype(np.float64)
+    near = a @ w.T + experiment.graph.constant(fc.bias)
+    meter = ErrorMeter()
+    meter.add(exact[fc.out.tensor], near)
+    one = local_errors(experiment, trace, 1)["local_sqnr_db"][fc.name]
+    assert one == pytest.approx(meter.sqnr_db, abs=1.0)

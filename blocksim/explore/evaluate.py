@@ -34,7 +34,7 @@ def evaluate(experiment: Experiment, weights: Weights, configuration: Configurat
     try:
         meant = chosen(configuration.settings)
         trace = experiment.trace(meant.plan, meant.machine)
-        row |= figures(experiment.measure(trace, meant.costs).data)
+        row |= figures(experiment.measure(trace, meant.costs, layer_samples=0).data)
         row["weight_sqnr_db"] = weights.sqnr_db(meant.plan)
     except BlocksimError as error:
         row["error"] = str(error)

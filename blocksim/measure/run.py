@@ -58,6 +58,7 @@ def measure(
     labels: NDArray[np.integer] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
+    layer_samples: int = LAYER_SAMPLES,
 ) -> Measurement:
     """Execute, schedule and compare.
 
@@ -77,6 +78,8 @@ def measure(
     threads : int
     progress : callable, optional
         Told how many more samples are done.
+    layer_samples : int
+        Samples over which the errors per layer and the histograms are taken, at most.
 
     Returns
     -------
@@ -85,10 +88,11 @@ def measure(
     manifest = trace.manifest
     linked = link(trace)
     names = tuple(name for name, spec in manifest.tensors.items() if not spec.copy_of)
-    all_few = len(next(iter(inputs.values()))) <= LAYER_SAMPLES
+    all_few = len(next(iter(inputs.values()))) <= layer_samples
     run = execute(linked, inputs, names if all_few else (), threads, progress)
-    probes = run.probes if all_few else _few_probes(linked, inputs, names)
-    layer_errors = _layer_errors(fp32, linked, inputs, probes)
+    few = {name: array[:layer_samples] for name, array in inputs.items()}
+    probes = run.probes if all_few else _few_probes(linked, few, names)
+    layer_errors = _layer_errors(fp32, linked, few, probes)
     timeline = schedule(trace)
     energy = measure_energy(trace, costs, timeline.cycles)
     loss = {
@@ -114,7 +118,7 @@ def measure(
         precision=manifest.precision,
         formats=manifest.formats,
         samples=samples,
-        layer_samples=min(LAYER_SAMPLES, samples),
+        layer_samples=min(layer_samples, samples),
         accuracy=_accuracy(run.outputs, labels),
         reference_accuracy=_accuracy(reference, labels),
         cycles=timeline.cycles,
@@ -154,8 +158,8 @@ def measure(
         peak_sram_bytes=peak_sram(trace),
         traffic=traffic,
         metadata_traffic_share=metadata_shares(traffic),
-        histogram_samples=min(SAMPLES, samples),
-        histograms=histograms(trace, linked, inputs),
+        histogram_samples=min(SAMPLES, samples, layer_samples),
+        histograms=histograms(trace, linked, few) if layer_samples else {},
         layers=_layers(graph, trace, run, timeline, energy, layer_errors),
     )
     return Measurement(data, run.outputs, trace, timeline)
@@ -210,15 +214,15 @@ def _output_errors(outputs: Outputs, reference: Outputs) -> dict[str, OutputErro
     return errors
 
 
-def _few_probes(linked: Linked, inputs: Inputs, names: Sequence[str]) -> Probes:
+def _few_probes(linked: Linked, few: Inputs, names: Sequence[str]) -> Probes:
     """Tensors of the first few samples."""
-    return execute(linked, {name: array[:LAYER_SAMPLES] for name, array in inputs.items()}, names).probes
+    return execute(linked, few, names).probes if len(next(iter(few.values()))) else {}
 
 
 def _layer_errors(fp32: Reference, linked: Linked, inputs: Inputs, probes: Probes) -> dict[str, ErrorMeter]:
     """Error of every tensor that was kept, over the samples of which it was."""
     specs, meters = linked.manifest.tensors, dict[str, ErrorMeter]()
-    for s in range(len(next(iter(probes.values())))):
+    for s in range(len(next(iter(probes.values()), []))):
         matrices = fp32.matrices({name: array[s : s + 1] for name, array in inputs.items()})
         for name in probes.keys() & matrices.keys():
             decoded = decode_tensor(specs[name], probes[name][s])
