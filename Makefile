@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: help demo test models minilm lint format prove verify bench bench-scale bench-peers area mutate schema clean
+.PHONY: help demo test models minilm lint format prove verify bench bench-scale bench-search bench-peers area mutate schema clean
 
 help:
 	@echo "make demo    run the embedded model at several block sizes; writes blocksim-demo/report.html"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   side by side with onnxruntime; writes bench/bench.json, docs/bench.md; REF=<commit> compares"
 	@echo "make bench-scale  a model of LLaMA-7B's shape, by layers and tokens; writes docs/scale.md; needs 15 GB of disk"
+	@echo "make bench-search  what a search finds for MiniLM; writes docs/search.md; some ten minutes"
 	@echo "make bench-peers  beside SCALE-Sim, Verilator and CXXRTL, each in .peers/; writes docs/peers.md"
 	@echo "make area    every unit and MAC flavour synthesised; writes hwmodels/costs/synthesis.yaml, docs/area.md"
 	@echo "make mutate  small changes of the units and kernels, which the tests have to reject; docs/mutants.md"
@@ -69,6 +70,9 @@ prove: .venv/developed
 
 bench: .venv/developed
 	$(BIN)/python bench/bench.py $(if $(REF),--ref $(REF))
+
+bench-search: models
+	$(BIN)/python bench/search.py
 
 bench-scale: .venv/developed
 	$(BIN)/python bench/scale.py

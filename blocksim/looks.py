@@ -45,6 +45,34 @@ def fetch(
     download(name, out, lambda line: typer.echo(line, err=True))
 
 
+@app.command()
+def topology(
+    layers: Annotated[Path, typer.Argument(help="A SCALE-Sim topology.", metavar="LAYERS.csv")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The ONNX file.")],
+) -> None:
+    """Make a model of a SCALE-Sim topology: a linear layer for each row, and inputs for it beside it.
+
+    Its weights are generated: give --weights generator to run, compile or compare it.
+
+    Example: blocksim topology gemms.csv -o gemms.onnx
+    """
+    import numpy as np
+    import onnx
+
+    from blocksim.graph.topology import model_of, read_topology
+
+    found = read_topology(layers)
+    rng = np.random.default_rng(0)
+    arrays = {f"{x.name}_in": rng.standard_normal((1, x.m, x.k)).astype(np.float32) for x in found}
+    inputs = out.with_suffix(".npz")
+    for path in (out, inputs):
+        if path.exists():
+            raise BlocksimError(path, "--out", "exists", "give another file")
+    onnx.save(model_of(found), out)
+    np.savez(inputs, allow_pickle=False, **arrays)
+    typer.echo(f"{out}: {len(found)} products. Inputs: {inputs}")
+
+
 @trace_app.command("show")
 def trace_show(
     trace: Annotated[Path, typer.Argument(help="A trace file.", metavar="FILE.trace")],

@@ -3,8 +3,8 @@
 Shannon's lower bound for a source of entropy h: at R bits a value no code has less mean squared error than
 ``2**(2 h) 2**(-2 R) / (2 pi e)``, which a Gaussian source attains. Weights are taken as blocks of one
 density, each with a scale of its own that the decoder is told for nothing: more than any format gives away,
-so that the bound lies below them all. Bits go where they lower the error most (reverse water-filling): blocks below
-the water level get none.
+so that the bound lies below them all. Bits go where they lower the error most (reverse water-filling):
+blocks below the water level get none.
 """
 
 from __future__ import annotations

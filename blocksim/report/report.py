@@ -15,6 +15,7 @@ from blocksim.measure.derive import Derivation, derive
 from blocksim.measure.explain import explain_layer
 from blocksim.measure.figures import Layer, Measurement, ReportData, Stalls
 from blocksim.report.explain import figure_text, frame, layer_text, refuse_fp32, run_text
+from blocksim.report.scalesim import COMPUTE_REPORT, compute_report
 from blocksim.report.table import plain
 from blocksim.trace.file import Trace
 
@@ -84,7 +85,10 @@ class Report(Measurement):
         return self.data.model_dump_json(indent=2) + "\n"
 
     def save(self, folder: Path | str, html: bool = True) -> None:
-        """Write ``report.json``, ``layers.csv``, ``report.html`` and, where there is one, ``model.trace``."""
+        """Write ``report.json``, ``layers.csv`` and ``report.html``; of what has a trace also that.
+
+        And its products as SCALE-Sim would list them, in ``COMPUTE_REPORT.csv``.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(self.to_json())
@@ -93,6 +97,8 @@ class Report(Measurement):
             csv.writer(file, lineterminator="\n").writerows([columns, *rows])
         if self._program is not None:
             self._program.save(folder / TRACE)
+        if self.trace is not None:
+            (folder / COMPUTE_REPORT).write_text(compute_report(self))
         if html:
             from blocksim.report.html import page
 

@@ -53,7 +53,7 @@ class ColumnConfig:
     fold_bits: int
     aligner: AlignerConfig
     accumulator: AccumulatorConfig
-    fraction: int = 0
+    fraction: int
 
     @property
     def of_terms(self) -> AlignerConfig:

@@ -30,7 +30,7 @@ class BankConfig:
 
     sum_bits: int
     chains: int
-    raw_bits: int = 32
+    raw_bits: int
 
 
 class Inputs(NamedTuple):

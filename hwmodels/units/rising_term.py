@@ -34,7 +34,7 @@ class TermConfig:
     sum_bits: int
     aligner: AlignerConfig
     accumulator: AccumulatorConfig
-    fraction: int = 0
+    fraction: int
 
     @property
     def of_terms(self) -> AlignerConfig:

@@ -19,9 +19,10 @@ def bank(config: BankConfig, label: str) -> Twin:
 def twins() -> list[Twin]:
     """At the shipped width, and with two and three aligners."""
     return [
-        bank(BankConfig(22, 1), "one aligner"),
-        bank(BankConfig(14, 2), "two aligners"),
-        bank(BankConfig(9, 3), "three aligners"),
+        bank(BankConfig(22, 1, 32), "one aligner"),
+        bank(BankConfig(14, 2, 32), "two aligners"),
+        bank(BankConfig(9, 3, 32), "three aligners"),
+        bank(BankConfig(43, 1, 54), "54 bits"),
     ]
 
 

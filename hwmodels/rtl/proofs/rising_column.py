@@ -31,11 +31,11 @@ def twins() -> list[Twin]:
     held, wraps = AccumulatorConfig(24, True, 16, 2, 1), AccumulatorConfig(20, False, 16, 2, 1)
     shipped = AccumulatorConfig(32, True, 256, 2, 1)
     return [
-        edge(ColumnConfig(22, 1, 64, 8, 7, 8, 12, AlignerConfig(8, 31, RNE), shipped), "22 bits to 32"),
-        edge(ColumnConfig(14, 2, 4, 8, 3, 4, 3, AlignerConfig(3, 15, HALF_UP), held), "two aligners"),
-        edge(ColumnConfig(9, 3, 3, 8, 3, 4, 3, AlignerConfig(0, 15, RNE), wraps), "three aligners"),
+        edge(ColumnConfig(22, 1, 64, 8, 7, 8, 12, AlignerConfig(8, 31, RNE), shipped, 0), "22 bits to 32"),
+        edge(ColumnConfig(14, 2, 4, 8, 3, 4, 3, AlignerConfig(3, 15, HALF_UP), held, 0), "two aligners"),
+        edge(ColumnConfig(9, 3, 3, 8, 3, 4, 3, AlignerConfig(0, 15, RNE), wraps, 0), "three aligners"),
         edge(
-            ColumnConfig(12, 1, 4, 8, 3, 4, 3, AlignerConfig(-3, 7, FLOOR), wraps),
+            ColumnConfig(12, 1, 4, 8, 3, 4, 3, AlignerConfig(-3, 7, FLOOR), wraps, 0),
             "fewer bits, wraps",
             whole=True,
         ),

@@ -35,10 +35,12 @@ def twins() -> list[Twin]:
     """At the shipped widths, and narrower in every mode."""
     wide, narrow = AccumulatorConfig(32, True, 256, 2, 1), AccumulatorConfig(20, False, 16, 2, 1)
     return [
-        term(TermConfig(22, AlignerConfig(8, 31, RNE), wide), "22 bits to 32"),
-        term(TermConfig(14, AlignerConfig(3, 15, HALF_UP), AccumulatorConfig(24, True, 16, 2, 1)), "half up"),
-        term(TermConfig(12, AlignerConfig(-3, 7, FLOOR), narrow), "fewer bits, wraps"),
-        term(TermConfig(9, AlignerConfig(0, 15, RNE), narrow), "no guard bits"),
+        term(TermConfig(22, AlignerConfig(8, 31, RNE), wide, 0), "22 bits to 32"),
+        term(
+            TermConfig(14, AlignerConfig(3, 15, HALF_UP), AccumulatorConfig(24, True, 16, 2, 1), 0), "half up"
+        ),
+        term(TermConfig(12, AlignerConfig(-3, 7, FLOOR), narrow, 0), "fewer bits, wraps"),
+        term(TermConfig(9, AlignerConfig(0, 15, RNE), narrow, 0), "no guard bits"),
         term(TermConfig(20, AlignerConfig(3, 15, RNE), narrow, 9), "nine bits of fraction"),
     ]
 
