@@ -59,7 +59,8 @@ def sweep(
     if built[error].notna().any():
         bound = bound_of(Weights(asked.workload.open().graph))
         save_fronts(built, out / FRONT, f"{title}, and what their accuracy costs", error, bound)
-        best = front(built, (error, "energy_pj", "cycles", "weight_bits"))
+        shown = [error, "energy_pj", "cycles", "weight_bits"]
+        best = front(built, shown).drop_duplicates(shown)
         _show(best, error, f"{title}; {len(best)} that no other beats")
     else:
         typer.echo(f"no configuration has the column {error} ({BY_NAME[error].text})", err=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 from blocksim.errors import BlocksimError
 
 OWN = {
-    "report.json", "report.html", "layers.csv", "COMPUTE_REPORT.csv", "model.trace", "scores.csv", "outputs.npz",
-    "counts.csv", "comparison.csv",
+    "report.json", "report.html", "layers.csv", "COMPUTE_REPORT.csv", "model.trace", "scores.csv",
+    "outputs.npz", "counts.csv", "comparison.csv",
 }  # fmt: skip
 """Files that a run writes; a demo has folders of these."""
 

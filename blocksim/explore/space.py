@@ -184,10 +184,12 @@ def load(path: Path | str) -> Space:
     axes = tuple(
         name for name in named if len({str(own.get(name)) for own in found.values()}) > 1 or len(named) == 1
     )
-    configurations = tuple(
-        Configuration(key, own, ", ".join(f"{name} {own[name]}" for name in axes if name in own) or "as set")
-        for key, own in found.items()
-    )
+
+    def label(own: dict[str, Value]) -> str:
+        said = (f"{name.removeprefix('machine.')} {own[name]}" for name in axes if name in own)
+        return ", ".join(said) or "as set"
+
+    configurations = tuple(Configuration(key, own, label(own)) for key, own in found.items())
     return Space(path, workload, configurations, axes, len(wanted) - len(found))
 
 
