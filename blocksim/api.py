@@ -17,6 +17,7 @@ from blocksim.compiler import precision as plans
 from blocksim.compiler.cache import ConstantCache, ConstantFolder
 from blocksim.compiler.precision import Precision
 from blocksim.engine.boundary import check_inputs, looked_up
+from blocksim.engine.schedule import Schedules
 from blocksim.errors import BlocksimError
 from blocksim.graph import Graph, import_onnx
 from blocksim.graph.ir import Gather
@@ -95,7 +96,7 @@ class Experiment:
         shapes = {name: np.shape(array) for name, array in given.items()}
         self.graph = import_onnx(model, dict(bind or {}), source, shapes)
         self._calibration, self._reference, self._peaks = calibration, reference, peaks
-        self.constants = ConstantCache()
+        self.constants, self.schedules = ConstantCache(), Schedules()
         if not isinstance(inputs, Mapping):
             inputs = {self.graph.inputs[0].name: inputs}
         self.inputs = check_inputs(self.graph.inputs, inputs, inputs_name)
@@ -234,7 +235,7 @@ class Experiment:
         with progress_bar(trace.manifest.precision, self.samples, self.progress) as told:
             return measure(
                 self.graph, trace, costs, self.inputs, reference, self.fp32, self.labels, self.threads,
-                told, layer_samples,
+                told, layer_samples, self.schedules.of(trace),
             )  # fmt: skip
 
 

@@ -1,15 +1,19 @@
-"""What the words of a command line stand for: arrays, classes, sizes of dimensions."""
+"""What the words of a command line stand for: arrays, classes, sizes, and a model with its inputs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from blocksim.errors import BlocksimError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from blocksim.api import Experiment
 
 
 def arrays(path: Path) -> dict[str, NDArray[Any]] | NDArray[Any]:
@@ -61,3 +65,32 @@ def bindings(bind: list[str] | None) -> dict[str, int]:
             raise BlocksimError("command line", "--bind", text, "give NAME=SIZE, such as seq=128")
         sizes[name] = int(size)
     return sizes
+
+
+def experiment_of(
+    model: Path,
+    inputs: Path,
+    labels: Path | None,
+    bind: list[str] | None,
+    threads: int | None,
+    weights: str | None,
+    calibration: Path | None,
+) -> Experiment:
+    """A model with its inputs, and with what else was given."""
+    from blocksim.api import Experiment
+
+    given, right = arrays(inputs), None if labels is None else classes(labels)
+    samples = None if calibration is None else arrays(calibration)
+    made = Experiment(
+        model, given, right, bindings(bind), threads, True, inputs, labels or "labels", weights, samples
+    )
+    note_compilation()
+    return made
+
+
+def note_compilation() -> None:
+    """Say why the first run takes longer."""
+    from hwmodels.kernels.jit import cache_folder
+
+    if not cache_folder().exists():
+        typer.echo("compiling kernels, once for this version", err=True)

@@ -15,7 +15,7 @@ import typer
 
 from blocksim import exploring, looks
 from blocksim._version import __version__
-from blocksim.arguments import arrays, bindings, classes
+from blocksim.arguments import arrays, bindings, experiment_of, note_compilation
 from blocksim.errors import BlocksimError
 from blocksim.exits import guarded
 from blocksim.options import (
@@ -36,7 +36,6 @@ from blocksim.options import (
 from blocksim.output import goes_on_from, partial_of
 
 if TYPE_CHECKING:
-    from blocksim.api import Experiment
     from blocksim.report.report import Report
 
 app = typer.Typer(
@@ -80,7 +79,7 @@ def demo(
     with output_folder(out, force) as folder:
         model = zoo.load("vit_fashion")
         experiment = Experiment(model.path, model.inputs, model.labels, threads=threads, progress=True)
-        _note_compilation()
+        note_compilation()
         reports = []
         for plan, block in DEMO:
             report = experiment.run(plan, block)
@@ -125,7 +124,7 @@ def run(
     if block is not None and precision in PRESETS and "{" not in "".join(PRESETS[precision].values()):
         typer.echo(f"{precision} keeps its own block; --block {block} has no effect", err=True)
     with output_folder(out, force) as folder:
-        experiment = _experiment(model, inputs, labels, bind, threads, weights, calibration)
+        experiment = experiment_of(model, inputs, labels, bind, threads, weights, calibration)
         report = experiment.run(precision, block, machine, weight_block, act_block, costs, strict)
         report.save(folder, html)
     _show([report], f"{report.data.model} on {report.data.machine}, {report.data.samples} samples")
@@ -166,7 +165,7 @@ def compare(
         if plan != "fp32":
             load(plan)  # refused before anything runs
     with output_folder(out, force) as folder:
-        experiment = _experiment(model, inputs, labels, bind, threads, weights, calibration)
+        experiment = experiment_of(model, inputs, labels, bind, threads, weights, calibration)
         chosen = plans or [p for p in PRESETS if calibration is not None or p not in CALIBRATED]
         reports = [
             experiment.run(plan, None, machine, costs=costs) for plan in dict.fromkeys(["fp32", *chosen])
@@ -250,7 +249,7 @@ def execute(
     opened, given = Trace.open(trace), arrays(inputs)
     if not isinstance(given, dict):
         given = {opened.manifest.inputs[0].name: given}
-    _note_compilation()
+    note_compilation()
     work = out.with_name(out.name + ".stages")
     with (
         goes_on_from(partial_of(work)),
@@ -330,7 +329,7 @@ def evaluate(
     chosen = [(plan, block) for plan, block in EVALUATION if not plans or plan in plans]
     with output_folder(out, force) as target:
         model = MiniLM(folder, threads or os.cpu_count() or 1, snippets)
-        _note_compilation()
+        note_compilation()
         frame = evaluate_minilm(model, chosen, machine, progress=True)
         frame.to_csv(target / "scores.csv", index=False)
     typer.echo(scores_table(frame))
@@ -344,35 +343,6 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
     if version:
         typer.echo(__version__)
         raise typer.Exit
-
-
-def _experiment(
-    model: Path,
-    inputs: Path,
-    labels: Path | None,
-    bind: list[str] | None,
-    threads: int | None,
-    weights: str | None,
-    calibration: Path | None,
-) -> Experiment:
-    """A model with its inputs, and with what else was given."""
-    from blocksim.api import Experiment
-
-    given, right = arrays(inputs), None if labels is None else classes(labels)
-    samples = None if calibration is None else arrays(calibration)
-    made = Experiment(
-        model, given, right, bindings(bind), threads, True, inputs, labels or "labels", weights, samples
-    )
-    _note_compilation()
-    return made
-
-
-def _note_compilation() -> None:
-    """Say why the first run takes longer."""
-    from hwmodels.kernels.jit import cache_folder
-
-    if not cache_folder().exists():
-        typer.echo("compiling kernels, once for this version", err=True)
 
 
 def _show(reports: Sequence[Report], title: str) -> None:

@@ -1,4 +1,4 @@
-"""Commands that explore: ``blocksim sweep | search``."""
+"""Commands that explore: ``blocksim sweep | search | sensitivity``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blocksim.arguments import experiment_of
 from blocksim.errors import BlocksimError
+from blocksim.options import (
+    BindOption,
+    BlockOption,
+    CalibrationOption,
+    ForceOption,
+    MachineOption,
+    ModelArgument,
+    PrecisionOption,
+    ThreadsOption,
+    WeightsOption,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,6 +125,48 @@ def search(
     if asked.holdout is not None:
         typer.echo(f"The same on the samples that were held out: {out / HOLDOUT}")
     typer.echo(f"Table: {out / TABLE}. Plot: {out / FRONT}")
+
+
+@app.command()
+def sensitivity(
+    model: ModelArgument,
+    inputs: Annotated[Path, typer.Option(help="Inputs: .npz with one array per input, or .npy for one.")],
+    out: Annotated[Path, typer.Option(help="Folder for the two tables.")],
+    form: Annotated[str, typer.Option("--format", help="What one weight after the other is stored in.")],
+    machine: MachineOption = "bct64",
+    precision: PrecisionOption = "bct-int8",
+    block: BlockOption = None,
+    bind: BindOption = None,
+    weights: WeightsOption = None,
+    calibration: CalibrationOption = None,
+    threads: ThreadsOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Which weight does the output mind most? And what error does each operator add by itself?
+
+    Writes weights.csv: a whole run for each weight that alone has another format; and operators.csv: each
+    operator executed on the fp32 reference's own inputs, beside its error in a whole run.
+
+    Example: blocksim sensitivity model.onnx --inputs x.npz --format int4@16x16 --out sensitivity/
+    """
+    from blocksim.compiler import precision as plans
+    from blocksim.explore.local import local_errors
+    from blocksim.explore.sensitivity import sensitivities
+    from blocksim.output import output_folder
+    from blocksim.report.progress import progress_bar
+    from blocksim.yamlfile import load_machine
+
+    plan, loaded = plans.load(precision, block), load_machine(machine)
+    plans.changed(plan, {"weight": form})  # refused before anything runs
+    with output_folder(out, force) as folder:
+        experiment = experiment_of(model, inputs, None, bind, threads, weights, calibration)
+        count = len({op.weight for op in experiment.graph.matmuls() if op.weight})
+        with progress_bar("weights", count, True) as told:
+            frame = sensitivities(experiment, plan, loaded, form, told)
+        frame.to_csv(folder / "weights.csv")
+        local_errors(experiment, experiment.trace(plan, loaded)).to_csv(folder / "operators.csv")
+    typer.echo(frame.head(10).to_string(float_format="{:.2f}".format))
+    typer.echo(f"All {len(frame)}: {out / 'weights.csv'}. Operators: {out / 'operators.csv'}")
 
 
 SHOWN = {

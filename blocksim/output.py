@@ -13,7 +13,7 @@ from blocksim.errors import BlocksimError
 
 OWN = {
     "report.json", "report.html", "layers.csv", "COMPUTE_REPORT.csv", "model.trace", "scores.csv",
-    "outputs.npz", "counts.csv", "comparison.csv",
+    "outputs.npz", "counts.csv", "comparison.csv", "weights.csv", "operators.csv",
 }  # fmt: skip
 """Files that a run writes; a demo has folders of these."""
 

@@ -14,16 +14,22 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from variants import BCT64
+from variants import machine as machine_with
 
 import blocksim as bs
 from blocksim.api import Experiment
+from blocksim.compiler import compile_graph
+from blocksim.compiler import precision as plans
 from blocksim.compiler.precision import OPERANDS
+from blocksim.engine.schedule import Schedules, schedule
 from blocksim.errors import BlocksimError
 from blocksim.explore.bound import bound, bound_of, statistics
 from blocksim.explore.columns import COLUMNS
 from blocksim.explore.distortion import Weights
 from blocksim.explore.front import front, hypervolume, undominated
 from blocksim.explore.local import local_errors
+from blocksim.explore.sensitivity import sensitivities
 from blocksim.explore.settings import chosen, effective, is_known, machine_fields
 from blocksim.explore.space import load
 from blocksim.explore.store import ROWS, TABLE, opened
@@ -331,3 +337,48 @@ def test_local_errors_are_of_operators_on_their_own() -> None:
     meter.add(exact[fc.out.tensor], near)
     one = local_errors(experiment, trace, 1)["local_sqnr_db"][fc.name]
     assert one == pytest.approx(meter.sqnr_db, abs=1.0)
+
+
+def test_how_much_the_output_minds(tmp_path: Path) -> None:
+    """Each row is the run of a plan with that exception, and the most sensitive weight comes first."""
+    vit = bs.zoo.load("vit_fashion")
+    experiment = Experiment(vit.path, {"image": vit.inputs["image"][:2]}, threads=1)
+    plan, machine = plans.load("bct-int8", "16x16"), load_machine("bct64")
+    frame = sensitivities(experiment, plan, machine, "int4@64x64")
+    assert sorted(frame.index) == sorted(Weights(experiment.graph).names)
+    assert frame["lost_db"].is_monotonic_decreasing
+    assert frame["lost_db"].iloc[0] > 3
+    name = str(frame.index[0])
+    own = plans.changed(plan, tensors={name: "int4@64x64"})
+    data = experiment.measure(experiment.trace(own, machine), costs.load("horowitz-45nm")).data
+    assert frame["output_sqnr_db"].iloc[0] == data.outputs["logits"].sqnr_db
+    base = experiment.measure(experiment.trace(plan, machine), costs.load("horowitz-45nm")).data
+    assert frame["lost_db"].iloc[0] == base.outputs["logits"].sqnr_db - data.outputs["logits"].sqnr_db
+    saved = base.footprint.weight_bits - data.footprint.weight_bits
+    saved += base.footprint.metadata_bits - data.footprint.metadata_bits
+    assert frame["saved_bits"].iloc[0] == saved
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"aligner": {"guard_bits": 2, "max_shift": 9, "rounding": "floor"}},
+        {"window": {"bits": 20, "rounding": "rne"}},
+        {"accumulator": {"overflow": "wrap"}},
+        {"costs": "jouppi-7nm", "name": "other"},
+    ],
+)
+@pytest.mark.parametrize("plan", ["bct-int8", "mxfp8"])
+def test_what_changes_no_cycle_is_scheduled_once(
+    vit_graph: Graph, fields: dict[str, Any], plan: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedules, chosen_plan = Schedules(), plans.load(plan, "16x16")
+    first = compile_graph(vit_graph, BCT64, chosen_plan)
+    one = schedules.of(first)
+    other = compile_graph(vit_graph, machine_with(**fields), chosen_plan)
+    assert schedules.of(other) is one
+    anew = schedule(other)
+    assert anew.cycles == one.cycles
+    assert all((getattr(anew, n) == getattr(one, n)).all() for n in ("start", "end", "stall", "parts"))
+    slower = compile_graph(vit_graph, machine_with(dram={"latency": 300}), chosen_plan)
+    assert schedules.of(slower).cycles > one.cycles

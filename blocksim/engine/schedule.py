@@ -6,7 +6,9 @@ free unit waiting is noted with the unit that retired the last of those tickets.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -72,6 +74,35 @@ def schedule(trace: Trace) -> Timeline:
         own.units, own.waits, own.busy, own.latency, own.banks, own.ports, start, end, stall, cause, port
     )
     return Timeline(start, end, stall, cause, port, own.parts, int(last))
+
+
+VALUES: dict[str, Any] = {
+    "aligner": {"guard_bits", "max_shift", "rounding"}, "window": True, "accumulator": {"overflow"},
+    "costs": True, "name": True,
+}  # fmt: skip
+"""Fields of a machine that change what is computed, and not when."""
+
+NAMES: dict[str, Any] = {
+    "blocksim": True, "model": True, "precision": True, "scales": True, "lost_constants": True,
+    "constants": {"__all__": {"sha256", "scales"}}, "machine": VALUES,
+}  # fmt: skip
+"""What a manifest says that no cycle depends on."""
+
+
+class Schedules:
+    """The timelines of traces of one model: of those that differ in values alone, the same one."""
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, Timeline] = {}
+
+    def of(self, trace: Trace) -> Timeline:
+        """The timeline of a trace, see `schedule`."""
+        digest = hashlib.sha256(trace.program.tobytes())
+        digest.update(trace.manifest.model_dump_json(exclude=NAMES).encode())
+        key = digest.digest()
+        if key not in self._found:
+            self._found[key] = schedule(trace)
+        return self._found[key]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ class Stored(NamedTuple):
         """Error over signal."""
         return self.noise / self.signal if self.signal else 0.0
 
+    @property
+    def sqnr_db(self) -> float | None:
+        """Signal over error; None where nothing is lost, or nothing is there."""
+        return 10 * math.log10(self.signal / self.noise) if self.signal and self.noise else None
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -60,4 +65,4 @@ class Weights:
         """Signal over error of all weights under a plan; None where nothing is lost, or nothing is there."""
         found = [self.stored(name, plan.of("weight", name)) for name in self.names]
         signal, noise = math.fsum(s.signal for s in found), math.fsum(s.noise for s in found)
-        return 10 * math.log10(signal / noise) if signal and noise else None
+        return Stored(signal, noise, 0).sqnr_db

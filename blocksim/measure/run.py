@@ -59,6 +59,7 @@ def measure(
     threads: int = 1,
     progress: Progress | None = None,
     layer_samples: int = LAYER_SAMPLES,
+    timeline: Timeline | None = None,
 ) -> Measurement:
     """Execute, schedule and compare.
 
@@ -80,6 +81,8 @@ def measure(
         Told how many more samples are done.
     layer_samples : int
         Samples over which the errors per layer and the histograms are taken, at most.
+    timeline : Timeline, optional
+        Of the trace, where it is known.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def measure(
     few = {name: array[:layer_samples] for name, array in inputs.items()}
     probes = run.probes if all_few else _few_probes(linked, few, names)
     layer_errors = _layer_errors(fp32, linked, few, probes)
-    timeline = schedule(trace)
+    timeline = timeline or schedule(trace)
     energy = measure_energy(trace, costs, timeline.cycles)
     loss = {
         name: sum(c[name] for c in run.counts.values())
