@@ -21,3 +21,7 @@ class BlocksimError(Exception):
     def __init__(self, where: object, field: object, value: object, remedy: str) -> None:
         self.where, self.field, self.value, self.remedy = str(where), str(field), str(value), remedy
         super().__init__(" ".join(f"{self.where}: {self.field}: {self.value}: {remedy}".split()))
+
+    def __reduce__(self) -> tuple[type[BlocksimError], tuple[str, str, str, str]]:
+        """How it goes from one process to another."""
+        return type(self), (self.where, self.field, self.value, self.remedy)

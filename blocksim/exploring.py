@@ -74,12 +74,11 @@ def sweep(
         shown = [error, "energy_pj", "cycles", "weight_bits"]
         best = front(built, shown).drop_duplicates(shown)
         _show(best, error, f"{title}; {len(best)} that no other beats")
+        typer.echo(f"Plot: {out / FRONT}")
     else:
         typer.echo(f"no configuration has the column {error} ({BY_NAME[error].text})", err=True)
-    failed = frame[frame["error"].notna()]
-    if len(failed):
-        typer.echo(f"{len(failed)} could not be built, such as: {failed['error'].iloc[0]}", err=True)
-    typer.echo(f"Table: {out / TABLE}. Plot: {out / FRONT}")
+    _failures(frame)
+    typer.echo(f"Table: {out / TABLE}")
 
 
 @app.command()
@@ -87,7 +86,8 @@ def search(
     problem: Annotated[Path, typer.Argument(help="Choices, objectives, limits.", metavar="SEARCH.yaml")],
     out: Annotated[Path, typer.Option(help="Folder for the table, the rows and the plot.")],
     storage: Annotated[
-        str | None, typer.Option(help="An Optuna storage that keeps the study, such as sqlite:///study.db.")
+        str | None,
+        typer.Option(help="An Optuna storage that gets a copy of the study, such as sqlite:///study.db."),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="A Dask scheduler, such as tcp://host:8786, instead of processes here.")
@@ -118,13 +118,14 @@ def search(
     error = next((name for name in asked.objectives if name in ERRORS), "sqnr_db")
     if frame[error].notna().any():
         bound = bound_of(Weights(asked.workload.open().graph))
-        save_fronts(
-            frame[frame["error"].isna()], out / FRONT, f"{title}, and what accuracy costs", error, bound
-        )
+        title_of = f"{title}, and what accuracy costs"
+        save_fronts(frame[frame["error"].isna()], out / FRONT, title_of, error, bound)
+        typer.echo(f"Plot: {out / FRONT}")
     _show(best, error, f"{title}; {len(best)} within the limits that no other beats")
+    _failures(frame)
     if asked.holdout is not None:
         typer.echo(f"The same on the samples that were held out: {out / HOLDOUT}")
-    typer.echo(f"Table: {out / TABLE}. Plot: {out / FRONT}")
+    typer.echo(f"Table: {out / TABLE}")
 
 
 @app.command()
@@ -174,6 +175,13 @@ SHOWN = {
     "cycles": ("cycles", 1, "{:,.0f}"), "logic_transistors": ("logic Mtr", 1e6, "{:,.1f}"),
 }  # fmt: skip
 """Columns of the terminal's table: their title, scale and look."""
+
+
+def _failures(frame: pd.DataFrame) -> None:
+    """How many rows could not be built, and why the first."""
+    failed = frame[frame["error"].notna()]
+    if len(failed):
+        typer.echo(f"{len(failed)} could not be built, such as: {failed['error'].iloc[0]}", err=True)
 
 
 def _show(best: pd.DataFrame, error: str, title: str) -> None:

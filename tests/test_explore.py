@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import yaml
@@ -35,9 +37,12 @@ from blocksim.explore.space import load
 from blocksim.explore.store import ROWS, TABLE, opened
 from blocksim.explore.sweep import sweep
 from blocksim.graph import Graph
+from blocksim.graph.topology import model_of, read_topology
+from blocksim.graph.weights import weight_source
 from blocksim.measure.error import ErrorMeter
 from blocksim.yamlfile import load_machine
 from hwmodels import costs
+from hwmodels import machines as machines_package
 from hwmodels.formats import parse
 
 ROOT = Path(__file__).parent.parent
@@ -365,7 +370,6 @@ def test_how_much_the_output_minds(tmp_path: Path) -> None:
         {"aligner": {"guard_bits": 2, "max_shift": 9, "rounding": "floor"}},
         {"window": {"bits": 20, "rounding": "rne"}},
         {"accumulator": {"overflow": "wrap"}},
-        {"costs": "jouppi-7nm", "name": "other"},
     ],
 )
 @pytest.mark.parametrize("plan", ["bct-int8", "mxfp8"])
@@ -382,3 +386,107 @@ def test_what_changes_no_cycle_is_scheduled_once(
     assert all((getattr(anew, n) == getattr(one, n)).all() for n in ("start", "end", "stall", "parts"))
     slower = compile_graph(vit_graph, machine_with(dram={"latency": 300}), chosen_plan)
     assert schedules.of(slower).cycles > one.cycles
+    renamed = BCT64.model_copy(update={"costs": "jouppi-7nm", "name": "other"})
+    assert schedules.of(compile_graph(vit_graph, renamed, chosen_plan)) is one
+
+
+def test_a_bare_array_and_its_labels_are_in_the_identity(tmp_path: Path) -> None:
+    vit = bs.zoo.load("vit_fashion")
+    (tmp_path / "model.onnx").write_bytes(vit.path.read_bytes())
+    np.save(tmp_path / "y.npy", vit.labels[:4])
+
+    def key(first: int, **fields: Any) -> str:
+        np.save(tmp_path / "x.npy", vit.inputs["image"][first : first + 4])
+        given = {"model": "model.onnx", "inputs": "x.npy", "configurations": [{"block": "8x8"}]}
+        return load(space(tmp_path, **(given | fields))).configurations[0].id
+
+    keys = [key(0), key(4), key(0, labels="y.npy"), key(0, samples=2)]
+    assert len(set(keys)) == 4
+    assert keys[0] == key(0, samples=4)
+    frame = sweep(tmp_path / "space.yaml", tmp_path / "out", jobs=1).frame
+    assert frame["accuracy"].isna().all()
+    assert frame["cosine"].notna().all()
+
+
+def test_a_model_of_the_zoo_takes_other_inputs(tmp_path: Path) -> None:
+    vit = bs.zoo.load("vit_fashion")
+    np.savez(tmp_path / "x.npz", image=vit.inputs["image"][10:12])
+    path = space(tmp_path, inputs="x.npz", samples=None, configurations=[{"block": "8x8"}])
+    frame = sweep(path, tmp_path / "out", jobs=1).frame
+    alone = bs.run(vit.path, {"image": vit.inputs["image"][10:12]}, block="8x8", threads=1)
+    assert frame["sqnr_db"].iloc[0] == alone.data.outputs["logits"].sqnr_db
+    np.save(tmp_path / "y.npy", vit.labels[:8])
+    with pytest.raises(BlocksimError, match="labels: without inputs: vit_fashion has labels of its own"):
+        load(space(tmp_path, labels="y.npy", configurations=[{}]))
+
+
+def test_files_lie_beside_the_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the command is given; an energy table that a machine's file names is a part of the machine."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    shipped = Path(machines_package.__file__).parent
+    table = (shipped.parent / "costs" / "horowitz-45nm.yaml").read_text()
+    (folder / "own.yaml").write_text(
+        (shipped / "bct64.yaml").read_text().replace("horowitz-45nm", "mine.yaml")
+    )
+    (folder / "mine.yaml").write_text(table)
+    path = space(folder, configurations=[{"machine": "own.yaml"}])
+    monkeypatch.chdir(folder)
+    first = sweep("space.yaml", tmp_path / "out", jobs=1).frame
+    monkeypatch.chdir(tmp_path)
+    assert first["error"].isna().all()
+    assert load(path).configurations[0].id == first["config_id"].iloc[0]
+    (folder / "mine.yaml").write_text(table.replace("pj: 0.03,", "pj: 0.06,"))
+    second = sweep(path, tmp_path / "out", jobs=1).frame
+    assert second["energy_pj"].iloc[0] > first["energy_pj"].iloc[0]
+
+
+def test_what_could_not_be_built_is_tried_again(tmp_path: Path) -> None:
+    path = space(tmp_path, configurations=[{"plan": "later.yaml"}])
+    assert "give one of fp32" in sweep(path, tmp_path / "out", jobs=1).frame["error"].iloc[0]
+    plan = {
+        "weight": "int8@1x16", "activation": "int8@1x16", "vector": "int16@1x16", "bias": "int8@1x16",
+        "embedding": "int8@row",
+    }  # fmt: skip
+    (tmp_path / "later.yaml").write_text(yaml.safe_dump(plan))
+    assert sweep(path, tmp_path / "out", jobs=1).frame["error"].isna().all()
+
+
+def test_long_ranges_are_not_written_out(tmp_path: Path) -> None:
+    axis = {"machine.dram.latency": {"from": 0, "to": 1 << 40}}
+    asked = load(space(tmp_path, random={"count": 3, "axes": axis}))
+    assert len(asked.configurations) == 3
+    with pytest.raises(BlocksimError, match="1,099,511,627,777 configurations: at most 10,000"):
+        load(space(tmp_path, grid=axis))
+
+
+def test_numbers_that_no_column_holds_are_told_as_text(tmp_path: Path) -> None:
+    path = space(tmp_path, grid={"machine.sram.weights.kib": [512, 10**20]})
+    frame = sweep(path, tmp_path / "out", jobs=1).frame
+    assert frame["machine.sram.weights.kib"].tolist() == ["512", str(10**20)]
+    assert frame["error"].isna().tolist() == [True, False]
+
+
+def test_nothing_to_bound(tmp_path: Path) -> None:
+    """Products of eight, and weights of zero."""
+    (tmp_path / "few.csv").write_text("Layer, M, N, K,\nshort, 4, 4, 8,\n")
+    onnx.save(model_of(read_topology(tmp_path / "few.csv")), tmp_path / "few.onnx")
+    graph = bs.import_onnx(tmp_path / "few.onnx", weights=weight_source("generator"))
+    assert bound_of(Weights(graph)) is None
+    assert not statistics(np.zeros((3, 16))).powers.any()
+
+
+def test_only_its_own_unfinished_files_are_removed(tmp_path: Path) -> None:
+    out, path = tmp_path / "out", space(tmp_path, configurations=[{"block": "8x8"}])
+    out.mkdir()
+    (out / "film.partial").write_text("mine")
+    with pytest.raises(BlocksimError, match=r"it holds film.partial: not a sweep's"):
+        sweep(path, out)
+    (out / "film.partial").rename(out / f"{TABLE}.123.partial")
+    sweep(path, out, jobs=1)
+    assert not list(out.glob("*.partial"))
+
+
+def test_a_refusal_goes_from_process_to_process() -> None:
+    error = BlocksimError("a", "b", 3, "give 4")
+    assert str(ForkingPickler.loads(ForkingPickler.dumps(error))) == str(error) == "a: b: 3: give 4"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 import yaml
@@ -105,10 +106,15 @@ def test_the_front_is_judged_on_other_samples(tmp_path: Path) -> None:
     assert alone.data.outputs["logits"].sqnr_db == done.held_out["sqnr_db"].iloc[0]
 
 
-def test_a_study_goes_on_in_its_storage(tmp_path: Path) -> None:
+def test_a_storage_gets_a_copy_of_the_study(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     first = told(search(file(tmp_path, trials=4), tmp_path / "out", url, jobs=1))
     then = search(file(tmp_path, trials=6), tmp_path / "out", url, jobs=1)
+    whole = search(file(tmp_path, trials=6), tmp_path / "whole", jobs=1)
+    pd.testing.assert_frame_equal(told(then), told(whole))
+    (study,) = optuna.get_all_study_summaries(url)
+    copied = optuna.load_study(study_name=study.study_name, storage=url).trials
+    assert [t.user_attrs["config_id"] for t in copied] == then.frame["config_id"].tolist()
     assert then.frame["trial"].tolist() == list(range(6))
     pd.testing.assert_frame_equal(told(then)[:4], first)
     with pytest.raises(BlocksimError, match="--storage: nowhere://x"):
@@ -122,6 +128,16 @@ REFUSED = {
     "a setting": ({"axes": {"blok": ["1x1"]}}, "axes: blok: no such setting"),
     "a pattern": ({"tensors": {"nothing.*": FORMATS}}, "tensors: nothing.*: fits no weight; there are"),
     "no choice": ({"tensors": {}, "axes": {}}, "axes: nothing: give axes or tensors to choose"),
+    "a format": (
+        {"tensors": {"*.ffn1.weight": ["int9@1x16", "int8@1x16"]}},
+        "weight: int9@1x16: the",
+    ),
+    "a curve": (
+        {"tensors": {"*.ffn1.weight": ["log2u4@1x16", "int8@1x16"]}},
+        "weight: log2u4@1x16: the",
+    ),
+    "no number": ({"limits": {"cosine": float("nan")}}, "limits.cosine: nan"),
+    "a negative seed": ({"seed": -1}, "seed: -1: Input should be greater"),
     "a field": ({"trails": 3}, "trails: unknown field: known fields: model, inputs"),
 }
 

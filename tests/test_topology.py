@@ -30,6 +30,7 @@ def test_both_kinds_of_rows(tmp_path: Path) -> None:
 REFUSED = {
     "a,1,2,3\n": "rows: none: give a layer",
     "": "file: empty: begin with Layer, M, N, K,",
+    "Layer, M, N, K,\n\na, 1, \u00b2, 3,\n": "row 3: \u00b2: give M, N, K",
     "Layer, M, N, K,\na, 1, 2,\n": "row 2: 2 values: give M, N, K",
     "Layer, M, N, K,\na, 1, x, 3,\n": "row 2: x: give M, N, K",
     "Layer, M, N, K,\na, 1, 2, 3,\na, 1, 2, 3,\n": "row 3: a: give each layer a name of its own",
@@ -47,7 +48,7 @@ def test_what_is_no_topology_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_from_a_topology_to_its_report(tmp_path: Path) -> None:
-    (tmp_path / "layers.csv").write_text("Layer, M, N, K,\nwide, 100, 96, 64,\nragged, 7, 65, 130,\n")
+    (tmp_path / "layers.csv").write_text("Layer, M, N, K,\nwide.0, 100, 96, 64,\n\nragged, 7, 65, 130,\n")
     model, out = tmp_path / "layers.onnx", tmp_path / "out"
     run = CliRunner().invoke(app, ["topology", str(tmp_path / "layers.csv"), "-o", str(model)])
     assert run.exit_code == 0, run.output
@@ -56,7 +57,7 @@ def test_from_a_topology_to_its_report(tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
     data = bs.Report.open(out).data
     macs = {layer.name: layer.macs for layer in data.layers if layer.kind == "matmul"}
-    assert macs == {"wide": 100 * 96 * 64, "ragged": 7 * 65 * 130}
+    assert macs == {"wide.0": 100 * 96 * 64, "ragged": 7 * 65 * 130}
     rows = list(csv.reader((out / "COMPUTE_REPORT.csv").read_text().splitlines()))
     assert ",".join(rows[0]) == HEADER
     for number, (row, layer) in enumerate(
@@ -64,7 +65,7 @@ def test_from_a_topology_to_its_report(tmp_path: Path) -> None:
     ):
         own = [float(cell) for cell in row if cell.strip()]
         total = layer.end - layer.start
-        share = [96 * 64 / (64 * 128), 65 * 130 / (192 * 128)][number]  # K down, N across
+        share = {"wide.0": 96 * 64 / (64 * 128), "ragged": 65 * 130 / (192 * 128)}[layer.name]  # K, N
         assert own[:3] == [number, total, total - layer.array_cycles]
         want = [layer.macs / 4096 / total, share, layer.macs / 4096 / layer.array_cycles]
         assert own[3:] == pytest.approx([100 * x for x in want], abs=1e-4)

@@ -1,10 +1,11 @@
 """A bound: how good any coding of the weights could be in so many bits, from their measured statistics.
 
-Shannon's lower bound for a source of entropy h: at R bits a value no code has less mean squared error than
-``2**(2 h) 2**(-2 R) / (2 pi e)``, which a Gaussian source attains. Weights are taken as blocks of one
-density, each with a scale of its own that the decoder is told for nothing: more than any format gives away,
-so that the bound lies below them all. Bits go where they lower the error most (reverse water-filling):
-blocks below the water level get none.
+Shannon's lower bound for a source of independent values with entropy h: at R bits a value no code has less
+mean squared error than ``2**(2 h) 2**(-2 R) / (2 pi e)``, which a Gaussian source attains. Weights are taken
+as blocks of one density, each with a scale of its own that the decoder is told for nothing: more than any
+format gives away. It bounds what can be done with such *statistics*: weights that already lie on a format's
+grid lose nothing in it. Bits go where they lower the error most (reverse water-filling): blocks below the
+water level get none.
 """
 
 from __future__ import annotations
@@ -50,9 +51,10 @@ class Statistics:
         return min(2 ** (2 * self.entropy) / GAUSSIAN, 1.0)
 
 
-def bound_of(weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The bound of all weights of linear layers."""
-    return bound(measured(weights))
+def bound_of(weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The bound of all weights of linear layers; None where they are too few, or all zero."""
+    found = measured(weights)
+    return bound(found) if found.powers.any() else None
 
 
 def measured(weights: Weights, depth: int = DEPTH) -> Statistics:
@@ -63,7 +65,7 @@ def measured(weights: Weights, depth: int = DEPTH) -> Statistics:
         whole = matrix.shape[1] // depth * depth
         if whole:
             blocks.append(matrix[:, :whole].reshape(-1, depth))
-    return statistics(np.concatenate(blocks))
+    return statistics(np.concatenate(blocks) if blocks else np.zeros((1, depth)))
 
 
 def statistics(blocks: NDArray[np.float64]) -> Statistics:
@@ -71,6 +73,8 @@ def statistics(blocks: NDArray[np.float64]) -> Statistics:
     powers = np.square(blocks).mean(axis=1)
     kept = powers > 0
     values = (blocks[kept] / np.sqrt(powers[kept])[:, None]).ravel()
+    if not values.size:
+        return Statistics(powers, 0.0)
     counts = np.unique(np.floor(values / BIN), return_counts=True)[1]
     shares = counts / values.size
     return Statistics(powers, float(-(shares * np.log2(shares)).sum() + math.log2(BIN)))

@@ -128,8 +128,10 @@ def figures(data: ReportData) -> Row:
 
 def setting_column(name: str, values: Iterable[Any]) -> Column:
     """The column of a setting: numbers where all values are numbers, and text otherwise."""
-    kinds = {type(x) for x in values if x is not None}
-    kind = int if kinds == {int} else float if kinds and kinds <= {int, float} else str
+    known = [x for x in values if x is not None]
+    kinds = {type(x) for x in known}
+    whole = kinds == {int} and all(abs(x) < 1 << 62 for x in known)  # as wide as a column is
+    kind = int if whole else float if float in kinds and kinds <= {int, float} else str
     return Column(name, "", "a setting", kind)
 
 

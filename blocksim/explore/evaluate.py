@@ -32,7 +32,7 @@ def evaluate(experiment: Experiment, weights: Weights, configuration: Configurat
     row: Row = {"config_id": configuration.id, "label": configuration.label, "error": None}
     row |= configuration.settings
     try:
-        meant = chosen(configuration.settings)
+        meant = chosen(configuration.resolved)
         trace = experiment.trace(meant.plan, meant.machine)
         row |= figures(experiment.measure(trace, meant.costs, layer_samples=0).data)
         row["weight_sqnr_db"] = weights.sqnr_db(meant.plan)

@@ -8,7 +8,7 @@ goes on by choosing the same again: what was measured is there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +21,10 @@ from blocksim.explore.distortion import Weights
 from blocksim.explore.front import points, undominated
 from blocksim.explore.searchfile import Problem, load
 from blocksim.explore.settings import Value
-from blocksim.explore.space import Configuration
 from blocksim.explore.store import HOLDOUT, TABLE, Store, opened
 from blocksim.explore.sweep import common, kept_rows
 from blocksim.explore.variance import allocations
-from blocksim.explore.workers import ENDED, Crew
+from blocksim.explore.workers import Crew
 from blocksim.explore.workload import Workload
 from blocksim.report.progress import progress_bar
 
@@ -84,7 +83,7 @@ def search(
     out : path
         The folder of the search.
     storage : str, optional
-        The URL of an Optuna storage that keeps the study, and goes on with it.
+        The URL of an Optuna storage that gets a copy of the study, for Optuna's own tools.
     scheduler, jobs, progress
         As of `blocksim.explore.sweep.sweep`.
 
@@ -101,18 +100,17 @@ def search(
     asked = problem if isinstance(problem, Problem) else load(problem)
     weights = Weights(asked.workload.open().graph)
     choices = asked.choices(weights.names)
-    study = _study(asked, storage)
+    study, copy = _studies(asked, storage)
     with opened(Path(out)) as kept:
-        left = asked.file.trials - sum(t.state.is_finished() for t in study.trials)
-        if left == asked.file.trials and asked.file.start == "variance":
+        if asked.file.start == "variance":
             for params in allocations(weights, choices, BEGINNINGS):
                 study.enqueue_trial(params)
         shared = common(kept, asked.workload, scheduler)
         with (
             workers.crew(shared, jobs, scheduler) as crew,
-            progress_bar("trials", left, progress) as told,
+            progress_bar("trials", asked.file.trials, progress) as told,
         ):
-            for _ in _trials(kept, crew, asked, choices, study, left):
+            for _ in _trials(kept, crew, asked, choices, study, copy):
                 if told:
                     told(1)
         rows = [_row(kept, t) for t in study.trials if t.state.is_finished()]
@@ -124,8 +122,8 @@ def search(
     return Search(Path(out), asked.objectives)
 
 
-def _study(asked: Problem, storage: str | None) -> optuna.Study:
-    """A new study, or the one that a storage has."""
+def _studies(asked: Problem, storage: str | None) -> tuple[optuna.Study, optuna.Study | None]:
+    """A new study; and the one in a storage that trials are copied into."""
     try:
         import optuna
     except ImportError:
@@ -141,10 +139,13 @@ def _study(asked: Problem, storage: str | None) -> optuna.Study:
     }
     less, more = optuna.study.StudyDirection.MINIMIZE, optuna.study.StudyDirection.MAXIMIZE
     directions = [less if BY_NAME[name].better < 0 else more for name in asked.objectives]
+    study = optuna.create_study(sampler=samplers[asked.file.sampler](), directions=directions)
+    if storage is None:
+        return study, None
     try:
-        return optuna.create_study(
-            storage=storage, sampler=samplers[asked.file.sampler](), directions=directions,
-            study_name=f"blocksim-{asked.identity}", load_if_exists=True,
+        return study, optuna.create_study(
+            storage=storage, directions=directions, study_name=f"blocksim-{asked.identity}",
+            load_if_exists=True,
         )  # fmt: skip
     except Exception as error:  # of whatever the storage's library raises
         reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -155,9 +156,9 @@ def _trials(
     kept: Store,
     crew: Crew,
     asked: Problem,
-    choices: Mapping[str, list[Value]],
+    choices: Mapping[str, Sequence[Value]],
     study: optuna.Study,
-    left: int,
+    copy: optuna.Study | None,
 ) -> Iterator[None]:
     """Choose, measure and tell, a batch at a time."""
     import optuna
@@ -165,14 +166,15 @@ def _trials(
     space: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.CategoricalDistribution(tuple(values)) for name, values in choices.items()
     }
-    for first in range(0, left, asked.file.batch):
-        batch = [study.ask(space) for _ in range(min(asked.file.batch, left - first))]
+    for first in range(0, asked.file.trials, asked.file.batch):
+        batch = [study.ask(space) for _ in range(min(asked.file.batch, asked.file.trials - first))]
         made = [asked.configuration(trial.params, asked.workload) for trial in batch]
         rows = {str(row["config_id"]): row for row in kept_rows(kept, crew, made)}
         for trial, configuration in zip(batch, made, strict=True):
             row = rows[configuration.id]
             trial.set_user_attr("config_id", configuration.id)
             trial.set_user_attr("label", configuration.label)
+            trial.set_user_attr("error", row["error"])
             over = beyond(asked, row)
             trial.set_user_attr("within", all(x <= 0 for x in over.values()))
             for name, x in over.items():
@@ -183,6 +185,8 @@ def _trials(
             else:
                 study.tell(trial, [float(value) for value in values if value is not None])
             yield
+        if copy is not None:
+            copy.add_trials(study.trials[len(copy.trials) :])
 
 
 def beyond(asked: Problem, row: Row) -> dict[str, float]:
@@ -190,16 +194,15 @@ def beyond(asked: Problem, row: Row) -> dict[str, float]:
     found = {}
     for name, limit in asked.file.limits.items():
         value = row.get(name)
-        found[name] = math.inf if value is None else -BY_NAME[name].better * (float(value) - limit)
+        known = value is not None and not math.isnan(float(value))
+        found[name] = -BY_NAME[name].better * (float(value or 0) - limit) if known else math.inf
     return found
 
 
 def _row(kept: Store, trial: optuna.trial.FrozenTrial) -> Row:
-    row = kept.row(trial.user_attrs["config_id"]) or {
-        "config_id": trial.user_attrs["config_id"],
-        "error": ENDED,
-    }
-    within = row["error"] is None and trial.user_attrs["within"]
+    key, error = trial.user_attrs["config_id"], trial.user_attrs["error"]
+    row = kept.row(key) or {"config_id": key, "error": error}
+    within = error is None and trial.user_attrs["within"]
     own = {"trial": trial.number, "allowed": "yes" if within else "no", "label": trial.user_attrs["label"]}
     return row | trial.params | own
 
@@ -208,17 +211,17 @@ def _judge(
     kept: Store,
     asked: Problem,
     workload: Workload,
-    choices: Mapping[str, list[Value]],
+    choices: Mapping[str, Sequence[Value]],
     done: Search,
     scheduler: str | None,
     jobs: int | None,
 ) -> None:
     """The front's configurations on samples that no trial has seen."""
     best = done.front.drop_duplicates("config_id")
-    made: list[Configuration] = []
-    for _, row in best.iterrows():
-        params = {name: row[name] for name in choices}
-        made.append(asked.configuration({n: _plain(x) for n, x in params.items()}, workload))
+    made = [
+        asked.configuration({name: _plain(row[name]) for name in choices}, workload)
+        for _, row in best.iterrows()
+    ]
     with workers.crew(common(kept, workload, scheduler), jobs, scheduler) as crew:
         rows = {str(row["config_id"]): row for row in kept_rows(kept, crew, made)}
     labels = {c.id: c.label for c in made}

@@ -5,16 +5,18 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from blocksim.compiler import precision as plans
 from blocksim.errors import BlocksimError
 from blocksim.explore.columns import BY_NAME
-from blocksim.explore.settings import Settings, Value
-from blocksim.explore.space import Axes, Configuration, Given, beside, check_names, id_of, values_of
+from blocksim.explore.settings import FILES, Settings, Value
+from blocksim.explore.space import Axes, Configuration, Given, check_names, contents, id_of, values_of
 from blocksim.explore.workload import Workload
 from blocksim.yamlfile import read_yaml
 
@@ -39,12 +41,12 @@ class SearchFile(Given):
         default_factory=dict, description="formats of weights, by name or pattern such as encoder.*"
     )
     objectives: str | Annotated[list[str], Field(min_length=1)] = "error-memory"
-    limits: dict[str, float] = Field(
+    limits: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         default_factory=dict, description="of columns: at least so much where more is better, else at most"
     )
     trials: int = Field(default=64, ge=1)
     sampler: Sampler = "tpe"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=1 << 32)
     start: Literal["variance", "none"] = Field(
         default="none", description="variance: begin with formats that follow each weight's own distortion"
     )
@@ -52,6 +54,7 @@ class SearchFile(Given):
         default=4, ge=1, description="trials that are chosen before the first of them is known"
     )
     holdout: str | None = Field(default=None, description="inputs on which the front is judged in the end")
+    holdout_labels: str | None = Field(default=None, description="their right classes")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Problem:
     file: SearchFile
     workload: Workload
     holdout: Workload | None
-    axes: dict[str, list[Value]]
+    axes: dict[str, Sequence[Value]]
     objectives: tuple[str, ...]
 
     @property
@@ -82,17 +85,20 @@ class Problem:
         chosen = self.file.model_dump(
             exclude={"trials", "holdout", "model", "inputs", "labels", "calibration"}
         )
-        made_of = json.dumps([self.workload.identity, chosen], sort_keys=True)
+        named = [{name: x} for name, values in self.axes.items() if name in FILES for x in values]
+        files = [contents(own, self.where.parent) for own in (self.file.settings, *named)]
+        made_of = json.dumps([self.workload.identity, chosen, files], sort_keys=True)
         return hashlib.sha256(made_of.encode()).hexdigest()[:16]
 
-    def choices(self, weights: list[str]) -> dict[str, list[Value]]:
+    def choices(self, weights: list[str]) -> dict[str, Sequence[Value]]:
         """The values of each setting, those of tensors included, for a model with these weights.
 
         Raises
         ------
         BlocksimError
-            If a pattern fits no weight, or there is nothing to choose.
+            If a pattern fits no weight, a format is none for weights, or there is nothing to choose.
         """
+        plain = replace(plans.load("bct-int8"), where=f"{self.where}: tensors")
         found = dict(self.axes)
         for pattern, formats in self.file.tensors.items():
             fitting = fnmatch.filter(weights, pattern)
@@ -100,6 +106,8 @@ class Problem:
                 raise BlocksimError(
                     self.where, "tensors", pattern, f"fits no weight; there are {', '.join(weights[:3])}, ..."
                 )
+            for form in formats:
+                plans.changed(plain, {"weight": form})
             found |= {f"tensors.{name}": list(formats) for name in fitting}
         if not found:
             raise BlocksimError(self.where, "axes", "nothing", "give axes or tensors to choose")
@@ -107,8 +115,9 @@ class Problem:
 
     def configuration(self, params: Settings, workload: Workload) -> Configuration:
         """The configuration of some choices, on the workload or on the one that is held out."""
-        own = beside(self.where.parent, {**self.file.settings, **params})
-        return Configuration(id_of(workload.identity, own), own, self.label(params))
+        own, folder = {**self.file.settings, **params}, self.where.parent
+        key = id_of(workload.identity, own, folder)
+        return Configuration(key, own, self.label(params), str(folder.resolve()))
 
     def label(self, params: Settings) -> str:
         """Choices in a few words: of tensors, how many have each format."""
@@ -137,7 +146,8 @@ def load(path: Path | str) -> Problem:
     workload = file.workload(path.parent)
     holdout = None
     if file.holdout is not None:
-        holdout = file.model_copy(update={"inputs": file.holdout, "labels": None}).workload(path.parent)
+        other = {"inputs": file.holdout, "labels": file.holdout_labels, "samples": None}
+        holdout = file.model_copy(update=other).workload(path.parent)
     objectives = file.objectives
     if isinstance(objectives, str):
         if objectives not in OBJECTIVES:
@@ -149,6 +159,6 @@ def load(path: Path | str) -> Problem:
             if name not in BY_NAME or not BY_NAME[name].better:
                 known = ", ".join(c.name for c in BY_NAME.values() if c.better)
                 raise BlocksimError(path, field, name, f"give some of {known}")
-    if "accuracy" in objectives and workload.labels is None and workload.inputs is not None:
-        raise BlocksimError(path, "labels", "missing", "the objective accuracy needs right classes")
+    if "accuracy" in (*objectives, *file.limits) and workload.labels is None and workload.inputs is not None:
+        raise BlocksimError(path, "labels", "missing", "accuracy needs right classes")
     return Problem(path, file, workload, holdout, axes, tuple(objectives))

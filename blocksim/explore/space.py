@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from blocksim._version import __version__
 from blocksim.errors import BlocksimError
-from blocksim.explore.settings import FILES, PLAIN, Value, effective, is_known
+from blocksim.explore.settings import FILES, PLAIN, Settings, Value, effective, is_known
 from blocksim.explore.workload import Workload
 from blocksim.yamlfile import read_yaml
 
@@ -33,8 +33,8 @@ class Part(BaseModel):
 class Range(Part):
     """Whole numbers from one to another, both included: by steps, or each so many times the one before."""
 
-    first: int = Field(alias="from")
-    last: int = Field(alias="to")
+    first: int = Field(alias="from", ge=-(1 << 40), le=1 << 40)
+    last: int = Field(alias="to", ge=-(1 << 40), le=1 << 40)
     step: int | None = Field(default=None, ge=1)
     times: int | None = Field(default=None, ge=2)
 
@@ -48,14 +48,14 @@ class Range(Part):
             raise ValueError("the range is empty: from is above to")
         return self
 
-    def values(self) -> list[int]:
+    def values(self) -> Sequence[int]:
         """The numbers.
 
         >>> Range.model_validate({"from": 8, "to": 64, "times": 2}).values()
         [8, 16, 32, 64]
         """
         if self.times is None:
-            return list(range(self.first, self.last + 1, self.step or 1))
+            return range(self.first, self.last + 1, self.step or 1)
         found = [self.first]
         while found[-1] * self.times <= self.last:
             found.append(found[-1] * self.times)
@@ -133,11 +133,22 @@ class Configuration:
     settings : dict of str to value
     label : str
         The settings that differ within the space.
+    folder : str
+        Where the files are that settings name.
     """
 
     id: str
     settings: dict[str, Value]
     label: str
+    folder: str
+
+    @property
+    def resolved(self) -> dict[str, Value]:
+        """The settings, with the files that they name as seen from anywhere."""
+        named = {
+            name: Path(self.folder) / str(self.settings[name]) for name in FILES if name in self.settings
+        }
+        return self.settings | {name: str(path) for name, path in named.items() if path.is_file()}
 
 
 @dataclass(frozen=True)
@@ -178,8 +189,8 @@ def load(path: Path | str) -> Space:
     identity = workload.identity
     found: dict[str, dict[str, Value]] = {}
     for settings in wanted:
-        own = effective(beside(path.parent, {**file.settings, **settings}))
-        found.setdefault(id_of(identity, own), own)
+        own = effective({**file.settings, **settings})
+        found.setdefault(id_of(identity, own, path.parent), own)
     named = dict.fromkeys(name for settings in wanted for name in settings)
     axes = tuple(
         name for name in named if len({str(own.get(name)) for own in found.values()}) > 1 or len(named) == 1
@@ -189,7 +200,9 @@ def load(path: Path | str) -> Space:
         said = (f"{name.removeprefix('machine.')} {own[name]}" for name in axes if name in own)
         return ", ".join(said) or "as set"
 
-    configurations = tuple(Configuration(key, own, label(own)) for key, own in found.items())
+    configurations = tuple(
+        Configuration(key, own, label(own), str(path.parent.resolve())) for key, own in found.items()
+    )
     return Space(path, workload, configurations, axes, len(wanted) - len(found))
 
 
@@ -224,13 +237,7 @@ def _wanted(path: Path, file: SpaceFile) -> Iterator[dict[str, Value]]:
         yield dict(_point(values, i))
 
 
-def beside(folder: Path, settings: dict[str, Value]) -> dict[str, Value]:
-    """Settings with the files that they name where these are: beside the space's file."""
-    named = {name: folder / str(settings[name]) for name in FILES if name in settings}
-    return settings | {name: str(path) for name, path in named.items() if path.is_file()}
-
-
-def _point(values: dict[str, list[Value]], i: int) -> Iterator[tuple[str, Value]]:
+def _point(values: Mapping[str, Sequence[Value]], i: int) -> Iterator[tuple[str, Value]]:
     """The i-th point of a grid."""
     for name, own in values.items():
         i, k = divmod(i, len(own))
@@ -243,12 +250,16 @@ def _too_many(path: Path, field: str, count: int, limit: int) -> BlocksimError:
     )
 
 
-def values_of(path: Path, field: str, given: Sequence[Value] | Range) -> list[Value]:
-    values = list[Value](given.values() if isinstance(given, Range) else given)
-    twice = next((x for x in values if values.count(x) > 1), None)
-    if twice is not None:
-        raise BlocksimError(path, field, twice, "stands twice; give each value once")
-    return values
+def values_of(path: Path, field: str, given: Sequence[Value] | Range) -> Sequence[Value]:
+    """The values of an axis, none of which stands twice."""
+    if isinstance(given, Range):
+        return given.values()
+    seen: set[tuple[type, Value]] = set()
+    for value in given:
+        if (type(value), value) in seen:
+            raise BlocksimError(path, field, value, "stands twice; give each value once")
+        seen.add((type(value), value))
+    return given
 
 
 def check_names(path: Path, field: str, names: Any) -> None:
@@ -261,9 +272,22 @@ def check_names(path: Path, field: str, names: Any) -> None:
             )  # fmt: skip
 
 
-def id_of(workload: str, settings: dict[str, Value]) -> str:
+def id_of(workload: str, settings: dict[str, Value], folder: Path) -> str:
     """What is in a file counts, and not where it lies."""
-    files = {name: Path(str(settings[name])) for name in FILES if name in settings}
-    content = {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in files.items() if p.is_file()}
-    made_of = json.dumps([__version__, workload, settings | content], sort_keys=True)
+    made_of = json.dumps([__version__, workload, settings | contents(settings, folder)], sort_keys=True)
     return hashlib.sha256(made_of.encode()).hexdigest()[:16]
+
+
+def contents(settings: Settings, folder: Path) -> dict[str, str]:
+    """Hashes of the files that settings name, and of the energy table that a machine's file names."""
+    found = {}
+    for name in FILES:
+        path = folder / str(settings.get(name, ""))
+        if not path.is_file():
+            continue
+        digest = hashlib.sha256(path.read_bytes())
+        for word in path.read_text().split() if name == "machine" else ():
+            if word.endswith(".yaml") and (path.parent / word).is_file():
+                digest.update((path.parent / word).read_bytes())
+        found[name] = digest.hexdigest()
+    return found

@@ -8,6 +8,7 @@ has left in the same folder is not taken for it, and what is still right is not 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,6 +111,11 @@ OWN = (TABLE, HOLDOUT, FRONT, LOCK)
 """Files that lie in the folder itself."""
 
 
+def _is_partial(path: Path) -> bool:
+    """Whether a file is one of a sweep's own that was not finished."""
+    return re.fullmatch(rf"({'|'.join(map(re.escape, OWN))})\.\d+{re.escape(PARTIAL)}", path.name) is not None
+
+
 @contextmanager
 def opened(out: Path) -> Iterator[Store]:
     """The folder of a sweep, which nobody else works in meanwhile.
@@ -125,7 +131,7 @@ def opened(out: Path) -> Iterator[Store]:
         raise BlocksimError(out, "--out", "a file", "give a folder")
     try:
         there = sorted(out.iterdir()) if out.is_dir() else []
-        foreign = [f.name for f in there if f.name not in (*OWN, ROWS, SHARED) and f.suffix != PARTIAL]
+        foreign = [f.name for f in there if f.name not in (*OWN, ROWS, SHARED) and not _is_partial(f)]
         if foreign:
             raise BlocksimError(out, "--out", f"it holds {foreign[0]}", "not a sweep's; give another folder")
         for folder in (out / ROWS, out / SHARED):
@@ -133,9 +139,9 @@ def opened(out: Path) -> Iterator[Store]:
     except OSError as error:
         raise BlocksimError(out, "--out", "cannot be written", error.strerror or str(error)) from None
     with locked(out / LOCK):
-        for folder in (out, out / ROWS, out / SHARED):
-            for left in folder.glob(f"*{PARTIAL}"):
-                left.unlink(missing_ok=True)  # of a sweep that was killed
+        inside = [*(out / ROWS).glob(f"*{PARTIAL}"), *(out / SHARED).glob(f"*{PARTIAL}")]
+        for left in (*(f for f in out.iterdir() if _is_partial(f)), *inside):
+            left.unlink(missing_ok=True)  # of a sweep that was killed
         yield Store(out)
 
 

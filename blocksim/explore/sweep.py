@@ -12,7 +12,7 @@ from blocksim.explore import store, workers
 from blocksim.explore.columns import Row, table_columns
 from blocksim.explore.space import Configuration, Space, load
 from blocksim.explore.store import SHARED, TABLE, Store, opened
-from blocksim.explore.workers import ENDED, Common, Crew
+from blocksim.explore.workers import Common, Crew
 from blocksim.explore.workload import Workload
 from blocksim.report.progress import progress_bar
 
@@ -92,7 +92,7 @@ def kept_rows(kept: Store, crew: Crew, configurations: Sequence[Configuration]) 
     known = {key: row for key in unique if (row := kept.row(key)) is not None}
     yield from known.values()
     for row in crew.rows([c for key, c in unique.items() if key not in known]):
-        if row["error"] != ENDED:
+        if row["error"] is None:  # what cannot be built is soon said again
             kept.put(row)
         yield row
 
@@ -107,6 +107,6 @@ def common(kept: Store, workload: Workload, scheduler: str | None) -> Common:
 def write(kept: Store, space: Space, rows: Sequence[Row]) -> None:
     """The table of a sweep."""
     axes = {name: [c.settings.get(name) for c in space.configurations] for name in space.axes}
-    labels = {c.id: c.label for c in space.configurations}  # a row may be of another space's sweep
     columns = table_columns(axes)
-    kept.table([row | {"label": labels[str(row["config_id"])]} for row in rows], columns)
+    rows_of = {str(row["config_id"]): row for row in rows}  # which may be of another space's sweep
+    kept.table([{**rows_of[c.id], **c.settings, "label": c.label} for c in space.configurations], columns)

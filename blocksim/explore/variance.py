@@ -8,7 +8,7 @@ relative errors of all weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -20,13 +20,13 @@ PREFIX = "tensors."
 
 
 def allocations(
-    weights: Weights, choices: Mapping[str, list[Value]], count: int
+    weights: Weights, choices: Mapping[str, Sequence[Value]], count: int
 ) -> Iterator[dict[str, Value]]:
     """Up to `count` different allocations of the choices of weights, from small to exact.
 
     Settings that are no weight's are left to whoever chooses them.
     """
-    names = [name for name in choices if name.startswith(PREFIX)]
+    names = [name for name in choices if name.removeprefix(PREFIX) in weights.names]
     if not names:
         return
     bits, errors = {}, {}

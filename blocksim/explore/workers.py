@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -87,6 +88,7 @@ _benches: dict[str, Bench] = {}
 def _begin(common: Common) -> None:
     """Open the workload in a new process, which ends with the one that it works for."""
     global _bench  # noqa: PLW0603 (a process's own)
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))  # rows are whole or not there
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -110,6 +112,12 @@ def _row_of(common: Common, configuration: Configuration) -> Row:
         _benches.clear()
         _benches[key] = Bench(common)
     return _benches[key].row(configuration)
+
+
+def lost(configuration: Configuration) -> Row:
+    """The row of a configuration whose workers end before their time."""
+    own: Row = {"config_id": configuration.id, "label": configuration.label, "error": ENDED}
+    return {**configuration.settings, **own}
 
 
 class Crew(Protocol):
@@ -213,10 +221,7 @@ class Processes:
             except EndedError:
                 continue
             return row
-        return {
-            "config_id": configuration.id, "label": configuration.label, **configuration.settings,
-            "error": ENDED,
-        }  # fmt: skip
+        return lost(configuration)
 
     def _together(self, configurations: Sequence[Configuration]) -> Iterator[Row]:
         """Rows of all workers at once; `EndedError` if one ends before its time."""
@@ -252,10 +257,27 @@ class Cluster:
         queue = iter(configurations)
         first = [self._submitted(c) for c in itertools.islice(queue, AHEAD * self.count)]
         running = as_completed(first, loop=self.client.loop)
+        asked = {future.key: c for future, c in zip(first, configurations, strict=False)}
         for future in running:
-            yield future.result()
+            yield self._result(future, asked[future.key])
             for taken in itertools.islice(queue, 1):
-                running.add(self._submitted(taken))
+                further = self._submitted(taken)
+                asked[further.key] = taken
+                running.add(further)
+
+    def _result(self, future: Any, configuration: Configuration) -> Row:
+        from distributed import KilledWorker
+
+        try:
+            row: Row = future.result()
+        except KilledWorker:
+            return lost(configuration)
+        except BlocksimError:
+            raise
+        except Exception as error:  # whatever comes of a cluster that is gone
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise BlocksimError("--scheduler", "cluster", type(error).__name__, reason) from None
+        return row
 
     def _submitted(self, configuration: Configuration) -> Any:
         return self.client.submit(_row_of, self.common, configuration, pure=False)

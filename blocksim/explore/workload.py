@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -63,6 +64,8 @@ class Workload:
         """
         from blocksim import zoo
 
+        folder = folder.resolve()
+
         def found(field: str, name: str | None) -> str | None:
             if name is None:
                 return None
@@ -74,7 +77,10 @@ class Workload:
             model, found("inputs", inputs), found("labels", labels), found("calibration", calibration),
             weights, tuple(sorted((bind or {}).items())), samples,
         )  # fmt: skip
-        if model not in zoo.names():
+        if model in zoo.names():
+            if labels is not None and inputs is None:
+                raise BlocksimError(labels, "labels", "without inputs", f"{model} has labels of its own")
+        else:
             if not (folder / model).is_file():
                 known = ", ".join(zoo.names())
                 raise BlocksimError(folder / model, "model", "missing", f"give an ONNX file, or {known}")
@@ -89,12 +95,13 @@ class Workload:
     def identity(self) -> str:
         """A hash of all that the figures of a configuration depend on, but for its settings."""
         path, given, labels = self.data()
-        digest = hashlib.sha256(path.read_bytes())
-        for name in (self.weights, self.calibration):
+        digest = hashlib.sha256()
+        for name in (str(path), self.weights, self.calibration):
             digest.update(_content(name))
-        for name, array in {**given, "": np.zeros(0) if labels is None else labels}.items():
-            digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+        samples = [("input", name, array) for name, array in given.items()]
+        for kind, name, array in (*samples, *([] if labels is None else [("labels", "", labels)])):
+            digest.update(f"{kind} {name} {array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
         digest.update(repr(self.bind).encode())
         return digest.hexdigest()
 
@@ -102,14 +109,17 @@ class Workload:
         """The model's file, the inputs by name (by ``""`` where there is one), and the labels."""
         from blocksim import zoo
 
-        taken = slice(self.samples)
-        if self.inputs is None:
-            known = zoo.load(self.model)
-            return known.path, {n: x[taken] for n, x in known.inputs.items()}, known.labels[taken]
-        given = arrays(Path(self.inputs))
-        named = given if isinstance(given, dict) else {"": given}
-        labels = None if self.labels is None else classes(Path(self.labels))[taken]
-        return Path(self.model), {n: x[taken] for n, x in named.items()}, labels
+        known = zoo.load(self.model) if self.model in zoo.names() else None
+        path = Path(self.model) if known is None else known.path
+        labels = None if self.labels is None else classes(Path(self.labels))
+        named: Arrays = {}
+        if self.inputs is not None:
+            given = arrays(Path(self.inputs))
+            named = given if isinstance(given, dict) else {"": given}
+        elif known is not None:
+            named, labels = dict(known.inputs), known.labels
+        taken = {name: x[: self.samples] if x.ndim else x for name, x in named.items()}
+        return path, taken, None if labels is None else labels[: self.samples]
 
     def open(self, reference: Arrays | None = None, peaks: Mapping[str, float] | None = None) -> Experiment:
         """The workload as an experiment of one thread.
@@ -130,11 +140,26 @@ class Workload:
 
 
 def _content(name: str | None) -> bytes:
-    """What a file's name stands for: its bytes' hash where it is one."""
+    """What a file's name stands for: a hash of its bytes, and of those of the files that it names itself."""
     if name is None or not Path(name).is_file():
         return repr(name).encode()
     digest = hashlib.sha256()
-    with Path(name).open("rb") as file:
-        while block := file.read(1 << 24):
-            digest.update(block)
+    for path in (Path(name), *_further(Path(name))):
+        with path.open("rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
     return digest.digest()
+
+
+def _further(path: Path) -> list[Path]:
+    """The files that hold what an ONNX file or the index of a checkpoint names."""
+    names: set[str] = set()
+    if path.suffix == ".json":
+        names = set(json.loads(path.read_text()).get("weight_map", {}).values())
+    elif path.suffix == ".onnx":
+        import onnx
+
+        graph = onnx.load(str(path), load_external_data=False).graph
+        entries = [entry for tensor in graph.initializer for entry in tensor.external_data]
+        names = {entry.value for entry in entries if entry.key == "location"}
+    return [path.parent / name for name in sorted(names) if (path.parent / name).is_file()]

@@ -50,10 +50,13 @@ def read_topology(path: Path | str) -> list[Layer]:
         raise BlocksimError(path, "file", "empty", f"begin with Layer, {', '.join(GEMM)},")
     width = len([cell for cell in rows[0] if cell]) - 1
     layers: list[Layer] = []
-    for number, (name, *cells) in enumerate((r for r in rows[1:] if any(r)), 2):
+    for number, row in enumerate(rows[1:], 2):
+        if not any(row):
+            continue
+        name, *cells = row
         columns = GEMM if width == len(GEMM) else CONVOLUTION
         values = [x for x in cells if x][: len(columns)]
-        bad = next((x for x in values if not (x.isdigit() and int(x) > 0)), None)
+        bad = next((x for x in values if not (x.isascii() and x.isdigit() and int(x) > 0)), None)
         if len(values) < len(columns) or bad is not None:
             want = ", ".join(columns)
             raise BlocksimError(path, f"row {number}", bad or f"{len(values)} values", f"give {want}")
@@ -82,8 +85,8 @@ def model_of(layers: list[Layer]) -> onnx.ModelProto:
     for layer in layers:
         x, w, y = f"{layer.name}_in", f"{layer.name}.weight", f"{layer.name}_out"
         nodes.append(helper.make_node("MatMul", [x, w], [y], layer.name))
-        inputs.append(helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, layer.m, layer.k]))
+        inputs.append(helper.make_tensor_value_info(x, TensorProto.FLOAT, ["N", layer.m, layer.k]))
         inputs.append(helper.make_tensor_value_info(w, TensorProto.FLOAT, [layer.k, layer.n]))
-        outputs.append(helper.make_tensor_value_info(y, TensorProto.FLOAT, [1, layer.m, layer.n]))
+        outputs.append(helper.make_tensor_value_info(y, TensorProto.FLOAT, ["N", layer.m, layer.n]))
     graph = helper.make_graph(nodes, "topology", inputs, outputs)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

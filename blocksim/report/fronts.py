@@ -94,7 +94,7 @@ def draw_front(
 
 
 def draw_bound(ax: Any, frame: pd.DataFrame, bound: Curve) -> None:
-    """Weights as stored, and the bound that no coding of them could pass."""
+    """Weights as stored, and the bound for values with their statistics."""
     tidy(ax)
     bits = 32 / frame["density"]
     ax.plot(bits, frame["weight_sqnr_db"], "o", color=QUIET, markersize=3, label="configuration")
