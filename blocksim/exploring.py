@@ -53,10 +53,10 @@ def sweep(
     from blocksim.explore.columns import BY_NAME
     from blocksim.explore.distortion import Weights
     from blocksim.explore.front import front
+    from blocksim.explore.plots import save_fronts
     from blocksim.explore.space import load
     from blocksim.explore.store import FRONT, TABLE
     from blocksim.explore.sweep import sweep as run
-    from blocksim.report.fronts import save_fronts
 
     if error not in ERRORS:
         raise BlocksimError("command line", "--error", error, "give sqnr_db, cosine or accuracy")
@@ -103,10 +103,10 @@ def search(
     """
     from blocksim.explore.bound import bound_of
     from blocksim.explore.distortion import Weights
+    from blocksim.explore.plots import save_fronts
     from blocksim.explore.search import search as run
     from blocksim.explore.searchfile import load
     from blocksim.explore.store import FRONT, HOLDOUT, TABLE
-    from blocksim.report.fronts import save_fronts
 
     if scheduler is not None and jobs is not None:
         raise BlocksimError("command line", "--jobs", jobs, "a cluster has workers of its own; leave it out")

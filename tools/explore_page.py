@@ -8,9 +8,9 @@ from pathlib import Path
 from blocksim.explore.bound import bound_of
 from blocksim.explore.columns import COLUMNS, TRIAL
 from blocksim.explore.distortion import Weights
+from blocksim.explore.plots import save_fronts
 from blocksim.explore.space import load
 from blocksim.explore.sweep import sweep
-from blocksim.report.fronts import save_fronts
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "explore.md"
