@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from blocksim.engine.link import link
     from blocksim.engine.schedule import schedule
     from blocksim.engine.stages import execute_in_stages
+    from blocksim.explore.front import front
+    from blocksim.explore.search import search
+    from blocksim.explore.sweep import sweep
     from blocksim.graph import import_onnx
     from blocksim.report.report import Report
     from blocksim.report.table import compare
@@ -36,11 +39,14 @@ _HOMES = {
     "compile_model": "blocksim.api",
     "execute": "blocksim.engine.execute",
     "execute_in_stages": "blocksim.engine.stages",
+    "front": "blocksim.explore.front",
     "import_onnx": "blocksim.graph",
     "interpret": "blocksim.engine.interpret",
     "link": "blocksim.engine.link",
     "run": "blocksim.api",
     "schedule": "blocksim.engine.schedule",
+    "search": "blocksim.explore.search",
+    "sweep": "blocksim.explore.sweep",
 }
 """Public names and where they live; imported when they are first used."""
 
@@ -54,11 +60,14 @@ __all__ = [
     "compile_model",
     "execute",
     "execute_in_stages",
+    "front",
     "import_onnx",
     "interpret",
     "link",
     "run",
     "schedule",
+    "search",
+    "sweep",
     "zoo",
 ]
 

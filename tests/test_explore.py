@@ -82,6 +82,9 @@ def test_a_row_is_what_a_single_run_gives(tmp_path: Path) -> None:
         )  # fmt: skip
         assert row["weight_bits"] == data.footprint.weight_bits + data.footprint.metadata_bits
         assert row["density"] == data.footprint.compression_ratio
+    done = bs.sweep(tmp_path / "space.yaml", tmp_path / "out")
+    assert len(done.plot("cosine").subfigs[0].axes) == 3
+    assert set(bs.front(done.frame)["config_id"]) <= set(frame["config_id"])
     assert frame["cycles"].nunique() == 2
     assert (frame["energy_pj"].nunique(), frame["transistors"].nunique()) == (4, 4)
 

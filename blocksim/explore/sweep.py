@@ -18,6 +18,7 @@ from blocksim.report.progress import progress_bar
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,13 @@ class Sweep:
     def frame(self) -> pd.DataFrame:
         """The table, a row for each configuration in the order of the space; see `columns.COLUMNS`."""
         return store.read_table(self.folder / TABLE)
+
+    def plot(self, error: str = "sqnr_db") -> Figure:
+        """Every configuration and the fronts: an error's column against memory, energy and cycles."""
+        from blocksim.explore.plots import draw_fronts
+
+        built = self.frame[self.frame["error"].isna()]
+        return draw_fronts(built, f"{len(built):,} configurations, and what their accuracy costs", error)
 
 
 def sweep(
