@@ -93,6 +93,28 @@ def trace_show(
         typer.echo(line)
 
 
+@trace_app.command("timeline")
+def trace_timeline(
+    trace: Annotated[Path, typer.Argument(help="A trace file.", metavar="FILE.trace")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file.")],
+) -> None:
+    """Write the schedule of a trace for Perfetto: a track for each unit, memory traffic as counters.
+
+    Open it at https://ui.perfetto.dev; a cycle is shown as a microsecond.
+
+    Example: blocksim trace timeline model.trace -o timeline.json
+    """
+    from blocksim.engine.schedule import schedule
+    from blocksim.output import output_file
+    from blocksim.report.perfetto import timeline_json
+    from blocksim.trace import Trace
+
+    opened = Trace.open(trace)
+    with output_file(out) as partial:
+        partial.write_text(timeline_json(opened, schedule(opened)))
+    typer.echo(f"{out}: {len(opened.program):,} instructions")
+
+
 @app.command()
 def explain(
     folder: Annotated[Path, typer.Argument(help="A folder that blocksim run wrote.", metavar="RUN")],

@@ -1,0 +1,83 @@
+"""A timeline for Perfetto (https://ui.perfetto.dev): a track for each unit, and memory traffic as counters.
+
+The file is in the JSON trace format that Perfetto and Chrome read. A cycle is shown as a microsecond, so that
+the numbers in the viewer are cycles.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+from blocksim.engine.cost import CostModel
+from blocksim.engine.schedule import Timeline
+from blocksim.trace.file import Trace
+from blocksim.trace.isa import Opcode, Unit
+
+COUNTERS = {
+    "dram.bytes": "DRAM, bytes per cycle",
+    "sram.weights.bytes": "weight SRAM, bytes per cycle",
+    "sram.activations.bytes": "activation SRAM, bytes per cycle",
+}
+"""Actions that are shown as traffic: spread evenly over the cycles of the instruction that causes them."""
+
+
+def timeline_json(trace: Trace, timeline: Timeline) -> str:
+    """The timeline of one sample.
+
+    Parameters
+    ----------
+    trace : Trace
+    timeline : Timeline
+        Its schedule.
+    """
+    events: list[dict[str, Any]] = [_named("process_name", 0, trace.manifest.machine.name)]
+    events += [_named("thread_name", unit, unit.name.lower()) for unit in Unit]
+    operators = trace.manifest.operators
+    for i, record in enumerate(trace.program):
+        start, end = int(timeline.start[i]), int(timeline.end[i])
+        events.append(
+            {
+                "ph": "X", "pid": 1, "tid": int(record["unit"]), "ts": start, "dur": end - start,
+                "name": operators[record["op_id"]].name, "cat": Opcode(record["opcode"]).name,
+                "args": _told(record, i, int(timeline.stall[i])),
+            }
+        )  # fmt: skip
+    about = {
+        "clock_ghz": trace.manifest.machine.clock_ghz,
+        "model": trace.manifest.model,
+        "unit": "1 us = 1 cycle",
+    }
+    return json.dumps({"traceEvents": events + traffic(trace, timeline), "otherData": about})
+
+
+def _named(what: str, unit: int, name: str) -> dict[str, Any]:
+    return {"ph": "M", "pid": 1, "tid": int(unit), "name": what, "args": {"name": name}}
+
+
+def _told(record: Any, number: int, stall: int) -> dict[str, Any]:
+    """What is shown of an instruction that is clicked on."""
+    where = {name: int(record[name]) for name in ("group", "row", "rows", "column", "columns", "size")}
+    return {"instruction": number, "opcode": Opcode(record["opcode"]).name, "waited": stall, **where}
+
+
+def traffic(trace: Trace, timeline: Timeline) -> list[dict[str, Any]]:
+    """Counters of bytes per cycle, an event wherever one changes."""
+    model = CostModel(trace.manifest)
+    changes: dict[str, dict[int, float]] = {action: defaultdict(float) for action in COUNTERS}
+    for i, record in enumerate(trace.program):
+        start, end = int(timeline.start[i]), int(timeline.end[i])
+        for (_, action), count in model.actions(record).items():
+            if action in changes and count and end > start:
+                rate = count / (end - start)
+                changes[action][start] += rate
+                changes[action][end] -= rate
+    events = []
+    for action, name in COUNTERS.items():
+        level = 0.0
+        for cycle in sorted(changes[action]):
+            level += changes[action][cycle]
+            shown = round(max(level, 0.0), 6)
+            events.append({"ph": "C", "pid": 1, "ts": cycle, "name": name, "args": {"bytes": shown}})
+    return events
