@@ -7,15 +7,19 @@ import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import blocksim as bs
+from blocksim.errors import BlocksimError
 from blocksim.measure.error import ErrorMeter
 from blocksim.report import hardware, plots, table
 from blocksim.report.html import page
+from blocksim.report.timeline import slices, waits
+from blocksim.trace.isa import Unit
 from blocksim.zoo import ZooModel
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +75,7 @@ def test_tables(reports: list[bs.Report]) -> None:
 
 
 PLOTS = [
-    *("error", "cycles", "energy", "memory", "timeline"),
+    *("error", "cycles", "energy", "memory"),
     *("roofline", "stalls", "energy_parts", "shifts", "accumulators"),
 ]
 
@@ -84,6 +88,37 @@ def test_plots_say_what_they_show(reports: list[bs.Report], name: str) -> None:
     assert axes.get_xlabel() or axes.get_ylabel()
     assert axes.get_legend() is not None
     assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_the_timeline_is_the_schedule(reports: list[bs.Report], tmp_path: Path) -> None:
+    report = reports[1]
+    assert report.trace is not None and report.timeline is not None
+    units, timeline = report.trace.program["unit"], report.timeline
+    drawing = report.plot.timeline()
+    root = ElementTree.fromstring(drawing.svg)
+    told = [e.text or "" for e in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert "currentColor" in drawing.svg and "black" not in drawing.svg  # light and dark
+    working = [t for t in told if ": " in t and "bytes per cycle" not in t]
+    assert {t.split(":")[0] for t in working} <= {o.name for o in report.trace.manifest.operators}
+    every = list(slices(report.trace, timeline, 0, timeline.cycles, 0))
+    assert sum(s.many for s in every) == (units != Unit.HOST).sum()
+    for unit in Unit:
+        busy = (timeline.end - timeline.start)[units == unit].sum()
+        if unit is not Unit.HOST:
+            assert sum(s.end - s.start for s in every if s.unit == unit) == busy
+    waited = sum(w.end - w.start for w in waits(report.trace, timeline, -1, timeline.cycles + 1))
+    assert waited == timeline.stall[units != Unit.HOST].sum()
+    drawing.save(tmp_path / "timeline.svg")
+    assert (tmp_path / "timeline.svg").read_text() == drawing.svg
+    assert drawing.svg in drawing._repr_html_()
+
+
+def test_a_part_of_the_timeline(reports: list[bs.Report]) -> None:
+    layer = reports[1].layers.set_index("name").loc["encoder.0.ffn1"]
+    drawing = reports[1].plot.timeline(layer.start, layer.end)
+    assert "encoder.0.ffn1: MATMUL" in drawing.svg and "encoder.3.ffn1: MATMUL" not in drawing.svg
+    with pytest.raises(BlocksimError, match="within 0 to"):
+        reports[1].plot.timeline(10, 10)
 
 
 def test_the_price_of_the_block_in_three_panels(reports: list[bs.Report]) -> None:

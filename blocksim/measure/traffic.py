@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from blocksim.engine.cost import CostModel
+from blocksim.engine.schedule import Timeline
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Flag, Opcode
 from blocksim.trace.manifest import Manifest
@@ -32,6 +37,39 @@ def traffic_of(counts: Iterable[Actions]) -> Traffic:
                 memory = traffic[BYTES[action]]
                 memory[part] = memory.get(part, 0) + count
     return traffic
+
+
+def bytes_over_time(
+    trace: Trace, timeline: Timeline
+) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Bytes per cycle of every memory; an instruction's are spread evenly over its cycles.
+
+    Returns
+    -------
+    dict of str to (cycles, bytes per cycle)
+        By memory, in the order of `BYTES`. The rate at ``cycles[i]`` holds until ``cycles[i + 1]``;
+        the last is 0.
+    """
+    model = CostModel(trace.manifest)
+    moved = np.zeros((len(BYTES), len(trace.program)))
+    places = {action: place for place, action in enumerate(BYTES)}
+    for i, record in enumerate(trace.program):
+        for (_, action), count in model.actions(record).items():
+            if action in places:
+                moved[places[action], i] += count
+    took = timeline.end - timeline.start
+    rates = moved / np.maximum(took, 1)
+    over_time = {}
+    for memory, rate in zip(BYTES.values(), rates, strict=True):
+        of = (rate > 0) & (took > 0)
+        cycles, inverse = np.unique(
+            np.concatenate([timeline.start[of], timeline.end[of]]), return_inverse=True
+        )
+        changes = np.bincount(inverse, np.concatenate([rate[of], -rate[of]]), len(cycles))
+        levels = np.maximum(np.cumsum(changes), 0.0)
+        levels[-1:] = 0.0
+        over_time[memory] = cycles, levels
+    return over_time
 
 
 def metadata_shares(traffic: Traffic) -> dict[str, float]:

@@ -38,7 +38,6 @@ def page(reports: Sequence[Measurement], title: str | None = None) -> str:
     environment = Environment(loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, trim_blocks=True)
     measured = [r for r in reports if r.data.cycles is not None]
     detail = measured[0] if measured else None
-    figures = _figures(measured)
     columns = table.shown_columns(reports)
     data = reports[0].data
     return environment.get_template(TEMPLATE.name).render(
@@ -47,7 +46,8 @@ def page(reports: Sequence[Measurement], title: str | None = None) -> str:
         columns=columns,
         explain=table.COLUMNS,
         rows=[[row[c] for c in columns] for row in table.texts(reports)],
-        figures=[(name, caption, _svg(figure)) for name, caption, figure in figures],
+        figures=[(name, caption, _svg(figure)) for name, caption, figure in _figures(measured)],
+        timeline=plots.Plots(detail).timeline().svg if detail and detail.timeline else "",
         folded=[(name, _svg(figure)) for name, figure in _folded(measured)],
         detail=detail.data if detail else None,
         lost=_lost(detail.data) if detail else "",
@@ -119,9 +119,6 @@ def _figures(measured: Sequence[Measurement]) -> list[tuple[str, str, Figure]]:
     if len(measured) > 1:
         said = "Up and to the left is better."
         shown.insert(0, ("Accuracy against cycles", said, plots.tradeoff(measured)))
-    if first.timeline is not None:
-        said = f"One sample of {first.data.precision}, instruction by instruction."
-        shown.append(("Timeline", said, plots.timeline(first)))
     return shown
 
 

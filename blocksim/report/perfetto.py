@@ -7,20 +7,13 @@ the numbers in the viewer are cycles.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from typing import Any
 
-from blocksim.engine.cost import CostModel
 from blocksim.engine.schedule import Timeline
+from blocksim.measure.traffic import bytes_over_time
+from blocksim.report.style import MEMORIES
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Opcode, Unit
-
-COUNTERS = {
-    "dram.bytes": "DRAM, bytes per cycle",
-    "sram.weights.bytes": "weight SRAM, bytes per cycle",
-    "sram.activations.bytes": "activation SRAM, bytes per cycle",
-}
-"""Actions that are shown as traffic: spread evenly over the cycles of the instruction that causes them."""
 
 
 def timeline_json(trace: Trace, timeline: Timeline) -> str:
@@ -49,7 +42,7 @@ def timeline_json(trace: Trace, timeline: Timeline) -> str:
         "model": trace.manifest.model,
         "unit": "1 us = 1 cycle",
     }
-    return json.dumps({"traceEvents": events + traffic(trace, timeline), "otherData": about})
+    return json.dumps({"traceEvents": events + _traffic(trace, timeline), "otherData": about})
 
 
 def _named(what: str, unit: int, name: str) -> dict[str, Any]:
@@ -62,22 +55,13 @@ def _told(record: Any, number: int, stall: int) -> dict[str, Any]:
     return {"instruction": number, "opcode": Opcode(record["opcode"]).name, "waited": stall, **where}
 
 
-def traffic(trace: Trace, timeline: Timeline) -> list[dict[str, Any]]:
+def _traffic(trace: Trace, timeline: Timeline) -> list[dict[str, Any]]:
     """Counters of bytes per cycle, an event wherever one changes."""
-    model = CostModel(trace.manifest)
-    changes: dict[str, dict[int, float]] = {action: defaultdict(float) for action in COUNTERS}
-    for i, record in enumerate(trace.program):
-        start, end = int(timeline.start[i]), int(timeline.end[i])
-        for (_, action), count in model.actions(record).items():
-            if action in changes and count and end > start:
-                rate = count / (end - start)
-                changes[action][start] += rate
-                changes[action][end] -= rate
-    events = []
-    for action, name in COUNTERS.items():
-        level = 0.0
-        for cycle in sorted(changes[action]):
-            level += changes[action][cycle]
-            shown = round(max(level, 0.0), 6)
-            events.append({"ph": "C", "pid": 1, "ts": cycle, "name": name, "args": {"bytes": shown}})
-    return events
+    return [
+        {
+            "ph": "C", "pid": 1, "ts": cycle, "name": f"{MEMORIES[memory]}, bytes per cycle",
+            "args": {"bytes": round(level, 6)},
+        }
+        for memory, (cycles, levels) in bytes_over_time(trace, timeline).items()
+        for cycle, level in zip(cycles.tolist(), levels.tolist(), strict=True)
+    ]  # fmt: skip

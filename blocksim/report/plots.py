@@ -9,26 +9,14 @@ import numpy as np
 
 from blocksim.errors import BlocksimError
 from blocksim.report import hardware
-from blocksim.report.style import PALETTE, QUIET, legend, new_figure, whole_numbers
+from blocksim.report.style import PALETTE, QUIET, UNIT_COLOURS, legend, new_figure, whole_numbers
 from blocksim.report.style import measured as in_cycles
+from blocksim.report.timeline import Drawing, draw_timeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from blocksim.measure.figures import Measurement
-
-UNIT_COLOURS = {
-    "dma": "#d9534f",
-    "array": "#c2a83e",
-    "requantizer": "#e0882f",
-    "softmax": "#7a68ae",
-    "norm": "#5aa6b2",
-    "lut": "#9bc53d",
-    "elementwise": "#e4a5c0",
-    "host": "#8a8a8a",
-    "port": "#4a7a94",
-}
-"""What a unit waits for: another unit, or a port of a bank."""
 
 COMPONENTS = {
     "DRAM": "#3b6ea5",
@@ -57,7 +45,7 @@ MEMORY_PARTS = {
 
 
 class Plots:
-    """Plots of one report; each returns a matplotlib figure.
+    """Plots of one report; each returns a matplotlib figure, the timeline an SVG.
 
     Parameters
     ----------
@@ -83,15 +71,30 @@ class Plots:
         """Bits by part of the model."""
         return memory([self._report])
 
-    def timeline(self) -> Figure:
-        """When each unit worked, over the cycles of one sample.
+    def timeline(self, first: int = 0, last: int | None = None) -> Drawing:
+        """When each unit works and waits, and what memories move, over some cycles of one sample.
+
+        Parameters
+        ----------
+        first, last : int
+            The first cycle that is shown, and the first one after; all of them unless told.
+
+        Returns
+        -------
+        Drawing
+            An SVG that a notebook shows; ``save(path)`` writes it.
 
         Raises
         ------
         BlocksimError
-            If the report was read from a file, which holds no schedule, or is fp32's.
+            If there are no such cycles, or the report was read from a file, which holds no schedule, or
+            is fp32's.
         """
-        return timeline(self._report)
+        trace, schedule = self._report.trace, self._report.timeline
+        if trace is None or schedule is None:
+            said = "run the model again; a saved report holds no schedule"
+            raise BlocksimError("report", "timeline", "none", said)
+        return draw_timeline(trace, schedule, first, last)
 
     def roofline(self) -> Figure:
         """Operations per DRAM byte against TOPS, per product and for the whole run."""
@@ -144,7 +147,8 @@ def cycles(report: Measurement) -> Figure:
     data = report.data
     units = list(data.units)
     busy = np.array([data.units[u].busy for u in units])
-    axes.barh(units, busy, color=PALETTE[0], label="busy")
+    axes.barh(units, busy, color=[UNIT_COLOURS[u] for u in units])
+    axes.bar(0, 0, color=QUIET, label="busy, each in its colour")
     left = busy.astype(float)
     for cause, colour in UNIT_COLOURS.items():
         waits = np.array([data.units[u].stalls.get(cause, 0) for u in units])
@@ -202,37 +206,6 @@ def memory(reports: Sequence[Measurement]) -> Figure:
     axes.set_xlabel("KiB")
     axes.set_title("What the model takes; the ratio is that of its linear layers", loc="left")
     legend(axes)
-    return figure
-
-
-def timeline(report: Measurement) -> Figure:
-    """When each unit worked."""
-    from blocksim.trace.isa import Opcode, Unit
-
-    if report.trace is None or report.timeline is None:
-        raise BlocksimError(
-            "report", "timeline", "none", "run the model again; a saved report holds no schedule"
-        )
-    figure, axes = new_figure(11, 3.2)
-    units = [u for u in Unit if u is not Unit.HOST]
-    program, t = report.trace.program, report.timeline
-    for y, unit in enumerate(units):
-        mine = program["unit"] == unit
-        for colour, opcode in zip(PALETTE, Opcode, strict=False):
-            chosen = mine & (program["opcode"] == opcode)
-            spans = np.stack([t.start[chosen], (t.end - t.start)[chosen]], axis=1)
-            if len(spans):
-                bars = [tuple(s) for s in spans]
-                axes.broken_barh(bars, (y - 0.4, 0.8), color=colour, lw=0, label=opcode.name)
-    axes.set_yticks(range(len(units)), [u.name.lower() for u in units])
-    axes.invert_yaxis()
-    axes.set_xlim(0, t.cycles)
-    whole_numbers(axes)
-    axes.set_xlabel("cycle")
-    legend(axes)
-    axes.set_title(
-        f"One sample, {t.cycles:,} cycles: {report.data.precision} on {report.data.machine}", loc="left"
-    )
     return figure
 
 

@@ -17,6 +17,22 @@ PALETTE = [
 ]  # fmt: skip
 """Colours with enough contrast on white and on black."""
 
+UNIT_COLOURS = {
+    "dma": "#3b6ea5",
+    "array": "#4f9d69",
+    "requantizer": "#b5507a",
+    "softmax": "#7a68ae",
+    "norm": "#c2a83e",
+    "lut": "#5aa6b2",
+    "elementwise": "#a65e3a",
+    "host": "#8a8a8a",
+    "port": "#e0882f",
+}
+"""Units, each in its own colour everywhere; and the port of a bank, for which a unit may wait too."""
+
+MEMORIES = {"dram": "DRAM", "weights": "weight SRAM", "activations": "activation SRAM"}
+"""Memories whose traffic is shown, and what they are called."""
+
 QUIET = "#8a8a8a"
 """Lines that explain: roofs, limits, ranges."""
 
