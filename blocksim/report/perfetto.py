@@ -15,6 +15,8 @@ from blocksim.report.style import MEMORIES
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Opcode, Unit
 
+PROCESS = 1
+
 
 def timeline_json(trace: Trace, timeline: Timeline) -> str:
     """The timeline of one sample.
@@ -25,14 +27,16 @@ def timeline_json(trace: Trace, timeline: Timeline) -> str:
     timeline : Timeline
         Its schedule.
     """
-    events: list[dict[str, Any]] = [_named("process_name", 0, trace.manifest.machine.name)]
-    events += [_named("thread_name", unit, unit.name.lower()) for unit in Unit]
+    events: list[dict[str, Any]] = [_about("process_name", PROCESS, name=trace.manifest.machine.name)]
+    for unit in Unit:
+        events.append(_about("thread_name", track(unit), name=unit.name.lower()))
+        events.append(_about("thread_sort_index", track(unit), sort_index=int(unit)))
     operators = trace.manifest.operators
     for i, record in enumerate(trace.program):
         start, end = int(timeline.start[i]), int(timeline.end[i])
         events.append(
             {
-                "ph": "X", "pid": 1, "tid": int(record["unit"]), "ts": start, "dur": end - start,
+                "ph": "X", "pid": PROCESS, "tid": track(record["unit"]), "ts": start, "dur": end - start,
                 "name": operators[record["op_id"]].name, "cat": Opcode(record["opcode"]).name,
                 "args": _told(record, i, int(timeline.stall[i])),
             }
@@ -45,8 +49,13 @@ def timeline_json(trace: Trace, timeline: Timeline) -> str:
     return json.dumps({"traceEvents": events + _traffic(trace, timeline), "otherData": about})
 
 
-def _named(what: str, unit: int, name: str) -> dict[str, Any]:
-    return {"ph": "M", "pid": 1, "tid": int(unit), "name": what, "args": {"name": name}}
+def track(unit: int) -> int:
+    """The thread that stands for a unit: not 0, which readers take for an idle one, nor the process's own."""
+    return PROCESS + 1 + int(unit)
+
+
+def _about(what: str, thread: int, **args: Any) -> dict[str, Any]:
+    return {"ph": "M", "pid": PROCESS, "tid": thread, "name": what, "args": args}
 
 
 def _told(record: Any, number: int, stall: int) -> dict[str, Any]:
@@ -59,8 +68,8 @@ def _traffic(trace: Trace, timeline: Timeline) -> list[dict[str, Any]]:
     """Counters of bytes per cycle, an event wherever one changes."""
     return [
         {
-            "ph": "C", "pid": 1, "ts": cycle, "name": f"{MEMORIES[memory]}, bytes per cycle",
-            "args": {"bytes": round(level, 6)},
+            "ph": "C", "pid": PROCESS, "ts": cycle, "name": MEMORIES[memory],
+            "args": {"bytes per cycle": round(level, 6)},
         }
         for memory, (cycles, levels) in bytes_over_time(trace, timeline).items()
         for cycle, level in zip(cycles.tolist(), levels.tolist(), strict=True)
