@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +47,29 @@ def read_yaml(path: Path, model: type[M]) -> M:
         raise BlocksimError(path, line, "not YAML", problem) from None
     if not isinstance(content, dict):
         raise BlocksimError(path, "file", type(content).__name__, "must be a mapping of fields")
+    return _checked(path, content, model)
+
+
+def read_given(given: Path | str | Mapping[str, Any], model: type[M], called: str) -> tuple[Path, M]:
+    """A YAML file, or its content as a mapping, whose paths then begin in the current folder.
+
+    Returns
+    -------
+    where : Path
+        The file, or in its place what messages call the mapping.
+    model : the checked model
+
+    Raises
+    ------
+    BlocksimError
+        As of `read_yaml`.
+    """
+    if isinstance(given, Mapping):
+        return Path(called), _checked(Path(called), dict(given), model)
+    return Path(given), read_yaml(Path(given), model)
+
+
+def _checked(path: Path, content: dict[str, Any], model: type[M]) -> M:
     try:
         return model.model_validate(content)
     except ValidationError as error:

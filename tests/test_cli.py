@@ -64,7 +64,13 @@ def test_run_writes_report_layers_and_page(cli: Cli, tiny_path: Path, inputs: Pa
     assert done.returncode == 0, done.stderr
     assert "bct-int8 16x16" in done.stdout
     out = tmp_path / "out"
-    assert {p.name for p in out.iterdir()} == {"report.json", "layers.csv", "report.html", "model.trace"}
+    assert {p.name for p in out.iterdir()} == {
+        "report.json",
+        "layers.csv",
+        "report.html",
+        "model.trace",
+        "COMPUTE_REPORT.csv",
+    }
     report = json.loads((out / "report.json").read_text())
     schema = json.loads((ROOT / "docs" / "report.schema.json").read_text())
     jsonschema.validate(report, schema)

@@ -176,7 +176,12 @@ def explain(folder: Path, run: str, *words: object) -> subprocess.CompletedProce
 
 
 def test_explain_a_layer_a_figure_and_a_run(folder: Path) -> None:
-    assert {p.name for p in (folder / "run").iterdir()} == {"report.json", "layers.csv", "model.trace"}
+    assert {p.name for p in (folder / "run").iterdir()} == {
+        "report.json",
+        "layers.csv",
+        "model.trace",
+        "COMPUTE_REPORT.csv",
+    }
     done = explain(folder, "run", "encoder.0.ffn1")
     assert done.returncode == 0, done.stderr
     opened = bs.Report.open(folder / "run")

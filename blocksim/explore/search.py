@@ -67,7 +67,7 @@ class Search:
 
 
 def search(
-    problem: Problem | Path | str,
+    problem: Problem | Path | str | Mapping[str, Any],
     out: Path | str,
     storage: str | None = None,
     scheduler: str | None = None,
@@ -78,8 +78,8 @@ def search(
 
     Parameters
     ----------
-    problem : Problem or path
-        See `searchfile.SearchFile`.
+    problem : Problem, path, or dict
+        A YAML file, or a mapping with its fields; see `searchfile.SearchFile`.
     out : path
         The folder of the search.
     storage : str, optional

@@ -5,10 +5,10 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from blocksim.explore.columns import BY_NAME
 from blocksim.explore.settings import FILES, Settings, Value
 from blocksim.explore.space import Axes, Configuration, Given, check_names, contents, id_of, values_of
 from blocksim.explore.workload import Workload
-from blocksim.yamlfile import read_yaml
+from blocksim.yamlfile import read_given
 
 OBJECTIVES: dict[str, tuple[str, ...]] = {
     "error-memory": ("sqnr_db", "weight_bits"),
@@ -130,16 +130,15 @@ class Problem:
         return ", ".join(said)
 
 
-def load(path: Path | str) -> Problem:
-    """Read what is searched for.
+def load(given: Path | str | Mapping[str, Any]) -> Problem:
+    """Read what is searched for, from its file or from a mapping with a file's fields.
 
     Raises
     ------
     BlocksimError
         If it has an unknown field, setting or column, or an empty range.
     """
-    path = Path(path)
-    file = read_yaml(path, SearchFile)
+    path, file = read_given(given, SearchFile, "search")
     check_names(path, "settings", file.settings)
     check_names(path, "axes", file.axes)
     axes = {name: values_of(path, f"axes.{name}", given) for name, given in file.axes.items()}

@@ -18,7 +18,7 @@ from blocksim._version import __version__
 from blocksim.errors import BlocksimError
 from blocksim.explore.settings import FILES, PLAIN, Settings, Value, effective, is_known
 from blocksim.explore.workload import Workload
-from blocksim.yamlfile import read_yaml
+from blocksim.yamlfile import read_given
 
 LIMIT = 10_000
 """The most configurations of a space that does not set a limit of its own."""
@@ -174,16 +174,15 @@ class Space:
     same: int = 0
 
 
-def load(path: Path | str) -> Space:
-    """Read a space.
+def load(given: Path | str | Mapping[str, Any]) -> Space:
+    """Read a space, from its file or from a mapping with a file's fields.
 
     Raises
     ------
     BlocksimError
         If it has an unknown field or setting, an empty range, or more configurations than its limit.
     """
-    path = Path(path)
-    file = read_yaml(path, SpaceFile)
+    path, file = read_given(given, SpaceFile, "space")
     workload = file.workload(path.parent)
     wanted = list(_wanted(path, file))
     identity = workload.identity

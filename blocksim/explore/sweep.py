@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blocksim.explore import store, workers
 from blocksim.explore.columns import Row, table_columns
@@ -46,7 +46,7 @@ class Sweep:
 
 
 def sweep(
-    space: Space | Path | str,
+    space: Space | Path | str | Mapping[str, Any],
     out: Path | str,
     scheduler: str | None = None,
     jobs: int | None = None,
@@ -56,8 +56,8 @@ def sweep(
 
     Parameters
     ----------
-    space : Space or path
-        See `space.SpaceFile`.
+    space : Space, path, or dict
+        A YAML file, or a mapping with its fields; see `space.SpaceFile`.
     out : path
         The folder of the sweep. Rows are kept there one by one, the table when all are done.
     scheduler : str, optional

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from blocksim.engine.schedule import schedule
 from blocksim.measure.energy import measure_energy
 from blocksim.measure.footprint import measure_footprint
+from blocksim.measure.rates import area_of
 from blocksim.report.progress import progress_bar
 from blocksim.yamlfile import costs_for
+from hwmodels.costs.area import MEMORIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +62,7 @@ def evaluate_minilm(
         configured = model.configure(plan, block, machine)
         with progress_bar(configured.plan.name, configured.texts, progress) as told:
             worth = _worth(configured.scores(told))
-        rows.append({"configuration": configured.plan.name, **worth, **_price(configured)})
+        rows.append({"configuration": configured.plan.name, **worth, **price(configured)})
     return pd.DataFrame(rows)
 
 
@@ -68,8 +70,15 @@ def _worth(scores: Scores) -> dict[str, float]:
     return dict(vars(scores))
 
 
-def _price(configured: Configured) -> dict[str, float]:
-    """Cycles, energy and footprint of a text of 128 tokens."""
+def price(configured: Configured) -> dict[str, float]:
+    """Cycles, energy and footprint of a text of 128 tokens, and the logic of a machine for its formats.
+
+    Returns
+    -------
+    dict of str to float
+        ``compression``, ``linear_mib``, ``cycles``, ``energy_uj``, and ``logic_mtr``, million transistors
+        without memories.
+    """
     trace = configured.trace()
     cycles = schedule(trace).cycles
     energy = measure_energy(trace, costs_for(configured.machine, None), cycles)
@@ -80,6 +89,7 @@ def _price(configured: Configured) -> dict[str, float]:
         "linear_mib": bits / 8 / 2**20,
         "cycles": cycles,
         "energy_uj": energy.total / 1e6,
+        "logic_mtr": sum(a.transistors for name, a in area_of(trace).items() if name not in MEMORIES) / 1e6,
     }
 
 

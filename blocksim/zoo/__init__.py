@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,23 @@ def load(name: str) -> ZooModel:
     given = card["model"]["input"]
     pixels = (images.astype(np.float32) / 255 - np.float32(given["mean"])) / np.float32(given["std"])
     return ZooModel(folder / "model.onnx", {given["name"]: pixels[:, None]}, labels.astype(np.int64), card)
+
+
+def fetched(name: str) -> Path:
+    """The folder of a model that ``blocksim fetch`` has fetched.
+
+    It is looked for in the folder that ``BLOCKSIM_MODELS`` names, or in ``.models`` in the current folder
+    and those above it.
+
+    Raises
+    ------
+    BlocksimError
+        If it is not there.
+    """
+    own = os.environ.get("BLOCKSIM_MODELS")
+    here = Path.cwd()
+    places = [Path(own)] if own else [folder / ".models" for folder in (here, *here.parents)]
+    for place in places:
+        if (place / name / "card.json").is_file():
+            return place / name
+    raise BlocksimError("zoo", "fetched", name, f"not in {places[0]}; run blocksim fetch {name} first")
