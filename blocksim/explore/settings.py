@@ -122,15 +122,15 @@ def _machine(given: dict[str, Value]) -> Machine:
     changes = {name: x for name, x in given.items() if name.startswith("machine.")}
     if not changes:
         return machine
-    content = machine.model_dump()
+    fields: dict[str, Any] = {}
     for name, value in changes.items():
         *sections, field = name.split(".")[1:]
-        inside = content
+        inside = fields
         for section in sections:
-            inside = inside[section]
+            inside = inside.setdefault(section, {})
         inside[field] = value
     try:
-        return Machine.model_validate(content)
+        return machine.changed(**fields)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "fields"

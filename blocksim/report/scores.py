@@ -17,7 +17,8 @@ from hwmodels.costs.area import MEMORIES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from blocksim.zoo.minilm import Configured, MiniLM, Scores
+    from blocksim.trace import Trace
+    from blocksim.zoo.minilm import MiniLM, Scores
 
 COLUMNS = {
     "cosine": "{:.4f}",
@@ -62,7 +63,7 @@ def evaluate_minilm(
         configured = model.configure(plan, block, machine)
         with progress_bar(configured.plan.name, configured.texts, progress) as told:
             worth = _worth(configured.scores(told))
-        rows.append({"configuration": configured.plan.name, **worth, **price(configured)})
+        rows.append({"configuration": configured.plan.name, **worth, **price(configured.trace())})
     return pd.DataFrame(rows)
 
 
@@ -70,8 +71,13 @@ def _worth(scores: Scores) -> dict[str, float]:
     return dict(vars(scores))
 
 
-def price(configured: Configured) -> dict[str, float]:
-    """Cycles, energy and footprint of a text of 128 tokens, and the logic of a machine for its formats.
+def price(trace: Trace) -> dict[str, float]:
+    """Cycles, energy and footprint of one sample of a trace, and the logic of a machine for its formats.
+
+    Parameters
+    ----------
+    trace : Trace
+        Its machine's own energy table is used.
 
     Returns
     -------
@@ -79,9 +85,9 @@ def price(configured: Configured) -> dict[str, float]:
         ``compression``, ``linear_mib``, ``cycles``, ``energy_uj``, and ``logic_mtr``, million transistors
         without memories.
     """
-    trace = configured.trace()
+    machine = trace.manifest.machine
     cycles = schedule(trace).cycles
-    energy = measure_energy(trace, costs_for(configured.machine, None), cycles)
+    energy = measure_energy(trace, costs_for(machine, None), cycles)
     footprint = measure_footprint(trace)
     bits = footprint.weight_bits + footprint.metadata_bits
     return {

@@ -8,11 +8,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from hwmodels.formats import Format, parse
 from hwmodels.formats.block import index_of, starts
 from hwmodels.formats.packing import packed_bytes
+from hwmodels.frozen import Frozen
 from hwmodels.machines import Machine
 
 TRACE_VERSION = 2
@@ -20,13 +21,7 @@ TRACE_VERSION = 2
 Index = NDArray[np.int64]
 
 
-class Spec(BaseModel):
-    """Base of every entry: frozen, unknown fields refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
-
-
-class Blocks(Spec):
+class Blocks(Frozen):
     """A matrix cut into blocks: its format, sizes, and stretches that no block leaves."""
 
     format: str
@@ -176,7 +171,7 @@ class ConstantSpec(Blocks):
         return packed_bytes((last - first) * self.columns, self.bits) + (b1 - b0) * len(self.column_starts)
 
 
-class OperandSpec(Spec):
+class OperandSpec(Frozen):
     """A tensor as an operand, see `blocksim.graph.ir.Operand`."""
 
     tensor: str
@@ -189,7 +184,7 @@ AxesSpec = tuple[tuple[int, int, int], ...]
 """Axes of an ONNX value: size, row step and column step of each, see `blocksim.graph.ir.Axis`."""
 
 
-class SourceSpec(Spec):
+class SourceSpec(Frozen):
     """What a host operator reads: an ONNX value, the tensor or graph input that it is, and its axes."""
 
     value: str
@@ -197,7 +192,7 @@ class SourceSpec(Spec):
     axes: AxesSpec = ()
 
 
-class OpSpec(Spec):
+class OpSpec(Frozen):
     """One operator: what its instructions have in common.
 
     `copy_` is a second stored form of the output. `multiplier` and `copy_multiplier` scale wide sums on their
@@ -224,7 +219,7 @@ class OpSpec(Spec):
     mask: str | None = None
     padded: bool = False
     ids: str = ""
-    tables: dict[str, int] = {}
+    tables: dict[str, int] = Field(default_factory=dict)
     function: str | None = None
     epsilon: tuple[int, int] | None = None
     centred: bool = True
@@ -246,7 +241,7 @@ class OpSpec(Spec):
         return (self.out.tensor,) if self.copy_ is None else (self.out.tensor, self.copy_.tensor)
 
 
-class InputSpec(Spec):
+class InputSpec(Frozen):
     """A graph input of one sample."""
 
     name: str
@@ -254,7 +249,7 @@ class InputSpec(Spec):
     dtype: str
 
 
-class OutputSpec(Spec):
+class OutputSpec(Frozen):
     """A graph output: where its tensor lies in DRAM and how it walks over the matrix."""
 
     name: str
@@ -263,7 +258,7 @@ class OutputSpec(Spec):
     scale: float
 
 
-class Manifest(Spec):
+class Manifest(Frozen):
     """The description of a trace."""
 
     version: Literal[2] = 2

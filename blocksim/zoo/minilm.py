@@ -1,11 +1,12 @@
 """MiniLM, judged by what it is for: how near its sentences lie, and what a linear head makes of them.
 
-Texts are grouped by their exact length: one trace each, no padding; weights are encoded once for all.
+Texts are padded to the next 16 tokens, a trace for each such length; weights are encoded once for all. Absent
+tokens are masked, and a text has the same bits alone and padded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,9 @@ Embeddings = NDArray[np.float32]
 Progress = Callable[[int], None]
 
 OUTPUT = "sentence_embedding"
+STEP = 16
+"""Lengths that texts are padded to are multiples of this."""
+
 COMMON_LENGTH = 128
 """Tokens of the trace whose cycles, energy and footprint are reported."""
 
@@ -135,7 +139,8 @@ class MiniLM:
         """The largest magnitude of every tensor over 32 texts that are judged nowhere."""
         largest: dict[str, float] = {}
         for length, group in texts.grouped(self.calibration_tokens).items():
-            found = peaks(self.graph(length), _inputs([self.calibration_tokens[i] for i in group]))
+            own = texts.padded([self.calibration_tokens[i] for i in group], length)
+            found = peaks(self.graph(length), own)
             largest = {name: max(peak, largest.get(name, 0.0)) for name, peak in found.items()}
         return largest
 
@@ -162,8 +167,8 @@ class MiniLM:
         progress: Progress | None,
     ) -> Embeddings:
         out: Embeddings | None = None
-        for length, group in texts.grouped(tokens).items():
-            made = run(self.graph(length), _inputs([tokens[i] for i in group]))
+        for length, group in texts.grouped(tokens, STEP).items():
+            made = run(self.graph(length), texts.padded([tokens[i] for i in group], length))
             out = np.zeros((len(tokens), made.shape[1]), np.float32) if out is None else out
             out[group] = made
             if progress:
@@ -235,9 +240,3 @@ class Configured:
         lee = self.embed(self.model.lee_tokens, progress)
         test = self.embed(self.model.test_tokens, progress)
         return self.model._scores(lee, test)
-
-
-def _inputs(tokens: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
-    """Model inputs of texts of one length."""
-    ids = np.stack(tokens)
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}

@@ -111,16 +111,29 @@ def tokenise(folder: Path, texts: Sequence[str]) -> list[NDArray[np.int64]]:
     return [np.array(encoding.ids, np.int64) for encoding in tokenizer.encode_batch(list(texts))]
 
 
-def grouped(token_lists: Sequence[NDArray[np.int64]]) -> dict[int, list[int]]:
-    """Indices of the token lists of each length, shortest first.
+def grouped(token_lists: Sequence[NDArray[np.int64]], step: int = 1) -> dict[int, list[int]]:
+    """Indices of the token lists of each length, shortest first; lengths count in whole steps.
 
     >>> grouped([np.arange(3), np.arange(2), np.arange(3)])
     {2: [1], 3: [0, 2]}
+    >>> grouped([np.arange(3), np.arange(2), np.arange(5)], step=4)
+    {4: [0, 1], 8: [2]}
     """
     groups: dict[int, list[int]] = {}
     for index, tokens in enumerate(token_lists):
-        groups.setdefault(len(tokens), []).append(index)
+        groups.setdefault(-(-len(tokens) // step) * step, []).append(index)
     return dict(sorted(groups.items()))
+
+
+def padded(token_lists: Sequence[NDArray[np.int64]], length: int) -> dict[str, NDArray[np.int64]]:
+    """Model inputs of texts in one batch: their ids, and which of them are there."""
+    ids = np.zeros((len(token_lists), length), np.int64)
+    for row, tokens in zip(ids, token_lists, strict=True):
+        row[: len(tokens)] = tokens
+    there = np.arange(length) < np.array([len(tokens) for tokens in token_lists])[:, None]
+    return {
+        "input_ids": ids, "attention_mask": there.astype(np.int64), "token_type_ids": np.zeros_like(ids)
+    }  # fmt: skip
 
 
 def lee50(folder: Path) -> Lee50:

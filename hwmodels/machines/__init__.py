@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from hwmodels.frozen import Frozen
 from hwmodels.units import elementwise, lut, norm, requantizer, softmax, softmax_parts, tables
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import NORMALISES, AlignerConfig
@@ -25,10 +27,10 @@ from hwmodels.units.softmax import FRACTION, SoftmaxConfig
 FOLDER = Path(__file__).parent
 
 
-class Part(BaseModel):
-    """Base of every section: unknown fields and silent conversions are refused."""
+class Part(Frozen):
+    """Base of every section: silent conversions are refused too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
 
 class Array(Part):
@@ -205,8 +207,6 @@ class Machine(Part):
     64
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ignored_types=(cached_property,))
-
     name: str
     clock_ghz: float = Field(gt=0, le=100)
     costs: str
@@ -227,6 +227,27 @@ class Machine(Part):
         if self.array.dataflow == "os" and self.aligner.depth == "fold":
             raise ValueError("aligner.depth: fold: dataflow os keeps raw sums in its elements; give segment")
         return self
+
+    def changed(self, **fields: Any) -> Machine:
+        """The machine with some fields changed, and checked as its file is.
+
+        Parameters
+        ----------
+        **fields
+            New values; of a section a mapping of those of its fields that change.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If there is no such field, or no machine like that.
+
+        Examples
+        --------
+        >>> wide = load("bct64").changed(name="four aligners", aligner={"per_column": 4})
+        >>> wide.aligner.per_column, wide.aligner.guard_bits
+        (4, 8)
+        """
+        return type(self).model_validate(_merged(self.model_dump(), fields))
 
     @property
     def array_port_bytes(self) -> int:
@@ -322,6 +343,18 @@ class Machine(Part):
         table = tables.FUNCTIONS[function](u.segments, u.span, u.fraction)
         step = (2 * u.span << u.fraction) // u.segments
         return LutConfig(self.vector.lanes, u.word_bits, u.fraction, step.bit_length() - 1, table, u.latency)
+
+
+def _merged(whole: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with changes, section by section."""
+    merged = dict(whole)
+    for name, value in changes.items():
+        inside = merged.get(name)
+        if isinstance(inside, Mapping) and isinstance(value, Mapping):
+            merged[name] = _merged(inside, value)
+        else:
+            merged[name] = value
+    return merged
 
 
 def names() -> list[str]:

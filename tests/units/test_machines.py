@@ -80,3 +80,23 @@ def test_bad_fields_are_named(changes: dict[str, dict[str, object]], message: st
     path.write_text(yaml.safe_dump(plain))
     with pytest.raises(ValidationError, match=message):
         load(path)
+
+
+def test_a_changed_machine_is_worked_out_anew() -> None:
+    """Also where the one that it was made from has been used."""
+    before = load("bct64")
+    assert (before.array_config.aligners, before.softmax_config.lanes) == (1, 64)
+    for after in (
+        before.changed(aligner={"per_column": 4}),
+        before.model_copy(update={"aligner": before.aligner.model_copy(update={"per_column": 4})}),
+    ):
+        assert after.array_config.aligners == 4
+    ports = before.changed(sram={"activations": {"ports": 1}}).sram
+    assert (ports.activations.ports, ports.activations.kib) == (1, before.sram.activations.kib)
+    assert before == load("bct64")
+
+
+@pytest.mark.parametrize("fields", [{"aligner": {"per_colum": 4}}, {"aligners": 1}, {"array": {"rows": 0}}])
+def test_a_change_is_checked(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        load("bct64").changed(**fields)
