@@ -36,8 +36,9 @@ html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["blocksim.css"]
 html_copy_source = False
+html_show_copyright = False
 
 
 def setup(_app: Any) -> None:
     """Write the pages that are made from the code, before Sphinx reads any."""
-    generate.write(HERE / "made")
+    generate.write_made(HERE / "made")

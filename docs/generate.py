@@ -1,4 +1,8 @@
-"""Pages that are made from the code, so that they cannot differ from it: commands, files, notebooks."""
+"""Pages that are made from the code, so that they cannot differ from it.
+
+Commands and notebooks go into ``made/`` when the documentation is built. The fields of files are kept in
+``fields/``, for who reads them here: ``python docs/generate.py`` (``make schema``) writes them anew.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from hwmodels.machines import Machine
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 FILES: dict[str, tuple[type[BaseModel], str]] = {
-    "machine": (Machine, "A machine, `--machine my.yaml`; what each field does: [machines](../machines.md)."),
+    "machine": (Machine, "A machine, `--machine my.yaml`; see [machines](../machines.md#machine)."),
     "plan": (
         PlanFile,
         "A precision plan, `--precision my-plan.yaml`; see [machines](../machines.md#precision-plan).",
@@ -41,13 +45,18 @@ FILES: dict[str, tuple[type[BaseModel], str]] = {
 """Pages about files: what checks them, and a line about them."""
 
 
-def write(folder: Path) -> None:
-    """Write all pages into a folder, which is made anew."""
+def write_fields(folder: Path) -> None:
+    """Write a page for each kind of file."""
+    folder.mkdir(exist_ok=True)
+    for name in FILES:
+        (folder / f"{name}.md").write_text(fields_page(name))
+
+
+def write_made(folder: Path) -> None:
+    """Write the commands and copy the notebooks into a folder, which is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "commands.md").write_text("\n".join(commands()))
-    for name, (model, about) in FILES.items():
-        (folder / f"{name}.md").write_text("\n".join(fields_page(name, model, about)))
     for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
         shutil.copy(notebook, folder)
 
@@ -70,24 +79,27 @@ def command_names() -> Iterator[list[str]]:
             yield [name]
 
 
-def fields_page(name: str, model: type[BaseModel], about: str) -> Iterator[str]:
+def fields_page(name: str) -> str:
     """Every field of a file, from its JSON schema."""
+    model, about = FILES[name]
     schema = model.model_json_schema()
-    yield f"# Fields: {name}\n\n{about} Unknown fields are refused.\n"
-    yield from fields_table(schema, "")
+    lines = [f"# Fields: {name}", "", about, "", *fields_table(schema)]
     for part, inner in schema.get("$defs", {}).items():
         if inner.get("properties"):
-            yield f"\n## {part}\n"
-            yield from fields_table(inner, inner.get("description", ""))
+            said = inner.get("description", "").splitlines()[:1]
+            lines += ["", f"## {part}", "", *said, "", *fields_table(inner)]
+    return "\n".join(lines) + "\n"
 
 
-def fields_table(schema: dict[str, Any], about: str) -> Iterator[str]:
+def fields_table(schema: dict[str, Any]) -> Iterator[str]:
     """The fields of one object."""
-    yield f"{about.splitlines()[0] if about else ''}\n\n| field | is | meaning |\n|---|---|---|"
+    yield "| field | is | meaning |\n|---|---|---|"
     for field, spec in schema.get("properties", {}).items():
-        needed = "" if field in schema.get("required", ()) else ", optional"
+        is_kind = kind(spec)
+        if field not in schema.get("required", ()):
+            is_kind = is_kind.removesuffix(" or null") + ", optional"
         said = " ".join(spec.get("description", "").split()).replace("|", "\\|")
-        yield f"| `{field}` | {kind(spec)}{needed} | {said} |"
+        yield f"| `{field}` | {is_kind} | {said} |"
 
 
 def kind(spec: dict[str, Any]) -> str:
@@ -108,7 +120,13 @@ def kind(spec: dict[str, Any]) -> str:
         inner = spec.get("additionalProperties")
         return f"by name: {kind(inner)}" if isinstance(inner, dict) and inner else "mapping"
     low, high = spec.get("minimum"), spec.get("maximum")
+    if high is not None and high >= 1 << 32:  # a guard against absurdity, which says nothing
+        low = high = None
     limits = f" {low} to {high}" if low is not None and high is not None else ""
     limits = limits or (f" of {low} or more" if low is not None else "")
     limits = limits or (f" above {spec['exclusiveMinimum']}" if "exclusiveMinimum" in spec else "")
     return f"{spec.get('type', 'any value')}{limits}"
+
+
+if __name__ == "__main__":
+    write_fields(Path(__file__).parent / "fields")

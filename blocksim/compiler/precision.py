@@ -55,15 +55,27 @@ class PlanFile(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    weight: str
-    activation: str
-    vector: str
-    bias: str
-    embedding: str
-    softmax: str | None = None
-    norm: str | None = None
-    second: Axis = "reduction"
-    tensors: dict[str, str] = Field(default_factory=dict)
+    weight: str = Field(
+        description="of products: any element of docs/formats.md with its blocks, such as int4@16x16"
+    )
+    activation: str = Field(description="the other operand of products, int8@16x16 for one")
+    vector: str = Field(
+        description="int8, int16, bfp or mxint8: what only vector units read, and norm parameters"
+    )
+    bias: str = Field(description="int4, int8 or int16; int32 beside lin8")
+    embedding: str = Field(description="int8 or int16: constants that are added, such as positions")
+    softmax: str | None = Field(
+        default=None, description="activations that softmax makes; log2u and logsqrt2u too"
+    )
+    norm: str | None = Field(default=None, description="activations that normalisations make")
+    second: Axis = Field(
+        default="reduction",
+        description="axis along which attention's second operands are cut: the reduced one, or the last",
+    )
+    tensors: dict[str, str] = Field(
+        default_factory=dict,
+        description="exceptions by name: what an operator writes has its name, its weight that and .weight",
+    )
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,10 @@ def front(frame: pd.DataFrame, objectives: Sequence[str] = ("sqnr_db", "weight_b
     objectives : sequence of str
         Columns of which more or less is better.
 
+    Returns
+    -------
+    DataFrame
+
     Raises
     ------
     BlocksimError

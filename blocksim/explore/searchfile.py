@@ -36,17 +36,22 @@ class SearchFile(Given):
     Every setting in `axes`, and every tensor that a name in `tensors` fits, is a choice among its values.
     """
 
-    axes: Axes = Field(default_factory=dict)
+    axes: Axes = Field(default_factory=dict, description="values by setting, of which a trial takes one")
     tensors: dict[str, Annotated[list[str], Field(min_length=2)]] = Field(
         default_factory=dict, description="formats of weights, by name or pattern such as encoder.*"
     )
-    objectives: str | Annotated[list[str], Field(min_length=1)] = "error-memory"
+    objectives: str | Annotated[list[str], Field(min_length=1)] = Field(
+        default="error-memory",
+        description="columns of which more or less is better, or one of the named sets",
+    )
     limits: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         default_factory=dict, description="of columns: at least so much where more is better, else at most"
     )
-    trials: int = Field(default=64, ge=1)
-    sampler: Sampler = "tpe"
-    seed: int = Field(default=0, ge=0, lt=1 << 32)
+    trials: int = Field(default=64, ge=1, description="how many")
+    sampler: Sampler = Field(
+        default="tpe", description="of Optuna: tree-structured Parzen estimator, NSGA-II, or at random"
+    )
+    seed: int = Field(default=0, ge=0, lt=1 << 32, description="of the sampler")
     start: Literal["variance", "none"] = Field(
         default="none", description="variance: begin with formats that follow each weight's own distortion"
     )

@@ -33,10 +33,10 @@ class Part(BaseModel):
 class Range(Part):
     """Whole numbers from one to another, both included: by steps, or each so many times the one before."""
 
-    first: int = Field(alias="from", ge=-(1 << 40), le=1 << 40)
-    last: int = Field(alias="to", ge=-(1 << 40), le=1 << 40)
-    step: int | None = Field(default=None, ge=1)
-    times: int | None = Field(default=None, ge=2)
+    first: int = Field(alias="from", ge=-(1 << 40), le=1 << 40, description="the first")
+    last: int = Field(alias="to", ge=-(1 << 40), le=1 << 40, description="the last")
+    step: int | None = Field(default=None, ge=1, description="from one to the next")
+    times: int | None = Field(default=None, ge=2, description="each so many times the one before")
 
     @model_validator(mode="after")
     def _one_way(self) -> Range:
@@ -73,9 +73,9 @@ Axes = dict[str, Axis]
 class Draw(Part):
     """Configurations drawn from the grid of some axes, none twice."""
 
-    count: int = Field(ge=1)
-    seed: int = 0
-    axes: Annotated[Axes, Field(min_length=1)]
+    count: int = Field(ge=1, description="how many")
+    seed: int = Field(default=0, description="of the draw")
+    axes: Annotated[Axes, Field(min_length=1)] = Field(description="values by setting, as of a grid")
 
 
 class Given(Part):
@@ -110,9 +110,13 @@ class SpaceFile(Given):
     Exactly one of `grid`, `random` and `configurations` says which configurations there are.
     """
 
-    grid: Annotated[Axes, Field(min_length=1)] | None = None
-    random: Draw | None = None
-    configurations: Annotated[list[dict[str, Value]], Field(min_length=1)] | None = None
+    grid: Annotated[Axes, Field(min_length=1)] | None = Field(
+        default=None, description="values by setting: every combination"
+    )
+    random: Draw | None = Field(default=None, description="some combinations of a grid")
+    configurations: Annotated[list[dict[str, Value]], Field(min_length=1)] | None = Field(
+        default=None, description="settings of each, one by one"
+    )
     limit: int = Field(default=LIMIT, ge=1, description="the most configurations")
 
     @model_validator(mode="after")

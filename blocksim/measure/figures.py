@@ -60,11 +60,11 @@ class UnitUse(Entry):
 class EnergyFigure(Entry):
     """One action: how often, what each costs, and why."""
 
-    count: int
-    pj: float
-    formula: str
-    source: str
-    status: Literal["cited", "derived", "chosen"]
+    count: int = Field(description="per sample")
+    pj: float = Field(description="pJ of each")
+    formula: str = Field(description="how the pJ follow from the table")
+    source: str = Field(description="the table's source")
+    status: Literal["cited", "derived", "chosen"] = Field(description="where the figure comes from")
 
 
 class Stalls(Entry):
@@ -91,10 +91,10 @@ class Price(Entry):
 class AreaEntry(Entry):
     """Transistors of one part of the machine, and why."""
 
-    transistors: int
-    formula: str
-    source: str
-    status: Literal["cited", "derived", "chosen"]
+    transistors: int = Field(description="how many")
+    formula: str = Field(description="how they add up")
+    source: str = Field(description="where the counts come from")
+    status: Literal["cited", "derived", "chosen"] = Field(description="how the source is to be taken")
 
 
 class Histogram(Entry):
@@ -109,38 +109,38 @@ class Histogram(Entry):
 class Layer(Entry):
     """One operator. Cycles and energy are per sample, losses over all samples."""
 
-    name: str
-    kind: str
-    format: str
-    macs: int
+    name: str = Field(description="as the operator is called in the model")
+    kind: str = Field(description="its instruction")
+    format: str = Field(description="of what it writes")
+    macs: int = Field(description="multiply-accumulates")
     cycles: int = Field(description="cycles that its instructions keep their units, loads included")
     start: int = Field(description="first cycle of its first computing instruction")
     end: int = Field(description="cycle after its last instruction")
     stall: int = Field(description="cycles that its units were free but waited, the host included")
     array_cycles: int = Field(description="of the cycles, those of the array")
-    stalls: Stalls
+    stalls: Stalls = Field(description="the stall by cause")
     dram_bytes: int = Field(description="on the bus, in whole bursts")
     energy_pj: float = Field(description="static energy apart")
-    sqnr_db: float | None
-    max_abs_error: float | None
-    cosine: float | None
-    flushed: int
-    overflows: int
-    clamped: int
-    saturated: int
+    sqnr_db: float | None = Field(description="against fp32, over all elements")
+    max_abs_error: float | None = Field(description="largest difference from fp32")
+    cosine: float | None = Field(description="mean over samples")
+    flushed: int = Field(description="as of the run")
+    overflows: int = Field(description="as of the run")
+    clamped: int = Field(description="as of the run")
+    saturated: int = Field(description="as of the run")
 
 
 class ReportData(Entry):
     """One run, as ``report.json`` holds it."""
 
-    version: Literal[2] = 2
-    blocksim: str
-    model: str
-    machine: str
+    version: Literal[2] = Field(default=2, description="of this layout")
+    blocksim: str = Field(description="version of blocksim")
+    model: str = Field(description="its file")
+    machine: str = Field(description="its name")
     machine_parameters: dict[str, Any] = Field(description="every field of the machine's file")
-    costs: str
-    precision: str
-    formats: dict[str, str]
+    costs: str = Field(description="energy table")
+    precision: str = Field(description="plan and block")
+    formats: dict[str, str] = Field(description="by role")
     samples: int = Field(description="how many were run")
     layer_samples: int = Field(description="samples over which the error per layer was measured")
     accuracy: float | None = Field(description="share of right labels, where labels were given")
@@ -159,20 +159,20 @@ class ReportData(Entry):
     tops_per_watt: float | None = Field(description="operations per pJ")
     tops_per_area: float | None = Field(description="TOPS per million transistors")
     edp: float | None = Field(description="energy of one sample times its time, in J s")
-    footprint: Footprint
-    outputs: dict[str, OutputError]
-    coverage: Coverage
-    saturation: Saturation
-    units: dict[str, UnitUse]
+    footprint: Footprint = Field(description="bits of the model's constants")
+    outputs: dict[str, OutputError] = Field(description="error by graph output")
+    coverage: Coverage = Field(description="what ran on the datapath, and what on the host")
+    saturation: Saturation = Field(description="what was lost")
+    units: dict[str, UnitUse] = Field(description="by unit")
     array_parts: dict[str, int] = Field(description="cycles inside MATMUL that wait for something")
-    stall: Stalls | None
+    stall: Stalls | None = Field(description="by cause; null for fp32")
     energy: dict[str, float] = Field(description="pJ per sample by component")
     energy_parts: dict[str, float] = Field(description="pJ per sample by what it is spent on")
     price_of_the_block: dict[str, Price] = Field(
         description="prescan, align, requantize and exponents: what would not be there without blocks"
     )
     area: dict[str, AreaEntry] = Field(description="transistors of the machine, part by part")
-    actions: dict[str, EnergyFigure]
+    actions: dict[str, EnergyFigure] = Field(description="energy of every action, by name")
     dram_bytes: int = Field(description="on the bus, in whole bursts")
     dram_lower_bound_bytes: int | None = Field(
         description="every constant, looked-up row, output and exchange with the host moved once"
@@ -185,7 +185,7 @@ class ReportData(Entry):
     )
     histogram_samples: int = Field(description="samples over which the histograms are taken")
     histograms: dict[str, Histogram] = Field(description="by product")
-    layers: tuple[Layer, ...]
+    layers: tuple[Layer, ...] = Field(description="a row per operator")
 
 
 @dataclass(frozen=True)

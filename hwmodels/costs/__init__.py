@@ -22,46 +22,46 @@ class Sourced(BaseModel):
     """A figure with its source."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    status: Status
-    source: str
+    status: Status = Field(description="where the figure comes from")
+    source: str = Field(description="the publication, or the reasoning")
 
 
 class Arithmetic(Sourced):
     """An adder, or a multiplier of two operands of equal width."""
 
-    bits: int = Field(ge=1)
-    pj: float = Field(gt=0)
+    bits: int = Field(ge=1, description="of an operand")
+    pj: float = Field(gt=0, description="pJ of one operation")
 
 
 class Relative(Sourced):
     """An action as a multiple of an adder of its width."""
 
-    factor: float = Field(gt=0)
+    factor: float = Field(gt=0, description="times an adder of the action's width")
 
 
 class SramAccess(Sourced):
     """A 64-bit access to a memory of some capacity."""
 
-    kib: float = Field(gt=0)
-    pj_per_64b: float = Field(gt=0)
+    kib: float = Field(gt=0, description="capacity in KiB")
+    pj_per_64b: float = Field(gt=0, description="pJ")
 
 
 class DramAccess(Sourced):
     """A 64-bit transfer."""
 
-    pj_per_64b: float = Field(gt=0)
+    pj_per_64b: float = Field(gt=0, description="pJ")
 
 
 class Register(Sourced):
     """A register bit written."""
 
-    pj_per_bit: float = Field(gt=0)
+    pj_per_bit: float = Field(gt=0, description="pJ")
 
 
 class Static(Sourced):
     """Clock and leakage per cycle, as a fraction of writing every register of the array."""
 
-    fraction: float = Field(ge=0)
+    fraction: float = Field(ge=0, description="of the energy of writing every register of the array once")
 
 
 @dataclass(frozen=True)
@@ -85,15 +85,19 @@ class CostTable(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    node_nm: float
-    add: tuple[Arithmetic, ...] = Field(min_length=1)
-    mul: tuple[Arithmetic, ...] = Field(min_length=1)
-    relative_to_add: dict[str, Relative]
-    sram: tuple[SramAccess, ...] = Field(min_length=2)
-    dram: dict[str, DramAccess]
-    register_: Register = Field(alias="register")
-    static: Static
+    name: str = Field(description="what reports call it")
+    node_nm: float = Field(description="technology node in nm")
+    add: tuple[Arithmetic, ...] = Field(min_length=1, description="adders; others scale with their bits")
+    mul: tuple[Arithmetic, ...] = Field(
+        min_length=1, description="multipliers; others scale with the product of their operands' bits"
+    )
+    relative_to_add: dict[str, Relative] = Field(description="actions by name")
+    sram: tuple[SramAccess, ...] = Field(
+        min_length=2, description="accesses by capacity; others follow the logarithm between them"
+    )
+    dram: dict[str, DramAccess] = Field(description="transfers by type")
+    register_: Register = Field(alias="register", description="registers")
+    static: Static = Field(description="clock and leakage")
 
     @model_validator(mode="after")
     def _complete(self) -> CostTable:

@@ -26,7 +26,8 @@ from hwmodels.units.ops import FLOOR, bit_length
 from hwmodels.units.product import INT8, STICKY, ProductConfig, word_bits
 
 if TYPE_CHECKING:
-    from hwmodels.machines import Machine, Memory
+    from hwmodels.machines import Machine
+    from hwmodels.machines.parts import Memory
 
 PATH = Path(__file__).parent / "transistors.yaml"
 

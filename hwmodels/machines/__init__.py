@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from hwmodels.frozen import Frozen
-from hwmodels.units import elementwise, lut, norm, requantizer, softmax, softmax_parts, tables
+from hwmodels.machines.parts import (
+    Accumulator,
+    Aligner,
+    Array,
+    Dram,
+    Lut,
+    Norm,
+    Part,
+    Requantizer,
+    Softmax,
+    Sram,
+    Vector,
+    Window,
+)
+from hwmodels.units import elementwise, norm, softmax, tables
 from hwmodels.units.accumulator import AccumulatorConfig
 from hwmodels.units.aligner import NORMALISES, AlignerConfig
 from hwmodels.units.dma import DmaConfig
@@ -27,178 +40,6 @@ from hwmodels.units.softmax import FRACTION, SoftmaxConfig
 FOLDER = Path(__file__).parent
 
 
-class Part(Frozen):
-    """Base of every section: silent conversions are refused too."""
-
-    model_config = ConfigDict(strict=True)
-
-
-class Array(Part):
-    """The MAC array, see `hwmodels.units.mac_array`."""
-
-    rows: int = Field(ge=1, le=1024)
-    columns: int = Field(ge=1, le=1024)
-    dataflow: Literal["ws", "os", "is"]
-    overlap: Literal["none", "weights"]
-    pack_axis: Literal["none", "K", "N"]
-
-    @model_validator(mode="after")
-    def _packs(self) -> Array:
-        if self.dataflow == "os" and self.pack_axis == "K":
-            raise ValueError("pack_axis: K: dataflow os has no rows along the reduction; give N or none")
-        return self
-
-
-class Aligner(Part):
-    """The aligners of a column, see `hwmodels.units.aligner`."""
-
-    per_column: int = Field(ge=1, le=64)
-    max_shift: int = Field(ge=1, le=62)
-    guard_bits: int = Field(ge=-8, le=15)
-    rounding: Literal["floor", "half_up", "rne"]
-    depth: Literal["fold", "segment"]
-    normalise: Literal["bound", "exact", "running"]
-    prescan_lanes: int = Field(ge=1, le=65536)
-
-    @model_validator(mode="after")
-    def _reaches(self) -> Aligner:
-        if self.max_shift < abs(self.guard_bits):
-            raise ValueError("max_shift must reach over the guard_bits")
-        return self
-
-
-class Window(Part):
-    """The window in which products are added whose codes have exponents, see `hwmodels.units.product`."""
-
-    bits: int = Field(ge=4, le=60)
-    rounding: Literal["floor", "half_up", "rne", "sticky"]
-
-
-class Accumulator(Part):
-    """The accumulator memory, see `hwmodels.units.accumulator`."""
-
-    bits: int = Field(ge=16, le=48)
-    overflow: Literal["saturate", "wrap"]
-    rows: int = Field(ge=1, le=65536)
-    banks: int = Field(ge=1, le=16)
-    latency: int = Field(ge=1, le=64)
-
-
-class Requantizer(Part):
-    """The requantizer, see `hwmodels.units.requantizer`."""
-
-    lanes: int = Field(ge=1, le=4096)
-    passes: Literal["merged", "separate"]
-    exponents: Literal["dynamic", "static"]
-    latency: int = Field(ge=requantizer.STAGES, le=64)
-
-
-class Vector(Part):
-    """What the vector units share: lanes, and a double buffer of wide sums."""
-
-    lanes: int = Field(ge=1, le=4096)
-    buffer_kib: int = Field(ge=1, le=65536)
-    latency: int = Field(ge=elementwise.STAGES, le=64)
-
-
-def _power_of_two(n: int) -> bool:
-    return n & (n - 1) == 0
-
-
-class Lut(Part):
-    """The LUT unit: segments over [-span, span], fixed point with `fraction` fraction bits."""
-
-    segments: int = Field(ge=2, le=65536)
-    span: int = Field(ge=1, le=64)
-    fraction: int = Field(ge=4, le=20)
-    word_bits: int = Field(ge=16, le=32)
-    latency: int = Field(ge=lut.STAGES, le=64)
-
-    @model_validator(mode="after")
-    def _covers(self) -> Lut:
-        if not (_power_of_two(self.segments) and _power_of_two(self.span)):
-            raise ValueError("segments and span must be powers of two")
-        if self.segments > self.span << self.fraction:
-            raise ValueError("a segment must be at least two steps of 2**-fraction wide")
-        if self.span << self.fraction >= 1 << (self.word_bits - 1):
-            raise ValueError("span does not fit word_bits with this fraction")
-        return self
-
-
-class Softmax(Part):
-    """The softmax unit, see `hwmodels.units.softmax`."""
-
-    guard_bits: int = Field(ge=0, le=8)
-    exp2_segments: int = Field(ge=2, le=32768)
-    reciprocal_segments: int = Field(ge=2, le=32768)
-    latency: int = Field(ge=softmax_parts.STAGES, le=64)
-
-    @model_validator(mode="after")
-    def _powers(self) -> Softmax:
-        if not (_power_of_two(self.exp2_segments) and _power_of_two(self.reciprocal_segments)):
-            raise ValueError("segments must be powers of two")
-        return self
-
-
-class Norm(Part):
-    """The norm unit, see `hwmodels.units.norm`."""
-
-    root_segments: int = Field(ge=3, le=98304)
-    newton_steps: int = Field(ge=0, le=3)
-    latency: int = Field(ge=0, le=64)
-
-    @model_validator(mode="after")
-    def _three_octave_parts(self) -> Norm:
-        if self.root_segments % 3 or not _power_of_two(self.root_segments // 3):
-            raise ValueError("root_segments must be 3 times a power of two")
-        return self
-
-    @model_validator(mode="after")
-    def _has_stages(self) -> Norm:
-        needed = norm.stages(self.newton_steps)
-        if self.latency < needed:
-            raise ValueError(f"latency: {self.latency}: {self.newton_steps} newton_steps need {needed}")
-        return self
-
-
-class Memory(Part):
-    """An SRAM of equal banks, each with `ports` ports of `port_bytes` per cycle.
-
-    Energy per access follows the capacity of one bank.
-    """
-
-    kib: int = Field(ge=1, le=1 << 20)
-    banks: int = Field(ge=1, le=1024)
-    ports: int = Field(ge=1, le=4)
-    port_bytes: int = Field(ge=1, le=65536)
-
-    @property
-    def nbytes(self) -> int:
-        """Capacity in bytes."""
-        return self.kib * 1024
-
-    @property
-    def bank_kib(self) -> float:
-        """Capacity of one bank in KiB."""
-        return self.kib / self.banks
-
-
-class Sram(Part):
-    """The two SRAMs."""
-
-    weights: Memory
-    activations: Memory
-
-
-class Dram(Part):
-    """The DRAM behind the DMA engine."""
-
-    type: Literal["ddr", "hbm2", "gddr6"]
-    bytes_per_cycle: int = Field(ge=1, le=65536)
-    latency: int = Field(ge=0, le=100000)
-    burst: int = Field(ge=1, le=4096)
-
-
 class Machine(Part):
     """One accelerator, as its YAML file describes it.
 
@@ -207,20 +48,23 @@ class Machine(Part):
     64
     """
 
-    name: str
-    clock_ghz: float = Field(gt=0, le=100)
-    costs: str
-    array: Array
-    aligner: Aligner
-    window: Window = Window(bits=48, rounding="floor")
-    accumulator: Accumulator
-    requantizer: Requantizer
-    vector: Vector
-    lut: Lut
-    softmax: Softmax
-    norm: Norm
-    sram: Sram
-    dram: Dram
+    name: str = Field(description="what reports call it")
+    clock_ghz: float = Field(gt=0, le=100, description="GHz; turns cycles into time")
+    costs: str = Field(description="energy table: horowitz-45nm, jouppi-7nm, or a file")
+    array: Array = Field(description="the MAC array")
+    aligner: Aligner = Field(description="what aligns the sums of segments")
+    window: Window = Field(
+        default=Window(bits=48, rounding="floor"),
+        description="where products are added whose codes have exponents",
+    )
+    accumulator: Accumulator = Field(description="where aligned sums are added up")
+    requantizer: Requantizer = Field(description="what makes codes and exponents of wide sums")
+    vector: Vector = Field(description="what the vector units share")
+    lut: Lut = Field(description="functions of one variable")
+    softmax: Softmax = Field(description="the softmax unit")
+    norm: Norm = Field(description="LayerNorm and RMSNorm")
+    sram: Sram = Field(description="on the chip")
+    dram: Dram = Field(description="behind the DMA engine")
 
     @model_validator(mode="after")
     def _aligns_whole_segments(self) -> Machine:
