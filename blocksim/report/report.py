@@ -85,9 +85,15 @@ class Report(Measurement):
         return self.data.model_dump_json(indent=2) + "\n"
 
     def save(self, folder: Path | str, html: bool = True) -> None:
-        """Write ``report.json``, ``layers.csv`` and ``report.html``; of what has a trace also that.
+        """Write the report, and the trace where there is one.
 
-        And its products as SCALE-Sim would list them, in ``COMPUTE_REPORT.csv``.
+        Parameters
+        ----------
+        folder : path
+            Gets ``report.json`` and ``layers.csv``; from a trace also that, and the products as SCALE-Sim
+            would list them, ``COMPUTE_REPORT.csv``.
+        html : bool
+            Write ``report.html`` too, a page with plots.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,6 +134,16 @@ class Report(Measurement):
     def explain_figure(self, name: str) -> Derivation:
         """A figure's formula, inputs and source, such as those of ``tops_per_watt``.
 
+        Parameters
+        ----------
+        name : str
+            A field of ``report.data``.
+
+        Returns
+        -------
+        Derivation
+            Formula, inputs by name with their values, and source.
+
         Raises
         ------
         BlocksimError
@@ -137,6 +153,17 @@ class Report(Measurement):
 
     def explanation(self, layer: str | None = None, figure: str | None = None) -> str:
         """An explanation as text: of a layer, of a figure, or of the whole run.
+
+        Parameters
+        ----------
+        layer : str, optional
+            As in ``layers``.
+        figure : str, optional
+            A field of ``report.data``; it is explained before any layer.
+
+        Returns
+        -------
+        str
 
         Raises
         ------

@@ -53,7 +53,27 @@ def rows(reports: Sequence[Measurement]) -> list[dict[str, object]]:
 
 
 def compare(reports: Sequence[Measurement]) -> pd.DataFrame:
-    """The table as a DataFrame."""
+    """The table of several runs as a DataFrame.
+
+    Parameters
+    ----------
+    reports : sequence of Report
+        Of any models and machines.
+
+    Returns
+    -------
+    DataFrame
+        A row per report; cosine and SQNR (dB) are those of the first output, cycles, time (us) and
+        energy (uJ) those of one sample. Empty where a report has no such figure.
+
+    Examples
+    --------
+    >>> import blocksim as bs
+    >>> model = bs.zoo.load("vit_fashion")
+    >>> experiment = bs.Experiment(model.path, model.inputs["image"][:2])
+    >>> bs.compare([experiment.run(block=b) for b in ("64x64", "16x16")])["cycles"].to_list()
+    [44570, 74185]
+    """
     import pandas as pd
 
     return pd.DataFrame(rows(reports), columns=list(COLUMNS)).convert_dtypes().set_index("configuration")

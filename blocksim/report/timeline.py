@@ -7,7 +7,7 @@ under the pointer is told in words.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from blocksim.report.style import MEMORIES, QUIET, UNIT_COLOURS
 from blocksim.trace.file import Trace
 from blocksim.trace.isa import Opcode, Unit
 
-WIDTH, LEFT, RIGHT = 1040, 104, 12
+WIDTH, LEFT, RIGHT = 1056, 104, 28
 """Of the drawing and its margins, in pixels."""
 
 TRACK, SLICE, COUNTER, LEVEL, TOP = 30, 18, 52, 36, 44
@@ -43,7 +43,7 @@ class Drawing:
     svg : str
     """
 
-    svg: str
+    svg: str = field(repr=False)
 
     def _repr_html_(self) -> str:
         return f'<div style="overflow-x:auto">{self.svg}</div>'
@@ -149,7 +149,7 @@ class _Sheet:
             x = self.x(cycle)
             yield f'<path d="M{x:.1f} {TOP - 4}V{bottom}" stroke="currentColor" stroke-opacity=".15"/>'
             yield f'<text x="{x:.1f}" y="{bottom + 13}" text-anchor="middle" opacity=".8">{cycle:,}</text>'
-        yield f'<text x="{LEFT - 8}" y="{bottom + 13}" text-anchor="end" opacity=".8">cycle</text>'
+        yield f'<text x="{LEFT - 28}" y="{bottom + 13}" text-anchor="end" opacity=".8">cycle</text>'
         for i, unit in enumerate(self.units):
             y = TOP + i * TRACK + SLICE / 2 + 4
             yield f'<text x="{LEFT - 8}" y="{y}" text-anchor="end">{unit.name.lower()}</text>'
