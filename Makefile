@@ -117,7 +117,7 @@ schema: .venv/developed
 
 screenshots: docs .shots/installed
 	$(BIN)/blocksim demo --out build/shown --force
-	$(BIN)/blocksim trace timeline build/shown/bct-int8-16x16/model.trace -o build/shown/timeline.json
+	$(BIN)/blocksim trace timeline build/shown/bct-int8-16x16/model.trace -o build/timeline.json
 	.shots/bin/python tools/screenshots.py build docs
 
 clean:

@@ -2,9 +2,9 @@
 
     python tools/screenshots.py BUILD DOCS
 
-BUILD holds a demo with a timeline for Perfetto, `shown/`, and the documentation, `docs/`. The pictures that
-the documentation shows go to DOCS/page.png and DOCS/shots/; BUILD/looks/ gets pages wide and narrow, light
-and dark, to be looked at. It takes a Chromium: the system's, or that of `playwright install chromium`.
+BUILD holds a demo, `shown/`, a `timeline.json` for Perfetto, and the documentation, `docs/`. The pictures of
+the documentation go to DOCS/page.png and DOCS/shots/; BUILD/looks/ gets pages wide and narrow, light and
+dark, to be looked at. It takes a Chromium: the system's, or that of `playwright install chromium`.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def main(build: Path, docs: Path) -> None:
     with chromium() as browser:
         for shot in SHOTS:
             picture(browser, report, shot, docs / shot.name)
-        with perfetto(build / "shown" / "timeline.json") as viewer:
+        with perfetto(build / "timeline.json") as viewer:
             page = browser.new_page(viewport={"width": WIDE, "height": 700})
             page.goto(viewer)
             page.wait_for_timeout(15_000)
