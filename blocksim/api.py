@@ -243,6 +243,7 @@ class Experiment:
         block, weight_block, act_block : str, optional
             Block shapes, for plans that take one.
         machine : str, path or Machine
+            A machine by name, a YAML file, or one that is at hand.
         costs : str or path, optional
             An energy table other than the machine's.
         strict : bool

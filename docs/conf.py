@@ -30,6 +30,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say more
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_param = False  # types are words, such as path, and no names to link to
 default_role = "code"
 
 html_theme = "furo"
