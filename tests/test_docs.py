@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import blocksim as bs
 from blocksim.cli import app
+from blocksim.compiler.precision import load
 from blocksim.report.plots import Plots
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -37,6 +38,18 @@ def test_examples_print_what_is_shown(page: Path, tmp_path: Path, monkeypatch: p
         for command in commands:
             ran = CliRunner().invoke(app, shlex.split(command))
             assert ran.exit_code == 0, ran.output
+
+
+def test_plans_that_are_shown_can_be_loaded(tmp_path: Path) -> None:
+    shown = [
+        plan
+        for page in DOCS.glob("*.md")
+        for plan in re.findall(r"```yaml\n(weight:.*?)```", page.read_text(), re.DOTALL)
+    ]
+    assert len(shown) >= 2
+    for plan in shown:
+        (tmp_path / "plan.yaml").write_text(plan)
+        load(tmp_path / "plan.yaml")
 
 
 @pytest.mark.parametrize("words", list(generate.command_names()), ids=" ".join)

@@ -88,6 +88,10 @@ def test_execute_equals_the_interpreter_under_every_plan(
         ("fixed8f7", "dmf8e4m3"),
         ("log8", "int8"),
         ("mxfp8e5m2", "e4m3"),
+        ("bm7e3m3", "bl5"),
+        ("dmf7e3m3", "minifloat6e2m3"),
+        ("fixed5f3", "log6"),
+        ("bm9e5m3", "bm4e2m1"),
     ],
 )
 def test_execute_equals_the_interpreter_under_mixed_plans(

@@ -7,6 +7,7 @@ activations that these units make, where a plan sets them apart.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,25 +19,23 @@ from blocksim.errors import BlocksimError
 from blocksim.yamlfile import read_yaml
 from hwmodels.formats import Block, Format, parse, parse_block
 
-BLOCK_FLOATS = tuple(f"bfp{bits}" for bits in range(3, 10))
-FLOATS = (
-    "bm8e4m3", "bl8", "mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2", "mxfp4",
-    "minifloat8e4m3", "dmf8e4m3", "log8", "e4m3", "e5m2",
+FIELDS = "[4-9]e[2-5]m[1-6]"
+OPERANDS = (
+    "int4", "int8", "lin8", "bfp[3-9]", f"bm{FIELDS}", "bl[3-8]", "mxint8", "mxfp8e4m3", "mxfp8e5m2",
+    "mxfp6e2m3", "mxfp6e3m2", "mxfp4", "e4m3", "e5m2", f"minifloat{FIELDS}", f"dmf{FIELDS}", "log[3-8]",
+    "fixed[3-9]f[0-9]+",
 )  # fmt: skip
-LOGARITHMS = (*(f"log2u{bits}" for bits in range(2, 7)), *(f"logsqrt2u{bits}" for bits in range(3, 7)))
-FIXED = ("fixed8f4", "fixed8f7")
-OPERANDS = ("int4", "int8", *BLOCK_FLOATS, "mxint8", *FLOATS, *FIXED, "lin8")
 
 ELEMENTS: dict[str, tuple[str, ...]] = {
     "weight": OPERANDS,
     "activation": OPERANDS,
-    "softmax": (*OPERANDS, *LOGARITHMS),
+    "softmax": (*OPERANDS, "log2u[2-6]", "logsqrt2u[3-6]"),
     "norm": OPERANDS,
-    "vector": ("int8", "int16", *BLOCK_FLOATS, "mxint8"),
+    "vector": ("int8", "int16", "bfp[3-9]", "mxint8"),
     "bias": ("int4", "int8", "int16", "int32"),
     "embedding": ("int8", "int16"),
 }
-"""Elements that the datapath takes, by role."""
+"""Elements that the datapath takes, by role, as patterns."""
 
 APART = ("softmax", "norm")
 """Roles that a plan may leave to ``activation``."""
@@ -224,7 +223,7 @@ def _format(where: object, field: str, text: str, role: str | None) -> Format:
         value, remedy = str(error).split(": ", 1)
         said = remedy if remedy.startswith("a block") else f"the datapath takes {allowed} here"
         raise BlocksimError(where, field, value, said) from None
-    if parsed.element not in elements:
+    if not any(re.fullmatch(known, parsed.element) for known in elements):
         raise BlocksimError(where, field, text, f"the datapath takes {allowed} here")
     blocks = LINEAR_BLOCKS.get(role or "", ())
     if parsed.is_real and role and parsed.block.name not in blocks:

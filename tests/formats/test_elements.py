@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,7 +43,10 @@ OFFSET = {
 }  # fmt: skip
 """What the exponent stored here is more than the X of the OCP specification: all values below 2**7."""
 
-KNOWN = {name: known for name in EXAMPLES if (known := element(name))}
+OTHERS = ("bm7e3m3", "bm9e5m3", "bm4e2m1", "bl5", "log6", "minifloat6e3m2", "dmf7e3m3", "fixed5f2")
+"""Of the families' other members some that are not listed."""
+
+KNOWN = {name: known for name in (*EXAMPLES, *OTHERS) if (known := element(name))}
 FLOATS = [name for name, known in KNOWN.items() if isinstance(known.coding, Floating)]
 NARROW = [name for name, known in KNOWN.items() if known.coding.bits <= 9]
 
@@ -168,8 +172,9 @@ def exponent_of(name: str, block: list[Fraction]) -> int:
         e = ceiling - (bits - 1)
     elif name.startswith("bm") and name.endswith("paper"):
         e = 15 - min(max(floor, 0), 255) - 6
-    elif name.startswith("bm"):
-        e = floor - 6
+    elif name.startswith("bm"):  # an int8's binade, or as far as the lowest code is from the largest
+        exponent_bits, mantissa_bits = map(int, re.findall(r"e(\d)m(\d)", name)[0])
+        e = floor - min(6, (1 << exponent_bits) - 2 + mantissa_bits)
     elif name.startswith("bl"):
         e = ceiling - 6
     else:
