@@ -17,12 +17,13 @@ from blocksim.errors import BlocksimError
 
 if TYPE_CHECKING:
     from blocksim import zoo
-    from blocksim.api import Experiment, compile_model, run
+    from blocksim.api import compile_model, run
     from blocksim.engine.execute import execute
     from blocksim.engine.interpret import interpret
     from blocksim.engine.link import link
     from blocksim.engine.schedule import schedule
     from blocksim.engine.stages import execute_in_stages
+    from blocksim.experiment import Experiment
     from blocksim.explore.front import front
     from blocksim.explore.search import search
     from blocksim.explore.sweep import sweep
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from blocksim.trace import Trace
 
 _HOMES = {
-    "Experiment": "blocksim.api",
+    "Experiment": "blocksim.experiment",
     "Report": "blocksim.report.report",
     "Trace": "blocksim.trace",
     "compare": "blocksim.report.table",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from blocksim.api import Experiment
+    from blocksim.experiment import Experiment
 
 
 def arrays(path: Path) -> dict[str, NDArray[Any]] | NDArray[Any]:
@@ -77,7 +77,7 @@ def experiment_of(
     calibration: Path | None,
 ) -> Experiment:
     """A model with its inputs, and with what else was given."""
-    from blocksim.api import Experiment
+    from blocksim.experiment import Experiment
 
     given, right = arrays(inputs), None if labels is None else classes(labels)
     samples = None if calibration is None else arrays(calibration)

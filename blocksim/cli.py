@@ -72,7 +72,7 @@ def demo(
     Example: blocksim demo --out blocksim-demo
     """
     from blocksim import zoo
-    from blocksim.api import Experiment
+    from blocksim.experiment import Experiment
     from blocksim.output import output_folder
     from blocksim.report.html import page
 

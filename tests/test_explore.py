@@ -20,12 +20,12 @@ from variants import BCT64
 from variants import machine as machine_with
 
 import blocksim as bs
-from blocksim.api import Experiment
 from blocksim.compiler import compile_graph
 from blocksim.compiler import precision as plans
 from blocksim.compiler.precision import OPERANDS
 from blocksim.engine.schedule import Schedules, schedule
 from blocksim.errors import BlocksimError
+from blocksim.experiment import Experiment
 from blocksim.explore.bound import bound, bound_of, statistics
 from blocksim.explore.columns import COLUMNS
 from blocksim.explore.distortion import Weights

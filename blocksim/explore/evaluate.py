@@ -14,7 +14,7 @@ from blocksim.explore.settings import chosen
 from blocksim.explore.space import Configuration
 
 if TYPE_CHECKING:
-    from blocksim.api import Experiment
+    from blocksim.experiment import Experiment
 
 
 def evaluate(experiment: Experiment, weights: Weights, configuration: Configuration) -> Row:

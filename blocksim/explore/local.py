@@ -22,7 +22,7 @@ from blocksim.trace.file import Trace
 if TYPE_CHECKING:
     import pandas as pd
 
-    from blocksim.api import Experiment
+    from blocksim.experiment import Experiment
     from blocksim.graph.unread import Matrix
 
 COLUMNS = ("kind", "local_sqnr_db", "propagated_sqnr_db", "local_cosine", "propagated_cosine")

@@ -15,7 +15,7 @@ from hwmodels.machines import Machine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from blocksim.api import Experiment
+    from blocksim.experiment import Experiment
 
 COLUMNS = ("output_sqnr_db", "lost_db", "weight_sqnr_db", "bits", "saved_bits")
 

@@ -17,7 +17,7 @@ from blocksim.arguments import arrays, classes
 from blocksim.errors import BlocksimError
 
 if TYPE_CHECKING:
-    from blocksim.api import Experiment
+    from blocksim.experiment import Experiment
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -129,7 +129,7 @@ class Workload:
         reference, peaks
             The fp32 outputs and the calibrated magnitudes, where they are known.
         """
-        from blocksim.api import Experiment
+        from blocksim.experiment import Experiment
 
         path, given, labels = self.data()
         calibration = None if self.calibration is None else arrays(Path(self.calibration))
