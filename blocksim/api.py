@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from blocksim import compiler
 from blocksim.compiler import precision as plans
 from blocksim.compiler.cache import ConstantCache, ConstantFolder
-from blocksim.errors import BlocksimError
 from blocksim.experiment import Arrays, Experiment, calibrate, machine_name
 from blocksim.graph import import_onnx
 from blocksim.graph.weights import weight_source
@@ -105,12 +104,8 @@ def compile_model(
     BlocksimError
         If the model, the machine or the plan cannot be used.
     """
-    if str(precision) == "fp32":
-        raise BlocksimError(
-            "--precision", "plan", "fp32", "the reference has no trace; give a plan of integers"
-        )
-    graph = import_onnx(model, dict(bind or {}), None if weights is None else weight_source(weights))
     plan = plans.load(precision, block, weight_block, act_block)
+    graph = import_onnx(model, dict(bind or {}), None if weights is None else weight_source(weights))
     known = None if calibration is None else calibrate(graph, calibration)
 
     def compiled(cache: ConstantCache) -> Trace:

@@ -129,9 +129,10 @@ def run(
         report.save(folder, html)
     _show([report], f"{report.data.model} on {report.data.machine}, {report.data.samples} samples")
     page = out / ("report.html" if html else "report.json")
-    typer.echo(
-        f"On the host in fp32: {', '.join(report.data.coverage.host_ops) or 'nothing'}. Report: {page}"
-    )
+    coverage = report.data.coverage
+    whole = coverage.host_macs + coverage.datapath_macs
+    share = f", {coverage.host_macs:,} of {whole:,} multiply-accumulates" if coverage.host_macs else ""
+    typer.echo(f"On the host in fp32: {', '.join(coverage.host_ops) or 'nothing'}{share}. Report: {page}")
 
 
 @app.command()
@@ -170,6 +171,9 @@ def compare(
         reports = [
             experiment.run(plan, None, machine, costs=costs) for plan in dict.fromkeys(["fp32", *chosen])
         ]
+        left = [p for p in PRESETS if p not in chosen] if not plans else []
+        if left:
+            typer.echo(f"Without --calibration: {', '.join(left)} left out", err=True)
         tabulated(reports).to_csv(folder / "comparison.csv")
         (folder / "report.html").write_text(page(reports, f"{reports[0].data.model}: every plan"))
     first = reports[0].data

@@ -105,6 +105,11 @@ class Experiment:
         self.samples = len(next(iter(self.inputs.values())))
         if labels is not None:
             labels = np.asarray(labels)
+            if labels.ndim != 1 or labels.dtype.kind not in "iu":
+                found = f"{labels.dtype} of shape {labels.shape}"
+                raise BlocksimError(
+                    labels_name, "classes", found, "give a vector of integers, one per sample"
+                )
             self._check_labels(labels, labels_name)
         self.labels = labels
         self.threads = threads if threads is not None else os.cpu_count() or 1

@@ -109,6 +109,8 @@ def trace_timeline(
     from blocksim.report.perfetto import timeline_json
     from blocksim.trace import Trace
 
+    if out.exists():
+        raise BlocksimError(out, "--out", "exists", "give another file")
     opened = Trace.open(trace)
     with output_file(out) as partial:
         partial.write_text(timeline_json(opened, schedule(opened)))

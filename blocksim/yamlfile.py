@@ -21,10 +21,12 @@ class _Loader(yaml.SafeLoader):
     """Refuses a key that stands twice: one of the two values would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"{key} stands twice", problem_mark=node.start_mark)
+        seen = set()
+        for place, _ in node.value:
+            key = self.construct_object(place, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key} stands twice", problem_mark=place.start_mark)
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -39,7 +41,8 @@ def read_yaml(path: Path, model: type[M]) -> M:
     try:
         content = yaml.load(path.read_text(), _Loader)
     except (OSError, UnicodeDecodeError) as error:
-        raise BlocksimError(path, "file", "unreadable", str(error)) from None
+        said = getattr(error, "strerror", None) or "not a text"
+        raise BlocksimError(path, "file", "unreadable", f"{said}; give a YAML file") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}" if mark else "file"
@@ -83,7 +86,8 @@ def _first(path: Path, error: ValidationError, model: type[BaseModel]) -> Blocks
     field = ".".join(str(part) for part in first["loc"]) or "file"
     if first["type"] == "extra_forbidden":
         fields = _fields_at(model, first["loc"][:-1])
-        return BlocksimError(path, field, "unknown field", f"known fields: {', '.join(fields)}")
+        said = f"known fields: {', '.join(fields)}" if fields else "there is no such field here"
+        return BlocksimError(path, field, "unknown field", said)
     if first["type"] == "missing":
         return BlocksimError(path, field, "missing", "give this field")
     value = first["input"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from multiprocessing.reduction import ForkingPickler
@@ -44,6 +45,7 @@ from blocksim.yamlfile import load_machine
 from hwmodels import costs
 from hwmodels import machines as machines_package
 from hwmodels.formats import parse
+from hwmodels.formats.catalogue import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
 TIMING = [c.name for c in COLUMNS if c.timing]
@@ -94,14 +96,14 @@ def test_what_cannot_be_built_says_why(tmp_path: Path) -> None:
         {"block": "16x16"},
         {"weight": "int3@1x16"},
         {"machine.aligner.guard_bits": 99},
-        {"plan": "none"},
+        {"tensors.nope": "int8@1x16"},
     ]
     frame = sweep(space(tmp_path, configurations=listed), tmp_path / "out", jobs=1).frame
     assert frame["error"].isna().tolist() == [True, False, False, False]
     said = frame["error"].tolist()[1:]
     assert "weight: int3@1x16: the datapath takes" in said[0]
     assert "aligner.guard_bits: 99: Input should be less than or equal to 15" in said[1]
-    assert "plan: none: give one of fp32, bct-int8" in said[2]
+    assert "tensors: nope: the model has no such tensor" in said[2]
     assert frame["cycles"].isna().tolist() == [False, True, True, True]
 
 
@@ -155,6 +157,11 @@ REFUSED = {
         "grid: 1,000,000 configurations: at most 10,000: draw some at random, or raise limit:",
     ),
     "no such model": ({"model": "resnet", "grid": SMALL}, "model: missing: give an ONNX file, or vit"),
+    "no such plan": ({"settings": {"plan": "bct-int9"}, "grid": SMALL}, "settings.plan: bct-int9: give one"),
+    "the reference": ({"grid": {"plan": ["fp32"]}}, "grid.plan: fp32: the reference has no trace"),
+    "no such machine": ({"configurations": [{"machine": "bct46"}]}, "configurations.0.machine: bct46: give"),
+    "no such block": ({"grid": {"block": ["16by16"]}}, "grid.block: 16by16: a block is"),
+    "too many samples": ({"samples": 5000, "grid": SMALL}, "vit_fashion: samples: 5000: there are 1000"),
     "no such file": ({"inputs": "x.npz", "grid": SMALL}, "x.npz: inputs: missing: give the path of a file"),
 }  # fmt: skip
 
@@ -311,7 +318,7 @@ def test_every_format_lies_below_the_bound(vit_graph: Graph) -> None:
     weights = Weights(vit_graph)
     bits, sqnr = bound_of(weights)
     size = sum(vit_graph.constants[name].size for name in weights.names)
-    for element in OPERANDS:
+    for element in (e for e in EXAMPLES if any(re.fullmatch(known, e) for known in OPERANDS)):
         for block in ("1x16", "4x4", "64x64"):
             if element == "lin8" or (element.startswith("mx") and block != "1x16"):
                 continue
@@ -400,12 +407,12 @@ def test_a_bare_array_and_its_labels_are_in_the_identity(tmp_path: Path) -> None
 
     def key(first: int, **fields: Any) -> str:
         np.save(tmp_path / "x.npy", vit.inputs["image"][first : first + 4])
-        given = {"model": "model.onnx", "inputs": "x.npy", "configurations": [{"block": "8x8"}]}
+        given = {"model": "model.onnx", "inputs": "x.npy", "configurations": [{"block": "8x8"}], "samples": 4}
         return load(space(tmp_path, **(given | fields))).configurations[0].id
 
     keys = [key(0), key(4), key(0, labels="y.npy"), key(0, samples=2)]
     assert len(set(keys)) == 4
-    assert keys[0] == key(0, samples=4)
+    assert keys[0] == key(0, samples=None)
     frame = sweep(tmp_path / "space.yaml", tmp_path / "out", jobs=1).frame
     assert frame["accuracy"].isna().all()
     assert frame["cosine"].notna().all()
@@ -445,13 +452,15 @@ def test_files_lie_beside_the_space(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_could_not_be_built_is_tried_again(tmp_path: Path) -> None:
-    path = space(tmp_path, configurations=[{"plan": "later.yaml"}])
-    assert "give one of fp32" in sweep(path, tmp_path / "out", jobs=1).frame["error"].iloc[0]
     plan = {
         "weight": "int8@1x16", "activation": "int8@1x16", "vector": "int16@1x16", "bias": "int8@1x16",
         "embedding": "int8@row",
     }  # fmt: skip
-    (tmp_path / "later.yaml").write_text(yaml.safe_dump(plan))
+    wrong = plan | {"tensors": {"nope": "int8@1x16"}}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(wrong))
+    path = space(tmp_path, configurations=[{"plan": "plan.yaml"}])
+    assert "nope" in sweep(path, tmp_path / "out", jobs=1).frame["error"].iloc[0]
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
     assert sweep(path, tmp_path / "out", jobs=1).frame["error"].isna().all()
 
 

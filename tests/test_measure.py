@@ -80,6 +80,12 @@ def data(vit: ZooModel) -> ReportData:
     return experiment.run("bct-int8", "16x16").data
 
 
+@pytest.mark.parametrize("labels", [np.zeros((3, 1), int), np.zeros(3), np.zeros(3, bool), 1, "y.npy"])
+def test_labels_that_are_no_classes_are_refused(vit: ZooModel, labels: np.ndarray) -> None:
+    with pytest.raises(bs.BlocksimError, match=r"labels: classes: .*: give a vector of integers"):
+        bs.Experiment(vit.path, {"image": vit.inputs["image"][:3]}, labels)
+
+
 # -- cycles ------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,8 @@ def test_slices_and_traffic(vit_graph: Graph, tmp_path: Path) -> None:
     out = tmp_path / "timeline.json"
     run = CliRunner().invoke(app, ["trace", "timeline", str(tmp_path / "vit.trace"), "-o", str(out)])
     assert run.exit_code == 0, run.output
+    again = CliRunner().invoke(app, ["trace", "timeline", str(tmp_path / "vit.trace"), "-o", str(out)])
+    assert "timeline.json: --out: exists" in str(again.exception)
     events = json.loads(out.read_text())["traceEvents"]
     timeline = bs.schedule(trace)
     slices = [e for e in events if e["ph"] == "X"]

@@ -121,6 +121,13 @@ def test_a_part_of_the_timeline(reports: list[bs.Report]) -> None:
         reports[1].plot.timeline(10, 10)
 
 
+def test_a_report_that_was_read_draws_the_same_timeline(reports: list[bs.Report], tmp_path: Path) -> None:
+    reports[1].save(tmp_path, html=False)
+    assert bs.Report.open(tmp_path).plot.timeline().svg == reports[1].plot.timeline().svg
+    with pytest.raises(BlocksimError):
+        reports[0].plot.timeline()
+
+
 def test_the_price_of_the_block_in_three_panels(reports: list[bs.Report]) -> None:
     figure = hardware.price(reports)
     labels = [axes.get_xlabel() for axes in figure.axes]

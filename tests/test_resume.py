@@ -175,6 +175,8 @@ def test_a_scheduler_that_is_not_there_is_refused(
     monkeypatch.setattr("blocksim.explore.workers.CONNECT_SECONDS", 1)
     with pytest.raises(BlocksimError, match=r"--scheduler: tcp://127.0.0.1:1: no Dask scheduler"):
         sweep(space, tmp_path / "out", scheduler="tcp://127.0.0.1:1")
+    with pytest.raises(BlocksimError, match=r"--scheduler: localhost:1: no Dask scheduler"):
+        sweep(space, tmp_path / "out", scheduler="localhost:1")
 
 
 def test_a_worker_that_always_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

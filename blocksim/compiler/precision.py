@@ -129,6 +129,9 @@ def load(
     BlocksimError
         If the plan or a block shape cannot be used.
     """
+    if str(plan) == "fp32":
+        said = "the reference has no trace; give a plan of integers"
+        raise BlocksimError("--precision", "plan", "fp32", said)
     weight = _block("--block", block) if weight_block is None else _block("--weight-block", weight_block)
     activation = _block("--block", block) if act_block is None else _block("--act-block", act_block)
     blocks = {"weight": weight.name, "activation": activation.name, "bias": _along(weight)}
@@ -221,7 +224,9 @@ def _format(where: object, field: str, text: str, role: str | None) -> Format:
         parsed = parse(text)
     except ValueError as error:
         value, remedy = str(error).split(": ", 1)
-        said = remedy if remedy.startswith("a block") else f"the datapath takes {allowed} here"
+        element = text.partition("@")[0]
+        is_known = any(re.fullmatch(known, element) for known in elements)
+        said = remedy if is_known or remedy.startswith("a block") else f"the datapath takes {allowed} here"
         raise BlocksimError(where, field, value, said) from None
     if not any(re.fullmatch(known, parsed.element) for known in elements):
         raise BlocksimError(where, field, text, f"the datapath takes {allowed} here")

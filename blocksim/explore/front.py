@@ -72,6 +72,8 @@ def front(frame: pd.DataFrame, objectives: Sequence[str] = ("sqnr_db", "weight_b
     BlocksimError
         If a column is none, or neither more nor less of it is better.
     """
+    if not objectives:
+        raise BlocksimError("front", "objectives", "none", "name columns, such as sqnr_db and weight_bits")
     given = points(frame, objectives)
     chosen = frame[undominated(given)]
     return chosen.sort_values(list(reversed(objectives)), kind="stable")

@@ -16,7 +16,16 @@ from blocksim.compiler import precision as plans
 from blocksim.errors import BlocksimError
 from blocksim.explore.columns import BY_NAME
 from blocksim.explore.settings import FILES, Settings, Value
-from blocksim.explore.space import Axes, Configuration, Given, check_names, contents, id_of, values_of
+from blocksim.explore.space import (
+    Axes,
+    Configuration,
+    Given,
+    check_names,
+    check_values,
+    contents,
+    id_of,
+    values_of,
+)
 from blocksim.explore.workload import Workload
 from blocksim.yamlfile import read_given
 
@@ -146,7 +155,9 @@ def load(given: Path | str | Mapping[str, Any]) -> Problem:
     path, file = read_given(given, SearchFile, "search")
     check_names(path, "settings", file.settings)
     check_names(path, "axes", file.axes)
+    check_values(path, "settings", {name: [value] for name, value in file.settings.items()})
     axes = {name: values_of(path, f"axes.{name}", given) for name, given in file.axes.items()}
+    check_values(path, "axes", axes)
     workload = file.workload(path.parent)
     holdout = None
     if file.holdout is not None:

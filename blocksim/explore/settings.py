@@ -9,8 +9,9 @@ tensor or constant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -19,7 +20,7 @@ from blocksim.compiler import precision as plans
 from blocksim.compiler.precision import ELEMENTS, Precision
 from blocksim.compiler.presets import PRESETS
 from blocksim.errors import BlocksimError
-from blocksim.yamlfile import costs_for, load_machine
+from blocksim.yamlfile import costs_for, load_costs, load_machine
 from hwmodels.costs import CostTable
 from hwmodels.machines import Machine
 
@@ -33,6 +34,14 @@ BLOCKS = {"weight_block": "weight", "activation_block": "activation", "vector_bl
 
 FILES = ("plan", "machine", "costs")
 """Settings that may name a file."""
+
+LOADERS: dict[str, Callable[[str], object]] = {
+    "plan": plans.load,
+    "machine": load_machine,
+    "costs": load_costs,
+    **dict.fromkeys(("block", *BLOCKS), lambda block: plans.load("bct-int8", block)),
+}
+"""What a value of a setting has to be."""
 
 PLAIN = ("plan", "block", *BLOCKS, *ELEMENTS, "second", "machine", "costs")
 """Settings without a dot."""
@@ -73,6 +82,24 @@ class Chosen:
     plan: Precision
     machine: Machine
     costs: CostTable
+
+
+def check_named(where: object, folder: Path, field: str, name: str, values: Iterable[Value]) -> None:
+    """Refuse names of plans, machines and tables, and blocks, that there are not.
+
+    Raises
+    ------
+    BlocksimError
+        If a value is none; the message has the field.
+    """
+    for value in values if name in LOADERS else ():
+        beside = folder / str(value)
+        try:
+            LOADERS[name](str(beside) if beside.is_file() else str(value))
+        except BlocksimError as error:
+            if beside.is_file():
+                raise
+            raise BlocksimError(where, f"{field}.{name}", value, error.remedy) from None
 
 
 def chosen(settings: Settings) -> Chosen:

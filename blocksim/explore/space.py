@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from blocksim._version import __version__
 from blocksim.errors import BlocksimError
-from blocksim.explore.settings import FILES, PLAIN, Settings, Value, effective, is_known
+from blocksim.explore.settings import FILES, PLAIN, Settings, Value, check_named, effective, is_known
 from blocksim.explore.workload import Workload
 from blocksim.yamlfile import read_given
 
@@ -212,17 +212,20 @@ def load(given: Path | str | Mapping[str, Any]) -> Space:
 def _wanted(path: Path, file: SpaceFile) -> Iterator[dict[str, Value]]:
     """The settings of every configuration."""
     check_names(path, "settings", file.settings)
+    check_values(path, "settings", {name: [value] for name, value in file.settings.items()})
     if file.configurations is not None:
         if len(file.configurations) > file.limit:
             raise _too_many(path, "configurations", len(file.configurations), file.limit)
         for i, own in enumerate(file.configurations):
             check_names(path, f"configurations.{i}", own)
+            check_values(path, f"configurations.{i}", {name: [value] for name, value in own.items()})
             yield own
         return
     field, axes = ("grid", file.grid) if file.random is None else ("random.axes", file.random.axes)
     assert axes is not None
     check_names(path, field, axes)
     values = {name: values_of(path, f"{field}.{name}", given) for name, given in axes.items()}
+    check_values(path, field, values)
     size = math.prod(len(x) for x in values.values())
     if file.random is None:
         if size > file.limit:
@@ -273,6 +276,12 @@ def check_names(path: Path, field: str, names: Any) -> None:
                 path, field, name,
                 f"no such setting; give {known}, machine.<section>.<field> or tensors.<name>",
             )  # fmt: skip
+
+
+def check_values(path: Path, field: str, values: Mapping[str, Sequence[Value]]) -> None:
+    """Refuse names that nothing has, before anything runs."""
+    for name, given in values.items():
+        check_named(path, path.parent, field, name, given)
 
 
 def id_of(workload: str, settings: dict[str, Value], folder: Path) -> str:

@@ -10,6 +10,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -283,6 +284,15 @@ class Cluster:
         return self.client.submit(_row_of, self.common, configuration, pure=False)
 
 
+def _reach(address: str) -> None:
+    """Raise OSError where nothing listens, before there is a client that would go on asking."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    kind, place = parse_address(address)
+    if kind in ("tcp", "tls"):
+        socket.create_connection(parse_host_port(place, 8786), CONNECT_SECONDS).close()
+
+
 @contextmanager
 def _client(address: str) -> Iterator[tuple[Any, int]]:
     """A cluster's client, and the number of its workers, which have one thread each."""
@@ -293,6 +303,7 @@ def _client(address: str) -> Iterator[tuple[Any, int]]:
             "blocksim", "extra", "sweep is not installed", "pip install 'blocksim[sweep]'"
         ) from None
     try:
+        _reach(address)
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)

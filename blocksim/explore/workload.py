@@ -118,6 +118,9 @@ class Workload:
             named = given if isinstance(given, dict) else {"": given}
         elif known is not None:
             named, labels = dict(known.inputs), known.labels
+        have = max((len(x) for x in named.values() if x.ndim), default=0)
+        if self.samples is not None and self.samples > have:
+            raise BlocksimError(self.inputs or self.model, "samples", self.samples, f"there are {have}")
         taken = {name: x[: self.samples] if x.ndim else x for name, x in named.items()}
         return path, taken, None if labels is None else labels[: self.samples]
 

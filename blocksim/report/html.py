@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocksim.report import hardware, plots, table
+from blocksim.report.timeline import draw_timeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ def page(reports: Sequence[Measurement], title: str | None = None) -> str:
         explain=table.COLUMNS,
         rows=[[row[c] for c in columns] for row in table.texts(reports)],
         figures=[(name, caption, _svg(figure)) for name, caption, figure in _figures(measured)],
-        timeline=plots.Plots(detail).timeline().svg if detail and detail.timeline else "",
+        timeline=_timeline(detail),
         folded=[(name, _svg(figure)) for name, figure in _folded(measured)],
         detail=detail.data if detail else None,
         lost=_lost(detail.data) if detail else "",
@@ -183,3 +184,10 @@ def key_figures(data: ReportData) -> list[tuple[str, str]]:
         ("on the host", ", ".join(data.coverage.host_ops) or "nothing"),
         ("follow it", 'report.layers, report.explain("..."), report.plot.price()'),
     ]
+
+
+def _timeline(detail: Measurement | None) -> str:
+    """The drawing of a run that has been scheduled."""
+    if detail is None or detail.trace is None or detail.timeline is None:
+        return ""
+    return draw_timeline(detail.trace, detail.timeline).svg

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blocksim.errors import BlocksimError
 from blocksim.report import hardware
 from blocksim.report.style import PALETTE, QUIET, UNIT_COLOURS, legend, new_figure, whole_numbers
 from blocksim.report.style import measured as in_cycles
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from blocksim.measure.figures import Measurement
+    from blocksim.report.report import Report
 
 COMPONENTS = {
     "DRAM": "#3b6ea5",
@@ -49,10 +49,10 @@ class Plots:
 
     Parameters
     ----------
-    report : Measurement
+    report : Report
     """
 
-    def __init__(self, report: Measurement) -> None:
+    def __init__(self, report: Report) -> None:
         self._report = report
 
     def error(self) -> Figure:
@@ -87,14 +87,9 @@ class Plots:
         Raises
         ------
         BlocksimError
-            If there are no such cycles, or the report was read from a file, which holds no schedule, or
-            is fp32's.
+            If there are no such cycles, or the report has no trace or is fp32's.
         """
-        trace, schedule = self._report.trace, self._report.timeline
-        if trace is None or schedule is None:
-            said = "run the model again; a saved report holds no schedule"
-            raise BlocksimError("report", "timeline", "none", said)
-        return draw_timeline(trace, schedule, first, last)
+        return draw_timeline(*self._report.scheduled(), first, last)
 
     def roofline(self) -> Figure:
         """Operations per DRAM byte against TOPS, per product and for the whole run."""
@@ -212,10 +207,11 @@ def memory(reports: Sequence[Measurement]) -> Figure:
 def tradeoff(reports: Sequence[Measurement]) -> Figure:
     """The price of a small block: error against cycles, a point per report."""
     figure, axes = new_figure(9, 4.2)
-    for colour, report in zip(PALETTE * 3, in_cycles(reports), strict=False):
+    looks = [(colour, marker) for marker in "osD^v" for colour in PALETTE]
+    for (colour, marker), report in zip(looks, in_cycles(reports), strict=False):
         data = report.data
         first = next(iter(data.outputs.values()))
-        axes.scatter([data.cycles], [first.sqnr_db], s=60, color=colour, label=data.precision)
+        axes.scatter([data.cycles], [first.sqnr_db], s=60, color=colour, marker=marker, label=data.precision)
     legend(axes)
     axes.margins(0.18)
     whole_numbers(axes)

@@ -22,6 +22,7 @@ from blocksim.trace.file import Trace
 if TYPE_CHECKING:
     import pandas as pd
 
+    from blocksim.engine.schedule import Timeline
     from blocksim.report.plots import Plots
 
 TRACE = "model.trace"
@@ -195,6 +196,26 @@ class Report(Measurement):
                 raise BlocksimError(self.folder / TRACE, "trace", manifest.model, said)
             return trace
         return self.trace
+
+    def scheduled(self) -> tuple[Trace, Timeline]:
+        """The trace, and when each of its instructions runs.
+
+        Returns
+        -------
+        trace : Trace
+        timeline : Timeline
+            In cycles; worked out anew where the report was read from a file.
+
+        Raises
+        ------
+        BlocksimError
+            If the report has no trace, or is fp32's.
+        """
+        from blocksim.engine.schedule import schedule
+
+        refuse_fp32(self.data, self.data.model)
+        trace = self._needed_trace()
+        return trace, self.timeline or schedule(trace)
 
     def _needed_trace(self) -> Trace:
         if self._program is None:

@@ -220,5 +220,7 @@ def load(name_or_path: str | Path) -> Machine:
     if not path.is_file():
         path = Path(name_or_path)
     if not path.is_file():
-        raise FileNotFoundError(f"give one of {', '.join(names())}, or the path of a YAML file")
+        raise FileNotFoundError(
+            f"{name_or_path}: give one of {', '.join(names())}, or the path of a YAML file"
+        )
     return Machine.model_validate(yaml.safe_load(path.read_text()))

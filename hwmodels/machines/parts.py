@@ -70,7 +70,7 @@ class Aligner(Part):
     @model_validator(mode="after")
     def _reaches(self) -> Aligner:
         if self.max_shift < abs(self.guard_bits):
-            raise ValueError("max_shift must reach over the guard_bits")
+            raise ValueError(f"max_shift {self.max_shift} must reach over the guard_bits {self.guard_bits}")
         return self
 
 
@@ -134,7 +134,7 @@ class Lut(Part):
     @model_validator(mode="after")
     def _covers(self) -> Lut:
         if not (_power_of_two(self.segments) and _power_of_two(self.span)):
-            raise ValueError("segments and span must be powers of two")
+            raise ValueError(f"segments {self.segments} and span {self.span} must be powers of two")
         if self.segments > self.span << self.fraction:
             raise ValueError("a segment must be at least two steps of 2**-fraction wide")
         if self.span << self.fraction >= 1 << (self.word_bits - 1):
@@ -155,7 +155,8 @@ class Softmax(Part):
     @model_validator(mode="after")
     def _powers(self) -> Softmax:
         if not (_power_of_two(self.exp2_segments) and _power_of_two(self.reciprocal_segments)):
-            raise ValueError("segments must be powers of two")
+            sizes = f"{self.exp2_segments} and {self.reciprocal_segments}"
+            raise ValueError(f"segments must be powers of two: {sizes}")
         return self
 
 
@@ -171,7 +172,7 @@ class Norm(Part):
     @model_validator(mode="after")
     def _three_octave_parts(self) -> Norm:
         if self.root_segments % 3 or not _power_of_two(self.root_segments // 3):
-            raise ValueError("root_segments must be 3 times a power of two")
+            raise ValueError(f"root_segments {self.root_segments} must be 3 times a power of two")
         return self
 
     @model_validator(mode="after")
