@@ -64,7 +64,7 @@ def test_a_large_bias_is_never_flushed(tmp_path: Path, changes: dict[str, object
 
 def test_an_aligner_must_reach_over_its_guard_bits() -> None:
     for guard in (8, -8):
-        with pytest.raises(ValueError, match="max_shift must reach"):
+        with pytest.raises(ValueError, match="max_shift 4 must reach"):
             machine(aligner={"max_shift": 4, "guard_bits": guard})
 
 
