@@ -65,7 +65,7 @@ format: .venv/developed
 	$(BIN)/ruff check --fix .
 
 verify: lint models docs .venv/compiler
-	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m ''
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 -m ''
 	$(BIN)/blocksim prove --all
 	$(BIN)/python tools/mutate_rtl.py
 	$(BIN)/python tools/wheel_check.py
