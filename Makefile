@@ -116,6 +116,7 @@ schema: .venv/developed
 	@touch $@
 
 screenshots: docs .shots/installed
+	rm -f build/timeline.json
 	$(BIN)/blocksim demo --out build/shown --force
 	$(BIN)/blocksim trace timeline build/shown/bct-int8-16x16/model.trace -o build/timeline.json
 	.shots/bin/python tools/screenshots.py build docs

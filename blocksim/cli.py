@@ -168,12 +168,11 @@ def compare(
     with output_folder(out, force) as folder:
         experiment = experiment_of(model, inputs, labels, bind, threads, weights, calibration)
         chosen = plans or [p for p in PRESETS if calibration is not None or p not in CALIBRATED]
+        if not plans and calibration is None:
+            typer.echo(f"Without --calibration: {', '.join(CALIBRATED)} left out", err=True)
         reports = [
             experiment.run(plan, None, machine, costs=costs) for plan in dict.fromkeys(["fp32", *chosen])
         ]
-        left = [p for p in PRESETS if p not in chosen] if not plans else []
-        if left:
-            typer.echo(f"Without --calibration: {', '.join(left)} left out", err=True)
         tabulated(reports).to_csv(folder / "comparison.csv")
         (folder / "report.html").write_text(page(reports, f"{reports[0].data.model}: every plan"))
     first = reports[0].data

@@ -18,12 +18,10 @@ author = "the authors of blocksim"
 version = release = __version__
 html_title = f"blocksim {__version__}"
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest"]
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 
 # Notebooks are executed by the tests; here what they hold is shown.
 nb_execution_mode = "off"
-myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"

@@ -220,15 +220,18 @@ def _format(where: object, field: str, text: str, role: str | None) -> Format:
         ELEMENTS[role] if role else tuple(dict.fromkeys(e for known in ELEMENTS.values() for e in known))
     )
     allowed = " or ".join(f"{e}@<block>" for e in elements)
+
+    def is_taken(element: str) -> bool:
+        return any(re.fullmatch(pattern, element) for pattern in elements)
+
     try:
         parsed = parse(text)
     except ValueError as error:
         value, remedy = str(error).split(": ", 1)
-        element = text.partition("@")[0]
-        is_known = any(re.fullmatch(known, element) for known in elements)
-        said = remedy if is_known or remedy.startswith("a block") else f"the datapath takes {allowed} here"
+        ours = is_taken(text.partition("@")[0]) or remedy.startswith("a block")
+        said = remedy if ours else f"the datapath takes {allowed} here"
         raise BlocksimError(where, field, value, said) from None
-    if not any(re.fullmatch(known, parsed.element) for known in elements):
+    if not is_taken(parsed.element):
         raise BlocksimError(where, field, text, f"the datapath takes {allowed} here")
     blocks = LINEAR_BLOCKS.get(role or "", ())
     if parsed.is_real and role and parsed.block.name not in blocks:

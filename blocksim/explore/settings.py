@@ -9,9 +9,8 @@ tensor or constant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -82,24 +81,6 @@ class Chosen:
     plan: Precision
     machine: Machine
     costs: CostTable
-
-
-def check_named(where: object, folder: Path, field: str, name: str, values: Iterable[Value]) -> None:
-    """Refuse names of plans, machines and tables, and blocks, that there are not.
-
-    Raises
-    ------
-    BlocksimError
-        If a value is none; the message has the field.
-    """
-    for value in values if name in LOADERS else ():
-        beside = folder / str(value)
-        try:
-            LOADERS[name](str(beside) if beside.is_file() else str(value))
-        except BlocksimError as error:
-            if beside.is_file():
-                raise
-            raise BlocksimError(where, f"{field}.{name}", value, error.remedy) from None
 
 
 def chosen(settings: Settings) -> Chosen:

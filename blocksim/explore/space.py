@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from blocksim._version import __version__
 from blocksim.errors import BlocksimError
-from blocksim.explore.settings import FILES, PLAIN, Settings, Value, check_named, effective, is_known
+from blocksim.explore.settings import FILES, LOADERS, PLAIN, Settings, Value, effective, is_known
 from blocksim.explore.workload import Workload
 from blocksim.yamlfile import read_given
 
@@ -216,9 +216,12 @@ def _wanted(path: Path, file: SpaceFile) -> Iterator[dict[str, Value]]:
     if file.configurations is not None:
         if len(file.configurations) > file.limit:
             raise _too_many(path, "configurations", len(file.configurations), file.limit)
+        checked: set[tuple[str, Value]] = set()
         for i, own in enumerate(file.configurations):
             check_names(path, f"configurations.{i}", own)
-            check_values(path, f"configurations.{i}", {name: [value] for name, value in own.items()})
+            fresh = own.items() - checked
+            check_values(path, f"configurations.{i}", {name: [value] for name, value in fresh})
+            checked |= fresh
             yield own
         return
     field, axes = ("grid", file.grid) if file.random is None else ("random.axes", file.random.axes)
@@ -279,9 +282,16 @@ def check_names(path: Path, field: str, names: Any) -> None:
 
 
 def check_values(path: Path, field: str, values: Mapping[str, Sequence[Value]]) -> None:
-    """Refuse names that nothing has, before anything runs."""
-    for name, given in values.items():
-        check_named(path, path.parent, field, name, given)
+    """Refuse plans, machines, tables and blocks that there are not, before anything runs."""
+    for name in values.keys() & LOADERS.keys():
+        for value in values[name]:
+            beside = path.parent / str(value)
+            try:
+                LOADERS[name](str(beside) if beside.is_file() else str(value))
+            except BlocksimError as error:
+                if beside.is_file():
+                    raise
+                raise BlocksimError(path, f"{field}.{name}", value, error.remedy) from None
 
 
 def id_of(workload: str, settings: dict[str, Value], folder: Path) -> str:
