@@ -32,12 +32,9 @@ def arrays(path: Path) -> dict[str, NDArray[Any]] | NDArray[Any]:
 
 def classes(path: Path) -> NDArray[np.integer]:
     """The right class of each sample."""
-    import numpy as np
+    from blocksim.engine.boundary import as_classes
 
-    loaded = _load(path)
-    if not isinstance(loaded, np.ndarray) or loaded.ndim != 1 or loaded.dtype.kind not in "iu":
-        raise BlocksimError(path, "--labels", "not a vector of integers", "give an .npy of shape (N,)")
-    return loaded
+    return as_classes(_load(path), path)
 
 
 def _load(path: Path) -> Any:

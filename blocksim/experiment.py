@@ -16,7 +16,7 @@ from blocksim import compiler
 from blocksim.compiler import precision as plans
 from blocksim.compiler.cache import ConstantCache
 from blocksim.compiler.precision import Precision
-from blocksim.engine.boundary import check_inputs, looked_up
+from blocksim.engine.boundary import as_classes, check_inputs, looked_up
 from blocksim.engine.schedule import Schedules
 from blocksim.errors import BlocksimError
 from blocksim.graph import Graph, import_onnx
@@ -104,12 +104,7 @@ class Experiment:
                 looked_up(self.inputs[op.ids], self.graph.constants[op.table].shape[0], op.name, inputs_name)
         self.samples = len(next(iter(self.inputs.values())))
         if labels is not None:
-            labels = np.asarray(labels)
-            if labels.ndim != 1 or labels.dtype.kind not in "iu":
-                found = f"{labels.dtype} of shape {labels.shape}"
-                raise BlocksimError(
-                    labels_name, "classes", found, "give a vector of integers, one per sample"
-                )
+            labels = as_classes(labels, labels_name)
             self._check_labels(labels, labels_name)
         self.labels = labels
         self.threads = threads if threads is not None else os.cpu_count() or 1

@@ -60,14 +60,14 @@ def topology(
     import onnx
 
     from blocksim.graph.topology import model_of, read_topology
+    from blocksim.output import refuse_existing
 
     found = read_topology(layers)
     rng = np.random.default_rng(0)
     arrays = {f"{x.name}_in": rng.standard_normal((1, x.m, x.k)).astype(np.float32) for x in found}
     inputs = out.with_suffix(".npz")
     for path in (out, inputs):
-        if path.exists():
-            raise BlocksimError(path, "--out", "exists", "give another file")
+        refuse_existing(path)
     onnx.save(model_of(found), out)
     np.savez(inputs, allow_pickle=False, **arrays)
     typer.echo(f"{out}: {len(found)} products. Inputs: {inputs}")
@@ -105,12 +105,11 @@ def trace_timeline(
     Example: blocksim trace timeline model.trace -o timeline.json
     """
     from blocksim.engine.schedule import schedule
-    from blocksim.output import output_file
+    from blocksim.output import output_file, refuse_existing
     from blocksim.report.perfetto import timeline_json
     from blocksim.trace import Trace
 
-    if out.exists():
-        raise BlocksimError(out, "--out", "exists", "give another file")
+    refuse_existing(out)
     opened = Trace.open(trace)
     with output_file(out) as partial:
         partial.write_text(timeline_json(opened, schedule(opened)))

@@ -95,6 +95,12 @@ def output_folder(out: Path, force: bool) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def refuse_existing(out: Path) -> None:
+    """Refuse to write over a file, whoever wrote it."""
+    if out.exists():
+        raise BlocksimError(out, "--out", "exists", "give another file")
+
+
 @contextmanager
 def output_file(out: Path) -> Iterator[Path]:
     """A new file beside `out` to write to; it becomes `out` when the block ends well.

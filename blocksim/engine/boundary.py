@@ -187,3 +187,22 @@ class HostSession:
         if not np.isfinite(value).all():
             raise BlocksimError("host", self._name, "NaN or Inf", f"{self._op_types} must give finite values")
         return self._tensor.to_matrix(value)
+
+
+def as_classes(labels: object, where: object) -> NDArray[np.integer]:
+    """Right classes as an array; `where` is what a refusal calls them.
+
+    Returns
+    -------
+    int array, shape (N,)
+
+    Raises
+    ------
+    BlocksimError
+        If they are no vector of integers.
+    """
+    given = np.asarray(labels)
+    if given.ndim != 1 or given.dtype.kind not in "iu":
+        found = f"{given.dtype} of shape {given.shape}"
+        raise BlocksimError(where, "classes", found, "give a vector of integers, one per sample")
+    return given

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blocksim.measure.figures import ReportData
-from hwmodels.costs.area import MEMORIES
+from hwmodels.costs.area import logic
 
 Cell = str | int | float | None
 Row = dict[str, Cell]
@@ -99,7 +99,7 @@ COLUMNS = (
     Column("tops_per_area", "TOPS/Mtr", "per million transistors", float, lambda d: d.tops_per_area, 1),
     Column(
         "logic_transistors", "transistor", "without memories, of a machine built for the formats", int,
-        lambda d: sum(p.transistors for name, p in d.area.items() if name not in MEMORIES), -1,
+        lambda d: logic(d.area), -1,
     ),
     Column(
         "transistors", "transistor", "of the whole machine", int,

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from blocksim.measure.footprint import Footprint
+from hwmodels.frozen import Frozen
 
 if TYPE_CHECKING:
     from blocksim.engine.schedule import Timeline
     from blocksim.trace.file import Trace
 
 
-class Entry(BaseModel):
+class Entry(Frozen):
     """Base of every part of a report."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class OutputError(Entry):

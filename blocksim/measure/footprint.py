@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from blocksim.trace.file import Trace
+from hwmodels.frozen import Frozen
 
 IN_MODEL = ("weight", "bias", "vector", "embedding")
 """Roles of constants that the fp32 model has too, 32 bits each."""
 
 
-class Footprint(BaseModel):
+class Footprint(Frozen):
     """Bits of one model. Linear layers are counted apart from everything else."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     weight_bits: int = Field(description="codes of the weights and biases of linear layers")
     metadata_bits: int = Field(
         description="shared exponents of the same; with real scales also their multipliers, 24 bits each"

@@ -12,7 +12,7 @@ from blocksim.measure.footprint import measure_footprint
 from blocksim.measure.rates import area_of
 from blocksim.report.progress import progress_bar
 from blocksim.yamlfile import costs_for
-from hwmodels.costs.area import MEMORIES
+from hwmodels.costs.area import logic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ def price(trace: Trace) -> dict[str, float]:
         "linear_mib": bits / 8 / 2**20,
         "cycles": cycles,
         "energy_uj": energy.total / 1e6,
-        "logic_mtr": sum(a.transistors for name, a in area_of(trace).items() if name not in MEMORIES) / 1e6,
+        "logic_mtr": logic(area_of(trace)) / 1e6,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hwmodels.costs.area import MEMORIES
+from hwmodels.costs.area import logic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def rows(reports: Sequence[Measurement]) -> list[dict[str, object]]:
     for report in reports:
         data = report.data
         first = next(iter(data.outputs.values()))
-        logic = sum(part.transistors for name, part in data.area.items() if name not in MEMORIES)
+        transistors = logic(data.area)
         table.append(
             {
                 "configuration": data.precision,
@@ -46,7 +46,7 @@ def rows(reports: Sequence[Measurement]) -> list[dict[str, object]]:
                 "time us": None if data.cycles is None else data.cycles / data.clock_ghz / 1e3,
                 "energy uJ": None if data.energy_pj is None else data.energy_pj / 1e6,
                 "utilisation": data.utilisation,
-                "logic Mtr": logic / 1e6 if logic else None,
+                "logic Mtr": transistors / 1e6 if transistors else None,
             }
         )
     return table

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from hwmodels.frozen import Frozen
 
 FOLDER = Path(__file__).parent
 Status = Literal["cited", "derived", "chosen"]
 
 
-class Sourced(BaseModel):
+class Sourced(Frozen):
     """A figure with its source."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     status: Status = Field(description="where the figure comes from")
     source: str = Field(description="the publication, or the reasoning")
 
@@ -74,7 +75,7 @@ class Figure:
     status: Status
 
 
-class CostTable(BaseModel):
+class CostTable(Frozen):
     """One table of action energies.
 
     >>> table = load("horowitz-45nm")
@@ -84,7 +85,6 @@ class CostTable(BaseModel):
     (0.1, 'derived')
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(description="what reports call it")
     node_nm: float = Field(description="technology node in nm")
     add: tuple[Arithmetic, ...] = Field(min_length=1, description="adders; others scale with their bits")

@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from hwmodels.costs import Sourced, Status, synthesis
+from hwmodels.frozen import Frozen
 from hwmodels.units import array_cycles, elementwise, encoder, lut, norm, prescan, requantizer, softmax
 from hwmodels.units.actions import Actions
 from hwmodels.units.encoder import EncoderConfig
@@ -44,10 +45,9 @@ class Efficiency(Sourced):
     percent: int = Field(gt=0, le=100)
 
 
-class Prices(BaseModel):
+class Prices(Frozen):
     """What `transistors.yaml` says."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     cells: dict[str, Cell]
     sram_efficiency: Efficiency
 
@@ -428,6 +428,24 @@ def encoder_part(machine: Machine, built: Built) -> Part:
 
 MEMORIES = ("vector buffer", "weight SRAM", "activation SRAM")
 """The parts that are memories alone."""
+
+
+class Counted(Protocol):
+    """A part of a machine, in transistors."""
+
+    @property
+    def transistors(self) -> int:
+        """How many."""
+
+
+def logic(parts: Mapping[str, Counted]) -> int:
+    """Transistors of a machine's parts, memories apart.
+
+    >>> from hwmodels.machines import load
+    >>> round(logic(area(load("bct64"))) / 1e6, 2)
+    47.27
+    """
+    return sum(part.transistors for name, part in parts.items() if name not in MEMORIES)
 
 
 def memory_parts(machine: Machine) -> dict[str, Part]:

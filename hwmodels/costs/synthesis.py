@@ -6,7 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from hwmodels.frozen import Frozen
 
 PATH = Path(__file__).parent / "synthesis.yaml"
 
@@ -14,7 +16,7 @@ TRANSISTOR_FLOW, LUT_FLOW = "cmos4-booth", "xc7-booth"
 """The flows that the figures of units come from."""
 
 
-class Module(BaseModel):
+class Module(Frozen):
     """A module with its parameters.
 
     Attributes
@@ -23,7 +25,6 @@ class Module(BaseModel):
         Of the sources, parameters, flows and prices of cells that the figures came from.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     module: str
     parameters: dict[str, int]
     fingerprint: str
@@ -44,14 +45,13 @@ class Flavour(Module):
     sizes: dict[str, int]
 
 
-class Synthesis(BaseModel):
+class Synthesis(Frozen):
     """All of it.
 
     >>> load().units["lut_lane"].module
     'lut_lane'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     tool: str
     machine: str
     flows: dict[str, tuple[str, ...]]
